@@ -1,0 +1,64 @@
+/** One JSON text for one value: keys sorted, no white space, numbers as ECMAScript prints them. What digests are taken of. */
+import { CheckpointError } from './errors.js';
+
+export type JsonValue = null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue };
+
+/**
+ * The canonical JSON text of `value` (RFC 8785 for the values used here: keys sorted by UTF-16 code units).
+ * @throws CheckpointError E_JSON_VALUE for NaN, Infinity and whatever else JSON cannot hold.
+ */
+export function canonicalJson(value: JsonValue): string {
+  switch (typeof value) {
+    case 'number':
+      if (!Number.isFinite(value))
+        throw new CheckpointError('E_JSON_VALUE', `${value} has no JSON form; pass finite numbers only.`);
+      return JSON.stringify(value);
+    case 'boolean':
+    case 'string':
+      return JSON.stringify(value);
+    case 'object': {
+      if (value === null) return 'null';
+      if (isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
+      const members = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+      return `{${members.map(([key, member]) => `${JSON.stringify(key)}:${canonicalJson(member)}`).join(',')}}`;
+    }
+    default:
+      value satisfies never;
+      throw new CheckpointError('E_JSON_VALUE', `a value of type ${typeof value} has no JSON form; leave the key out.`);
+  }
+}
+
+/**
+ * The first place, in canonical key order, where two JSON values differ, or undefined when they are equal.
+ * `path` is dotted from `prefix`; a side that lacks the key is undefined.
+ */
+export function firstDifference(
+  stored: JsonValue | undefined,
+  given: JsonValue | undefined,
+  prefix: string,
+): { path: string; stored: JsonValue | undefined; given: JsonValue | undefined } | undefined {
+  if (isRecord(stored) && isRecord(given)) {
+    const keys = [...new Set([...Object.keys(stored), ...Object.keys(given)])].sort();
+    for (const key of keys) {
+      const difference = firstDifference(ownMember(stored, key), ownMember(given, key), `${prefix}.${key}`);
+      if (difference) return difference;
+    }
+    return undefined;
+  }
+  const equal =
+    stored === undefined || given === undefined ? stored === given : canonicalJson(stored) === canonicalJson(given);
+  return equal ? undefined : { path: prefix, stored, given };
+}
+
+function ownMember(record: { readonly [key: string]: JsonValue }, key: string): JsonValue | undefined {
+  return Object.hasOwn(record, key) ? record[key] : undefined;
+}
+
+// Array.isArray does not narrow a readonly array out of the union.
+function isArray(value: JsonValue): value is readonly JsonValue[] {
+  return Array.isArray(value);
+}
+
+function isRecord(value: JsonValue | undefined): value is { readonly [key: string]: JsonValue } {
+  return typeof value === 'object' && value !== null && !isArray(value);
+}

@@ -1,0 +1,66 @@
+/** Every error that this library throws on purpose, by its stable code; the text says what the code means and what to do. */
+export const CHECKPOINT_ERRORS = {
+  E_SAFETENSORS_ENTRY:
+    'A tensor or metadata entry cannot be written as safetensors. Fix the caller: names unique, shape matching the data.',
+  E_SAFETENSORS_HEADER:
+    'A safetensors header is malformed, too large or cut off. Take the file from another checkpoint.',
+  E_SAFETENSORS_DUPLICATE: 'A safetensors header names a key twice. Take the file from another checkpoint.',
+  E_SAFETENSORS_DTYPE: 'A safetensors file holds an element type other than F32. Convert it to F32 first.',
+  E_SAFETENSORS_LAYOUT:
+    'Safetensors offsets overlap, leave holes, leave the file, or contradict a shape. Take the file from another checkpoint.',
+  E_STATE_TABLE:
+    'A parameter table or state array has the wrong length or layout. Fix the caller, or use the model that the state was trained with.',
+  E_STATE_FORMAT: 'Bytes received as a training state are not one, or are cut off. Fetch the state again.',
+  E_STATE_VERSION:
+    'A training state has an encoding version that this build does not read. Run the same Lockstep version on both ends.',
+  E_STATE_LENGTH:
+    'A training state has another parameter count than the model. Check that both ends run the same preset.',
+  E_JSON_VALUE: 'A value has no JSON form (NaN, Infinity, undefined, function). Fix the caller.',
+  E_CHECKPOINT_WRITE:
+    'A checkpoint could not be written (disk full, permissions, I/O). Older checkpoints are untouched; free space and publish again.',
+  E_CHECKPOINT_CONFLICT: 'Another checkpoint with other content exists at this step. Use a new run directory.',
+  E_CHECKPOINT_MISSING: 'There is no checkpoint at this step. List the steps and take one of them.',
+  E_CHECKPOINT_CORRUPT:
+    'A checkpoint is incomplete or its bytes do not match its manifest. Use an older one, and check the disk.',
+  E_CHECKPOINT_READ: 'A checkpoint could not be read (permissions, I/O). Make it readable and try again.',
+  E_CHECKPOINT_KEEP: 'The number of checkpoints to keep is not a whole number of at least 1. Pass 1 or more.',
+  E_RUN_MISSING: 'The folder holds no run.json. Check the path, or start a run there.',
+  E_RUN_CONFLICT: 'The folder holds a run with another config. Resume with the same config, or choose a new folder.',
+  E_RUN_CORRUPT: 'run.json is damaged. Restore it from a copy, or start in a new folder.',
+  E_RUN_WRITE: 'The run folder could not be written. Check free space and permissions.',
+  E_LEDGER_ENTRY: 'An entry is not a valid ledger entry. Fix the caller.',
+  E_LEDGER_GAP: 'Steps must be appended one after another. Append the missing step first.',
+  E_LEDGER_DIVERGED:
+    'A redone step gave another digest than the ledger holds. Do not go on: find the machine that computes differently.',
+  E_LEDGER_GENERATION: 'A generation number must never fall. Use one above the stored generation.',
+  E_LEDGER_LOCKED: 'Another process writes this ledger. Stop it first; the message names its process id and host.',
+  E_LEDGER_MISSING: 'There is no ledger in this folder. Check the path.',
+  E_LEDGER_CORRUPT: 'The ledger file is damaged. Restore it from a copy; without it, redone steps cannot be checked.',
+  E_LEDGER_WRITE: 'The ledger could not be written. Check free space and permissions.',
+  E_LEDGER_CLOSED: 'The ledger was used after close(). Open it again.',
+} as const satisfies Record<string, string>;
+
+export type CheckpointErrorCode = keyof typeof CHECKPOINT_ERRORS;
+
+/** An expected failure with a stable `code`; its message says what happened and what to do. */
+export class CheckpointError extends Error {
+  override readonly name = 'CheckpointError';
+
+  constructor(
+    readonly code: CheckpointErrorCode,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(`${code}: ${message}`, options);
+  }
+}
+
+/** The `code` of a Node system error (ENOENT, EEXIST, ...), or undefined for any other value. */
+export function systemCode(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+}
+
+/** The message of any thrown value, for use inside another message. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

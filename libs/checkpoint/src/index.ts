@@ -1,0 +1,37 @@
+export { CHECKPOINT_ERRORS, CheckpointError, type CheckpointErrorCode } from './errors.js';
+export { canonicalJson, type JsonValue } from './canonical-json.js';
+export {
+  decodeSafetensors,
+  encodeSafetensors,
+  MAX_HEADER_BYTES,
+  type SafetensorsEntry,
+  type SafetensorsFile,
+} from './safetensors.js';
+export {
+  decodeState,
+  encodedStateBytes,
+  encodeState,
+  STATE_ARRAYS,
+  stateDigest,
+  stateLength,
+  tableLength,
+  type ParameterTable,
+  type TensorSpan,
+  type TrainingState,
+} from './state.js';
+export { nodeFs, type DurableFs, type NewFile } from './durable-fs.js';
+export type { Manifest, ManifestFile } from './manifest.js';
+export {
+  checkpointFolder,
+  DirectoryStore,
+  type Checkpoint,
+  type CheckpointStore,
+  type NewestCheckpoint,
+  type PublishRequest,
+  type PublishResult,
+  type SkippedCheckpoint,
+} from './checkpoint.js';
+export { RUN_FILE_NAME, openRun, readRun, runPaths, type OpenedRun, type RunPaths, type RunRecord } from './run.js';
+export { FIRST_STEP, type LedgerEntry } from './ledger-entry.js';
+export { LedgerReader, type ChainReport } from './ledger-reader.js';
+export { Ledger, type AppendResult } from './ledger.js';

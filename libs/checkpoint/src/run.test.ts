@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict';
+import * as fs from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { CheckpointError } from './errors.js';
+import { FailingFs } from './failing-fs.js';
+import { openRun, readRun, type RunRecord } from './run.js';
+
+const proposal: RunRecord = {
+  runId: 'run-a',
+  seed: 7,
+  dataDigest: 'd'.repeat(64),
+  config: { preset: 'tiny', batch: { global: 32, micro: 8 } },
+  createdAt: 1_700_000_000_000,
+};
+
+async function folder(context: TestContext): Promise<string> {
+  const path = await fs.mkdtemp(join(tmpdir(), 'lockstep-run-'));
+  context.after(() => fs.rm(path, { recursive: true, force: true }));
+  return join(path, 'run');
+}
+
+const hasCode = (code: string) => (error: unknown) => error instanceof CheckpointError && error.code === code;
+
+test('a new run gets its folders and its record', async (context) => {
+  const root = await folder(context);
+  const { created, record, paths } = await openRun(root, proposal);
+  assert.equal(created, true);
+  assert.deepEqual(record, proposal);
+  assert.deepEqual(await readRun(root), proposal);
+  assert.deepEqual((await fs.readdir(root)).sort(), ['checkpoints', 'ledger', 'run.json']);
+  assert.equal(paths.ledger, join(root, 'ledger'));
+});
+
+test('an existing run keeps its id, whatever order the config keys come in', async (context) => {
+  const root = await folder(context);
+  await openRun(root, proposal);
+  const config = { batch: { micro: 8, global: 32 }, preset: 'tiny' };
+  const { created, record } = await openRun(root, { ...proposal, runId: 'run-b', createdAt: 9, config });
+  assert.equal(created, false);
+  assert.deepEqual(record, proposal);
+});
+
+test('another config, seed or data set is refused, naming the key and both values', async (context) => {
+  const root = await folder(context);
+  await openRun(root, proposal);
+  const cases: [Partial<RunRecord>, RegExp][] = [
+    [{ seed: 8 }, /seed is 7 in .*run.json but 8/],
+    [{ dataDigest: 'e' }, /dataDigest is "d/],
+    [{ config: { preset: 'tiny', batch: { global: 64, micro: 8 } } }, /config\.batch\.global is 32 in .* but 64/],
+    [{ config: { preset: 'tiny' } }, /config\.batch is .* but absent/],
+    [
+      { config: { preset: 'tiny', batch: { global: 32, micro: 8 }, extra: null } },
+      /config\.extra is absent in .* but null/,
+    ],
+  ];
+  for (const [change, message] of cases) {
+    await assert.rejects(
+      openRun(root, { ...proposal, ...change }),
+      (error) => hasCode('E_RUN_CONFLICT')(error) && message.test(String(error)),
+    );
+  }
+  assert.deepEqual(await readRun(root), proposal);
+});
+
+test('of several openings at once one creates the run and all get the same record', async (context) => {
+  const root = await folder(context);
+  const runs = await Promise.all([1, 2, 3, 4].map((n) => openRun(root, { ...proposal, runId: `run-${n}` })));
+  assert.equal(runs.filter(({ created }) => created).length, 1);
+  assert.equal(new Set(runs.map(({ record }) => record.runId)).size, 1);
+});
+
+test('a missing or damaged record has its own error', async (context) => {
+  const root = await folder(context);
+  await assert.rejects(readRun(root), hasCode('E_RUN_MISSING'));
+  await openRun(root, proposal);
+  await fs.truncate(join(root, 'run.json'), 30);
+  await assert.rejects(readRun(root), hasCode('E_RUN_CORRUPT'));
+  await fs.writeFile(join(root, 'run.json'), '{}');
+  await assert.rejects(openRun(root, proposal), hasCode('E_RUN_CORRUPT'));
+});
+
+test('a crash at any operation leaves no run or a whole one', async (context) => {
+  const counter = new FailingFs({ at: Infinity, kind: 'crash', code: 'EIO' });
+  await openRun(await folder(context), proposal, { disk: counter });
+  for (let at = 0; at < counter.operations; at += 1) {
+    const root = await folder(context);
+    const disk = new FailingFs({ at, kind: 'crash', code: 'EIO' });
+    await openRun(root, proposal, { disk }).catch((error: unknown) => assert.ok(error instanceof CheckpointError));
+    const found = await readRun(root).catch((error: unknown) => error);
+    if (!hasCode('E_RUN_MISSING')(found)) assert.deepEqual(found, proposal, `operation ${at}`);
+    assert.deepEqual((await openRun(root, proposal)).record, proposal);
+  }
+});

@@ -1,0 +1,26 @@
+/** What keys a schema has: for --help and the README. */
+import { environmentName, flagName } from './key.js';
+import { SCHEMAS, type SchemaName } from './schemas.js';
+
+export type KeyDescription = {
+  readonly key: string;
+  /** With dashes: --global-batch. */
+  readonly flag: string;
+  readonly env: string;
+  readonly default: unknown;
+  /** What values are allowed. */
+  readonly allowed: string;
+  readonly doc: string;
+};
+
+/** The keys of a schema in the order in which it declares them. */
+export function describeConfig(schema: SchemaName): readonly KeyDescription[] {
+  return Object.entries(SCHEMAS[schema].keys).map(([key, { default: value, allowed, doc }]) => ({
+    key,
+    flag: `--${flagName(key)}`,
+    env: environmentName(key),
+    default: value,
+    allowed,
+    doc,
+  }));
+}

@@ -1,0 +1,131 @@
+/** A config key: its type, default and doc, and how the text of a flag or environment variable becomes its value. */
+import { z } from 'zod';
+
+export type Key<T> = {
+  readonly schema: z.ZodType<T>;
+  readonly default: T;
+  readonly doc: string;
+  /** What values are allowed, for messages and --help. */
+  readonly allowed: string;
+  /** The value that `text` stands for; text that stands for none comes back as it is, for the schema to refuse. */
+  readonly fromText: (text: string) => unknown;
+};
+
+// Method-free and covariant in T, so that keys of any type fit one record.
+export type Keys = Readonly<Record<string, Key<unknown>>>;
+
+/** The values of `K`: what loadConfig returns. */
+export type ValuesOf<K extends Keys> = { readonly [Name in keyof K]: K[Name] extends Key<infer T> ? T : never };
+
+// No empty text, no spaces, no hexadecimal: Number('') is 0 and Number('0x10') is 16, neither of which anyone meant.
+const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+
+function numberFrom(text: string): unknown {
+  return DECIMAL.test(text) ? Number(text) : text;
+}
+
+/** A whole number in min..max. */
+export function integerKey(options: { default: number; min: number; max?: number; doc: string }): Key<number> {
+  const max = options.max ?? Number.MAX_SAFE_INTEGER;
+  const allowed =
+    max === Number.MAX_SAFE_INTEGER
+      ? `a whole number of at least ${options.min}`
+      : `a whole number in ${options.min}..${max}`;
+  return {
+    schema: z.int().min(options.min).max(max),
+    default: options.default,
+    doc: options.doc,
+    allowed,
+    fromText: numberFrom,
+  };
+}
+
+/** A TCP port; 0 lets the system choose a free one. */
+export function portKey(options: { default: number; doc: string }): Key<number> {
+  return integerKey({ ...options, min: 0, max: 65_535 });
+}
+
+/** A number above 0, or null for "not set"; the text "null" stands for null. */
+export function optionalPositiveKey(options: { doc: string }): Key<number | null> {
+  return {
+    schema: z.number().positive().nullable(),
+    default: null,
+    doc: options.doc,
+    allowed: 'a number above 0, or null',
+    fromText: (text) => (text === 'null' ? null : numberFrom(text)),
+  };
+}
+
+/** One of a few words. */
+export function choiceKey<const T extends readonly [string, ...string[]]>(options: {
+  default: T[number];
+  choices: T;
+  doc: string;
+}): Key<T[number]> {
+  return {
+    schema: z.enum(options.choices),
+    default: options.default,
+    doc: options.doc,
+    allowed: `one of ${options.choices.join(', ')}`,
+    fromText: (text) => text,
+  };
+}
+
+/** One of a few words, or null for "not set"; the text "null" stands for null. */
+export function optionalChoiceKey<const T extends readonly [string, ...string[]]>(options: {
+  choices: T;
+  doc: string;
+}): Key<T[number] | null> {
+  return {
+    schema: z.enum(options.choices).nullable(),
+    default: null,
+    doc: options.doc,
+    allowed: `one of ${options.choices.join(', ')}, or null`,
+    fromText: (text) => (text === 'null' ? null : text),
+  };
+}
+
+/** Any text that is not empty. */
+export function textKey(options: { default: string; doc: string }): Key<string> {
+  return {
+    schema: z.string().min(1),
+    default: options.default,
+    doc: options.doc,
+    allowed: 'a text that is not empty',
+    fromText: (text) => text,
+  };
+}
+
+/** Any text that is not empty, or null for "not set"; the text "null" stands for null. */
+export function optionalTextKey(options: { doc: string }): Key<string | null> {
+  return {
+    schema: z.string().min(1).nullable(),
+    default: null,
+    doc: options.doc,
+    allowed: 'a text that is not empty, or null',
+    fromText: (text) => (text === 'null' ? null : text),
+  };
+}
+
+/** A WebSocket address. */
+export function webSocketUrlKey(options: { default: string; doc: string }): Key<string> {
+  return {
+    schema: z.url({ protocol: /^wss?$/ }),
+    default: options.default,
+    doc: options.doc,
+    allowed: 'a ws:// or wss:// address',
+    fromText: (text) => text,
+  };
+}
+
+/** The flag of a key, without the dashes: globalBatch -> global-batch. */
+export function flagName(key: string): string {
+  return key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+/** The environment variable of a key: globalBatch -> LOCKSTEP_GLOBAL_BATCH. */
+export function environmentName(key: string): string {
+  return `${ENVIRONMENT_PREFIX}${flagName(key).replaceAll('-', '_').toUpperCase()}`;
+}
+
+export const ENVIRONMENT_PREFIX = 'LOCKSTEP_';

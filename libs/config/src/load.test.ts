@@ -1,0 +1,243 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { describeConfig } from './describe.js';
+import { ConfigError } from './errors.js';
+import { loadConfig } from './load.js';
+import type { RunConfig } from './run-schema.js';
+import { PROCESS_VARIABLES, SCHEMAS, type SchemaName } from './schemas.js';
+
+const nothing = { env: {}, flags: {} };
+const names: readonly SchemaName[] = ['run', 'worker', 'up'];
+
+function configFile(context: TestContext, text: string): string {
+  const folder = mkdtempSync(join(tmpdir(), 'lockstep-config-'));
+  context.after(() => rmSync(folder, { recursive: true, force: true }));
+  const path = join(folder, 'run.json');
+  writeFileSync(path, text);
+  return path;
+}
+
+const refused =
+  (code: string, ...parts: string[]) =>
+  (error: unknown): boolean => {
+    assert.ok(error instanceof ConfigError);
+    assert.equal(error.code, code);
+    assert.equal(error.exitCode, 2);
+    for (const part of parts)
+      assert.ok(error.message.includes(part), `${JSON.stringify(error.message)} must name ${part}`);
+    return true;
+  };
+
+test('with nothing given every key has its documented default', () => {
+  for (const schema of names) {
+    const expected = Object.fromEntries(describeConfig(schema).map((key) => [key.key, key.default]));
+    assert.deepEqual({ ...loadConfig({ schema, ...nothing }) }, expected, schema);
+  }
+  const run = loadConfig({ schema: 'run', ...nothing });
+  assert.deepEqual(
+    [
+      run.preset,
+      run.steps,
+      run.globalBatch,
+      run.microbatchSize,
+      run.checkpointEvery,
+      run.keepCheckpoints,
+      run.minWorkers,
+      run.heartbeatTimeoutMs,
+    ],
+    ['default', 1200, 32, 8, 200, 3, 1, 5000],
+  );
+});
+
+test('the types of a config are those of its keys', () => {
+  const run: RunConfig = loadConfig({ schema: 'run', ...nothing });
+  const preset: 'default' | 'tiny' = run.preset;
+  const learningRate: number | null = run.learningRate;
+  // @ts-expect-error a preset is never any other word
+  const wrong: 'other' = run.preset;
+  // @ts-expect-error a config cannot be assigned to
+  const assign = (): number => (run.steps = 1);
+  assert.deepEqual([preset, learningRate, wrong, typeof assign], ['default', null, 'default', 'function']);
+});
+
+test('flags win over the environment, the environment over the file, the file over defaults', (context) => {
+  const file = configFile(context, '{"steps": 10, "seed": 10, "checkpointEvery": 10}');
+  const env = { LOCKSTEP_SEED: '20', LOCKSTEP_CHECKPOINT_EVERY: '20', HOME: '/root' };
+  const config = loadConfig({ schema: 'run', file, env, flags: { 'checkpoint-every': '30', steps: undefined } });
+  assert.deepEqual([config.steps, config.seed, config.checkpointEvery, config.keepCheckpoints], [10, 20, 30, 3]);
+});
+
+test('a value that a higher source overrides must still be valid', (context) => {
+  const file = configFile(context, '{"steps": 0}');
+  assert.throws(
+    () => loadConfig({ schema: 'run', file, env: {}, flags: { steps: 5 } }),
+    refused('E_CONFIG_BAD_VALUE', 'steps', file),
+  );
+});
+
+test('flags are known with dashes and in camel case, as text and as values', () => {
+  const config = loadConfig({
+    schema: 'up',
+    env: {},
+    flags: { 'global-batch': '64', microbatchSize: 16, 'learning-rate': '1e-3', workers: '4' },
+  });
+  assert.deepEqual(
+    [config.globalBatch, config.microbatchSize, config.learningRate, config.workers],
+    [64, 16, 0.001, 4],
+  );
+});
+
+test('a key that may be null takes null from a file and the word null from text', (context) => {
+  const file = configFile(context, '{"learningRate": 0.5}');
+  assert.equal(
+    loadConfig({ schema: 'run', file, env: { LOCKSTEP_LEARNING_RATE: 'null' }, flags: {} }).learningRate,
+    null,
+  );
+  assert.throws(
+    () => loadConfig({ schema: 'run', file: configFile(context, '{"steps": null}'), ...nothing }),
+    refused('E_CONFIG_BAD_VALUE', 'steps', 'null'),
+  );
+});
+
+test('a config is frozen all through', () => {
+  for (const schema of names) {
+    const config = loadConfig({ schema, ...nothing });
+    assert.ok(Object.isFrozen(config));
+    for (const value of Object.values(config)) assert.ok(Object.isFrozen(value), 'only frozen or primitive values');
+    assert.throws(() => Object.assign(config, { port: 1 }), TypeError);
+  }
+});
+
+test('an unknown key is refused, naming it, its value and its source, from each source', (context) => {
+  const file = configFile(context, '{"stepps": 5}');
+  assert.throws(
+    () => loadConfig({ schema: 'run', file, ...nothing }),
+    refused('E_CONFIG_UNKNOWN_KEY', '"stepps"', '5', file, 'Did you mean steps?'),
+  );
+  assert.throws(
+    () => loadConfig({ schema: 'run', env: { LOCKSTEP_STEP: '5' }, flags: {} }),
+    refused('E_CONFIG_UNKNOWN_KEY', 'environment variable LOCKSTEP_STEP', '"5"', 'Did you mean LOCKSTEP_STEPS?'),
+  );
+  assert.throws(
+    () => loadConfig({ schema: 'run', env: {}, flags: { 'globl-batch': 5 } }),
+    refused('E_CONFIG_UNKNOWN_KEY', 'flag --globl-batch', '5', 'Did you mean --global-batch?'),
+  );
+  assert.throws(
+    () => loadConfig({ schema: 'run', env: {}, flags: { zzzzzzzz: true } }),
+    (error) => refused('E_CONFIG_UNKNOWN_KEY', '--zzzzzzzz', 'true')(error) && !String(error).includes('Did you mean'),
+  );
+});
+
+test('names that every object has are unknown keys too', (context) => {
+  for (const key of ['__proto__', 'constructor', 'toString']) {
+    const file = configFile(context, `{"${key}": 1}`);
+    assert.throws(() => loadConfig({ schema: 'run', file, ...nothing }), refused('E_CONFIG_UNKNOWN_KEY', key));
+  }
+});
+
+test('a bad value is refused, naming key, value, source and what is allowed, from each source', (context) => {
+  const file = configFile(context, '{"heartbeatTimeoutMs": 499}');
+  assert.throws(
+    () => loadConfig({ schema: 'run', file, ...nothing }),
+    refused('E_CONFIG_BAD_VALUE', 'heartbeatTimeoutMs', '499', file, 'at least 500'),
+  );
+  assert.throws(
+    () => loadConfig({ schema: 'run', env: { LOCKSTEP_PRESET: 'huge' }, flags: {} }),
+    refused('E_CONFIG_BAD_VALUE', 'preset', '"huge"', 'environment variable LOCKSTEP_PRESET', 'default, tiny'),
+  );
+  assert.throws(
+    () => loadConfig({ schema: 'run', env: {}, flags: { steps: '12x' } }),
+    refused('E_CONFIG_BAD_VALUE', 'steps', '"12x"', 'flag --steps', 'whole number'),
+  );
+});
+
+test('text that only begins like a number, or is none, is never a number', () => {
+  for (const text of ['', ' ', '12 ', '0x10', '1e', '1,000', 'NaN', 'Infinity', '1.5', '-1', '0', '9007199254740993']) {
+    assert.throws(
+      () => loadConfig({ schema: 'run', env: { LOCKSTEP_STEPS: text }, flags: {} }),
+      refused('E_CONFIG_BAD_VALUE', 'steps'),
+      JSON.stringify(text),
+    );
+  }
+  assert.equal(loadConfig({ schema: 'run', env: { LOCKSTEP_SEED: '9007199254740991' }, flags: {} }).seed, 2 ** 53 - 1);
+});
+
+test('values of another kind are refused', (context) => {
+  for (const text of [
+    '{"steps": "5"}',
+    '{"steps": true}',
+    '{"steps": [5]}',
+    '{"out": ""}',
+    '{"out": {"a": 1}}',
+    '{"learningRate": 0}',
+    '{"port": 65536}',
+  ]) {
+    assert.throws(
+      () => loadConfig({ schema: 'run', file: configFile(context, text), ...nothing }),
+      refused('E_CONFIG_BAD_VALUE'),
+      text,
+    );
+  }
+  for (const coordinator of ['127.0.0.1:29400', 'http://host', 'ws://']) {
+    assert.throws(
+      () => loadConfig({ schema: 'worker', env: {}, flags: { coordinator } }),
+      refused('E_CONFIG_BAD_VALUE', 'coordinator'),
+      coordinator,
+    );
+  }
+});
+
+test('a file that is missing, no JSON or no object is refused by name', (context) => {
+  const missing = join(tmpdir(), 'lockstep-no-such-file.json');
+  assert.throws(() => loadConfig({ schema: 'run', file: missing, ...nothing }), refused('E_CONFIG_FILE', missing));
+  for (const text of ['', '{"steps":', '[]', 'null', '5']) {
+    const file = configFile(context, text);
+    assert.throws(() => loadConfig({ schema: 'run', file, ...nothing }), refused('E_CONFIG_FILE', file), text);
+  }
+});
+
+test('keys that contradict each other are both named, with their sources', () => {
+  assert.throws(
+    () => loadConfig({ schema: 'run', env: { LOCKSTEP_GLOBAL_BATCH: '30' }, flags: {} }),
+    refused(
+      'E_CONFIG_CONFLICT',
+      'microbatchSize is 8 (from the default)',
+      'globalBatch is 30 (from environment variable LOCKSTEP_GLOBAL_BATCH)',
+    ),
+  );
+  assert.throws(
+    () => loadConfig({ schema: 'up', env: {}, flags: { 'min-workers': 3 } }),
+    refused('E_CONFIG_CONFLICT', 'minWorkers is 3 (from flag --min-workers)', 'workers is 2 (from the default)'),
+  );
+  assert.equal(loadConfig({ schema: 'run', env: {}, flags: { 'min-workers': 3 } }).minWorkers, 3);
+});
+
+test('variables of tools and of other schemas are let pass, so that processes can inherit them', () => {
+  const inherited = Object.fromEntries(
+    PROCESS_VARIABLES.filter((name) => name !== 'LOCKSTEP_DEVICE').map((name) => [name, 'anything']),
+  );
+  const env = { ...inherited, LOCKSTEP_DEVICE: 'cuda', LOCKSTEP_STEPS: '7', LOCKSTEP_WORKERS: '3' };
+  assert.equal(loadConfig({ schema: 'worker', env, flags: {} }).device, 'cuda');
+  assert.throws(
+    () => loadConfig({ schema: 'worker', env: {}, flags: { steps: 7 } }),
+    refused('E_CONFIG_UNKNOWN_KEY', '--steps'),
+  );
+});
+
+test('every key is described once, with its flag and variable, and none collides within a schema', () => {
+  for (const schema of names) {
+    const described = describeConfig(schema);
+    assert.deepEqual(
+      described.map(({ key }) => key),
+      Object.keys(SCHEMAS[schema].keys),
+    );
+    for (const { doc, allowed } of described) assert.ok(doc.length > 0 && allowed.length > 0);
+    assert.equal(new Set(described.map(({ flag }) => flag)).size, described.length);
+    assert.equal(new Set(described.map(({ env }) => env)).size, described.length);
+  }
+  const batch = describeConfig('run').find(({ key }) => key === 'globalBatch');
+  assert.deepEqual([batch?.flag, batch?.env, batch?.default], ['--global-batch', 'LOCKSTEP_GLOBAL_BATCH', 32]);
+});

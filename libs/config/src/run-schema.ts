@@ -1,0 +1,45 @@
+/** The config of a run, as its coordinator reads it. */
+import { deviceKey } from './device-key.js';
+import { choiceKey, integerKey, optionalChoiceKey, optionalPositiveKey, portKey, textKey, type ValuesOf } from './key.js';
+import type { Check } from './schema.js';
+
+/** Below this a busy machine's scheduling pauses already look like a lost worker. */
+const MIN_HEARTBEAT_TIMEOUT_MS = 500;
+
+export const runKeys = {
+  preset: choiceKey({ default: 'default', choices: ['default', 'tiny'], doc: 'network and recipe' }),
+  steps: integerKey({ default: 1200, min: 1, doc: 'optimiser updates in the whole run' }),
+  seed: integerKey({ default: 0, min: 0, doc: 'of all random numbers; the same seed gives the same weights' }),
+  globalBatch: integerKey({ default: 32, min: 1, doc: 'samples a step, whatever the number of workers' }),
+  microbatchSize: integerKey({
+    default: 8,
+    min: 1,
+    doc: 'samples a microbatch, the unit of work; divides globalBatch',
+  }),
+  checkpointEvery: integerKey({ default: 200, min: 1, doc: 'steps between checkpoints' }),
+  keepCheckpoints: integerKey({ default: 3, min: 1, doc: 'how many of the newest checkpoints are kept' }),
+  minWorkers: integerKey({ default: 1, min: 1, doc: 'workers that must have joined before a step begins' }),
+  heartbeatTimeoutMs: integerKey({
+    default: 5000,
+    min: MIN_HEARTBEAT_TIMEOUT_MS,
+    doc: 'milliseconds of silence after which a worker counts as lost; all other timeouts derive from it',
+  }),
+  host: textKey({ default: '127.0.0.1', doc: 'address that the coordinator listens on' }),
+  port: portKey({ default: 29_400, doc: 'port that the coordinator listens on; 0: any free one' }),
+  out: textKey({ default: 'runs/default', doc: 'directory of the run: config, ledger, checkpoints' }),
+  learningRate: optionalPositiveKey({ doc: "Adam's peak learning rate; null: the preset's" }),
+  timesteps: optionalChoiceKey({
+    choices: ['uniform', 'stratified'],
+    doc: "how timesteps are drawn over a global batch; null: the preset's",
+  }),
+  device: deviceKey,
+};
+
+export type RunConfig = ValuesOf<typeof runKeys>;
+
+export const runChecks: readonly Check<RunConfig>[] = [
+  ({ globalBatch, microbatchSize }) =>
+    globalBatch % microbatchSize === 0
+      ? undefined
+      : { keys: ['microbatchSize', 'globalBatch'], rule: 'microbatchSize must divide globalBatch' },
+];
