@@ -1,0 +1,314 @@
+/**
+ * The worker's decisions, as a pure function: (state, event) -> (state, effects).
+ *
+ * A step, seen from here (`advance` below, read upwards from the last stage):
+ *   plan -> gradients of my microbatches -> told the exponents -> integer sum of mine -> ring all-reduce -> Adam, EMA
+ *   -> digest -> report, while the next step's gradients are already being computed.
+ * A gradient depends only on (state, seed, step, microbatch), so it is kept over generations until its step is applied.
+ */
+import { PROTOCOL_VERSION } from '@lockstep/comm';
+import type { CoordinatorMessage, WorkerMessage } from '@lockstep/comm';
+import type { Effect, Event, HeldGradient, State } from './state.js';
+
+type Told<T extends CoordinatorMessage['type']> = Extract<CoordinatorMessage, { type: T }>;
+
+/** Decides. Throws only on a broken invariant. */
+export function step(state: State, event: Event): { state: State; effects: Effect[] } {
+  const turn = new Turn(state);
+  turn.handle(event);
+  turn.advance();
+  return { state: turn.state, effects: turn.effects };
+}
+
+class Turn {
+  readonly effects: Effect[] = [];
+
+  constructor(public state: State) {}
+
+  handle(event: Event): void {
+    switch (event.type) {
+      case 'connected':
+        this.update({ connected: true });
+        this.send({
+          type: 'hello',
+          protocol: PROTOCOL_VERSION,
+          worker: this.state.id,
+          host: this.state.host,
+          port: this.state.port,
+          run: this.state.run,
+        });
+        break;
+      case 'disconnected':
+        this.update({ connected: false });
+        break;
+      case 'message':
+        this.told(event.message);
+        break;
+      case 'initialised':
+        this.update({ busy: null, have: event.have, probe: event.probe, engine: event.engine });
+        this.sayReady();
+        break;
+      case 'computed':
+        this.computed(event.step, event.microbatch, event.gradient);
+        break;
+      case 'folded':
+        this.update({ busy: null });
+        if (this.state.reduction?.message.generation === event.generation) {
+          this.update({ reduction: { ...this.state.reduction, stage: 'folded' } });
+        }
+        break;
+      case 'ringJoined':
+        if (event.generation === this.state.generation) this.update({ ringReady: event.generation });
+        break;
+      case 'summed':
+        if (this.state.reduction?.message.generation === event.generation && this.state.reduction.stage === 'ringing') {
+          this.update({
+            reduction: { ...this.state.reduction, stage: 'summed' },
+            lastRing: { milliseconds: event.milliseconds, bytes: event.bytes },
+          });
+        }
+        break;
+      case 'ringFailed':
+        this.ringFailed(event);
+        break;
+      case 'applied':
+        this.appliedStep(event.step);
+        break;
+      case 'digested':
+        if (this.state.have?.step === event.step) {
+          this.update({ have: { step: event.step, digest: event.digest } });
+          if (this.state.owesReady) this.sayReady();
+          else if (this.state.plan === null || this.state.plan.digest === null) this.reportApplied();
+          else this.checkState();
+        }
+        break;
+      case 'loaded':
+        this.update({ busy: null, have: { step: event.step, digest: event.digest }, record: null, held: new Map() });
+        this.checkState();
+        break;
+      case 'loadFailed':
+        this.update({ busy: null });
+        this.log('warn', `${event.code}: ${event.message}`);
+        if (event.generation === this.state.generation) {
+          this.update({ unableIn: event.generation });
+          this.send({ type: 'unable', generation: event.generation, code: event.code, message: event.message });
+        } else {
+          this.checkState();
+        }
+        break;
+      case 'heartbeatDue':
+        this.send({ type: 'heartbeat', generation: this.state.generation, step: this.state.have?.step ?? 0 });
+        break;
+      case 'leave':
+        this.send({ type: 'bye', reason: event.reason });
+        this.exit(0, 'LEFT', event.reason);
+        break;
+      default:
+        event satisfies never;
+    }
+  }
+
+  private told(message: CoordinatorMessage): void {
+    switch (message.type) {
+      case 'heartbeat':
+        break;
+      case 'welcome':
+        this.welcome(message);
+        break;
+      case 'refuse':
+        this.exit(3, message.code, message.message);
+        break;
+      case 'plan':
+        this.planned(message);
+        break;
+      case 'reduce':
+        // A worker that is still loading the state keeps it until it holds that state.
+        if (message.generation === this.state.generation) this.update({ reduction: { message, stage: 'waiting' } });
+        break;
+      case 'stop':
+        this.exit(0, message.code, message.reason);
+        break;
+      default:
+        message satisfies never;
+    }
+  }
+
+  private welcome(message: Told<'welcome'>): void {
+    if (this.state.run === null) {
+      this.update({ run: message.run, busy: { kind: 'initialise' } });
+      this.effects.push({ type: 'initialise', settings: message.settings });
+    } else if (this.state.run !== message.run) {
+      this.exit(3, 'E_OTHER_RUN', `the coordinator now leads run ${message.run}, this worker is in run ${this.state.run}; start a new worker`);
+    } else {
+      this.sayReady();
+    }
+  }
+
+  private sayReady(): void {
+    const { have, probe } = this.state;
+    if (have === null || have.digest === null || probe === null) {
+      // The digest of a fresh state is still being computed: `digested` says ready then.
+      this.update({ owesReady: true });
+      return;
+    }
+    this.update({ owesReady: false });
+    this.send({
+      type: 'ready',
+      have: { step: have.step, digest: have.digest },
+      record: this.state.record,
+      generation: this.state.generation,
+      probe,
+      engine: this.state.engine,
+    });
+  }
+
+  private planned(message: Told<'plan'>): void {
+    if (message.generation <= this.state.generation) return;
+    const { generation, step: planned, microbatches, ring, digest, sources } = message;
+    this.update({
+      generation,
+      plan: { generation, step: planned, microbatches, ring, digest, sources },
+      reduction: null,
+      ringReady: -1,
+    });
+    // Leaving first: nothing may write into the reduction buffer once the next fold may begin.
+    this.effects.push({ type: 'leaveRing' }, { type: 'joinRing', generation, ring });
+    this.checkState();
+  }
+
+  /** Compares the state that this worker holds with the one that the plan starts from. */
+  private checkState(): void {
+    const { plan, have, busy } = this.state;
+    if (plan === null || plan.digest === null || have === null || busy?.kind === 'apply' || have.digest === null) return;
+    if (have.step === plan.step && have.digest === plan.digest) {
+      for (const [microbatch, gradient] of this.state.held) this.reportGradient(microbatch, gradient);
+    } else if (have.step === plan.step + 1 && this.state.record?.step === plan.step) {
+      this.reportApplied();
+    }
+    // Anything else is fetched by `advance`, as soon as the compute thread is free.
+  }
+
+  private computed(ofStep: number, microbatch: number, gradient: HeldGradient): void {
+    this.update({ busy: null });
+    if (this.state.have?.step !== ofStep) return;
+    this.update({ held: new Map(this.state.held).set(microbatch, gradient) });
+    if (this.state.plan?.step === ofStep) this.reportGradient(microbatch, gradient);
+  }
+
+  private ringFailed(event: Extract<Event, { type: 'ringFailed' }>): void {
+    if (event.generation !== this.state.generation) return;
+    if (this.state.reduction?.stage === 'ringing') this.update({ reduction: null });
+    this.update({ ringReady: -1 });
+    this.log('warn', `${event.code}: ${event.message}`);
+    this.send({ type: 'broken', generation: event.generation, peer: event.peer, code: event.code, message: event.message });
+  }
+
+  private appliedStep(done: number): void {
+    const { reduction, plan } = this.state;
+    this.update({ busy: null, have: { step: done + 1, digest: null }, held: new Map() });
+    this.effects.push({ type: 'digest', step: done + 1 });
+    // A newer generation may have come while the step was being applied: then its plan stands, and has no `next`.
+    if (reduction !== null && plan !== null && plan.generation === reduction.message.generation) {
+      const next = reduction.message.next;
+      this.update({ plan: next === null ? null : { ...plan, step: done + 1, microbatches: next, digest: null } });
+    }
+    this.update({ reduction: null });
+  }
+
+  private reportApplied(): void {
+    const { have, record } = this.state;
+    if (have === null || have.digest === null || record === null || record.step !== have.step - 1) return;
+    this.send({
+      type: 'applied',
+      generation: this.state.generation,
+      step: record.step,
+      digest: have.digest,
+      record,
+      ringMilliseconds: this.state.lastRing.milliseconds,
+      ringBytes: this.state.lastRing.bytes,
+    });
+  }
+
+  private reportGradient(microbatch: number, gradient: HeldGradient): void {
+    if (this.state.plan === null) return;
+    this.send({
+      type: 'gradient',
+      generation: this.state.generation,
+      step: this.state.plan.step,
+      microbatch,
+      loss: gradient.loss,
+      exponents: [...gradient.exponents],
+      milliseconds: gradient.milliseconds,
+    });
+  }
+
+  /** Starts the next thing that the compute thread or the ring can do, the furthest stage of the step first. */
+  advance(): void {
+    const { busy, reduction, plan, have } = this.state;
+    if (this.state.leaving || busy !== null || have === null) return;
+    if (reduction !== null && reduction.message.step === have.step) {
+      const { generation, step: ofStep, exponents, contribute, record } = reduction.message;
+      switch (reduction.stage) {
+        case 'summed':
+          this.update({ busy: { kind: 'apply', step: ofStep }, record });
+          this.effects.push({ type: 'apply', step: ofStep, exponents });
+          return;
+        case 'folded':
+          if (this.state.ringReady !== generation) return;
+          this.update({ reduction: { ...reduction, stage: 'ringing' } });
+          this.effects.push({ type: 'allReduce', generation, step: ofStep });
+          return;
+        case 'waiting':
+          this.update({ busy: { kind: 'fold', generation } });
+          this.effects.push({ type: 'fold', generation, contribute, exponents });
+          return;
+        case 'ringing':
+          return;
+        default:
+          reduction.stage satisfies never;
+      }
+    }
+    if (plan === null) return;
+    if (this.mustLoad()) {
+      const { generation, step: planned, digest, sources } = plan;
+      if (digest === null) return;
+      this.update({ busy: { kind: 'load', generation, step: planned } });
+      this.effects.push({ type: 'load', generation, step: planned, digest, sources });
+      return;
+    }
+    const wrongState = plan.digest !== null && have.digest !== null && plan.digest !== have.digest;
+    if (have.step !== plan.step || wrongState) return;
+    const microbatch = plan.microbatches.find((index) => !this.state.held.has(index));
+    if (microbatch === undefined) return;
+    this.update({ busy: { kind: 'compute', step: have.step, microbatch } });
+    this.effects.push({ type: 'compute', step: have.step, microbatch });
+  }
+
+  /** True if the plan starts from a state that this worker neither holds nor has just gone beyond. */
+  private mustLoad(): boolean {
+    const { plan, have, record } = this.state;
+    if (plan === null || plan.digest === null || have === null || have.digest === null) return false;
+    // Not again in this generation: the coordinator opens another one, with other sources.
+    if (this.state.unableIn === plan.generation) return false;
+    if (have.step === plan.step) return have.digest !== plan.digest;
+    return !(have.step === plan.step + 1 && record?.step === plan.step);
+  }
+
+  private exit(status: number, code: string, reason: string): void {
+    this.update({ leaving: true });
+    this.effects.push({ type: 'leaveRing' }, { type: 'exit', status, code, reason });
+  }
+
+  private update(change: Partial<State>): void {
+    this.state = { ...this.state, ...change };
+  }
+
+  private log(level: 'info' | 'warn', text: string): void {
+    this.effects.push({ type: 'log', level, text });
+  }
+
+  /** A message while the connection is down is dropped: `ready` tells the coordinator all that matters when it is back. */
+  private send(message: WorkerMessage): void {
+    if (this.state.connected) this.effects.push({ type: 'send', message });
+  }
+}

@@ -1,0 +1,119 @@
+/**
+ * What a worker knows, what can happen to it, and what it can do. No I/O, no clock, no randomness: core.ts decides,
+ * worker.ts carries the effects out on two threads (sockets here, tensors there).
+ */
+import type { CommitRecord, CoordinatorMessage, HeldState, Member, RunSettings, WorkerMessage } from '@lockstep/comm';
+
+/** A gradient of the step that `have` starts, kept by the compute thread until the step is applied. */
+export interface HeldGradient {
+  readonly loss: number | null;
+  readonly exponents: readonly number[];
+  readonly milliseconds: number;
+}
+
+export interface Plan {
+  readonly generation: number;
+  readonly step: number;
+  readonly microbatches: readonly number[];
+  readonly ring: readonly Member[];
+  /** Digest of state `step`; null when it is the one that this worker made itself by the step before. */
+  readonly digest: string | null;
+  readonly sources: readonly string[];
+}
+
+/** The compute thread does one thing at a time; while it does, weights and gradients are its own. */
+export type Busy =
+  | { readonly kind: 'initialise' }
+  | { readonly kind: 'compute'; readonly step: number; readonly microbatch: number }
+  | { readonly kind: 'fold'; readonly generation: number }
+  | { readonly kind: 'apply'; readonly step: number }
+  | { readonly kind: 'load'; readonly generation: number; readonly step: number };
+
+export interface Reduction {
+  readonly message: Extract<CoordinatorMessage, { type: 'reduce' }>;
+  /** waiting -> folded (this worker's integer sum is ready) -> ringing -> summed (the total is ready). */
+  readonly stage: 'waiting' | 'folded' | 'ringing' | 'summed';
+}
+
+export interface State {
+  readonly id: string;
+  readonly host: string;
+  readonly port: number;
+  readonly connected: boolean;
+  readonly run: string | null;
+  readonly generation: number;
+  readonly have: { readonly step: number; readonly digest: string | null } | null;
+  readonly record: CommitRecord | null;
+  readonly probe: string | null;
+  readonly engine: string;
+  readonly plan: Plan | null;
+  readonly held: ReadonlyMap<number, HeldGradient>;
+  readonly busy: Busy | null;
+  /** Generation whose ring is connected; -1 for none. */
+  readonly ringReady: number;
+  readonly reduction: Reduction | null;
+  readonly lastRing: { readonly milliseconds: number; readonly bytes: number };
+  readonly leaving: boolean;
+  /** The coordinator was not told `ready` on this connection yet, as a digest was missing. */
+  readonly owesReady: boolean;
+  /** Generation in which no source gave the state that its plan starts from; -1 for none. */
+  readonly unableIn: number;
+}
+
+export type Event =
+  | { readonly type: 'connected' }
+  | { readonly type: 'disconnected' }
+  | { readonly type: 'message'; readonly message: CoordinatorMessage }
+  | { readonly type: 'initialised'; readonly have: HeldState; readonly probe: string; readonly engine: string }
+  | { readonly type: 'computed'; readonly step: number; readonly microbatch: number; readonly gradient: HeldGradient }
+  | { readonly type: 'folded'; readonly generation: number }
+  | { readonly type: 'ringJoined'; readonly generation: number }
+  | { readonly type: 'summed'; readonly generation: number; readonly milliseconds: number; readonly bytes: number }
+  | { readonly type: 'ringFailed'; readonly generation: number; readonly peer: string | null; readonly code: string; readonly message: string }
+  | { readonly type: 'applied'; readonly step: number }
+  | { readonly type: 'digested'; readonly step: number; readonly digest: string }
+  | { readonly type: 'loaded'; readonly step: number; readonly digest: string }
+  | { readonly type: 'loadFailed'; readonly generation: number; readonly code: string; readonly message: string }
+  | { readonly type: 'heartbeatDue' }
+  | { readonly type: 'leave'; readonly reason: string };
+
+export type Effect =
+  | { readonly type: 'send'; readonly message: WorkerMessage }
+  /** Load the engine and the data, make state 0, compute the probe. */
+  | { readonly type: 'initialise'; readonly settings: RunSettings }
+  | { readonly type: 'compute'; readonly step: number; readonly microbatch: number }
+  /** Sum the named gradients as integers into the reduction buffer. */
+  | { readonly type: 'fold'; readonly generation: number; readonly contribute: readonly number[]; readonly exponents: readonly number[] }
+  | { readonly type: 'joinRing'; readonly generation: number; readonly ring: readonly Member[] }
+  | { readonly type: 'leaveRing' }
+  | { readonly type: 'allReduce'; readonly generation: number; readonly step: number }
+  /** Turn the sum into the step's gradient, update weights, moments and EMA; forget the step's gradients. */
+  | { readonly type: 'apply'; readonly step: number; readonly exponents: readonly number[] }
+  | { readonly type: 'digest'; readonly step: number }
+  | { readonly type: 'load'; readonly generation: number; readonly step: number; readonly digest: string; readonly sources: readonly string[] }
+  | { readonly type: 'log'; readonly level: 'info' | 'warn'; readonly text: string }
+  | { readonly type: 'exit'; readonly status: number; readonly code: string; readonly reason: string };
+
+export function initialState(id: string, host: string, port: number): State {
+  return {
+    id,
+    host,
+    port,
+    connected: false,
+    run: null,
+    generation: 0,
+    have: null,
+    record: null,
+    probe: null,
+    engine: '',
+    plan: null,
+    held: new Map(),
+    busy: null,
+    ringReady: -1,
+    reduction: null,
+    lastRing: { milliseconds: 0, bytes: 0 },
+    leaving: false,
+    owesReady: false,
+    unableIn: -1,
+  };
+}

@@ -1,0 +1,20 @@
+/** `node dist/main.js SEED`: replays one schedule and prints its transcript. `node dist/main.js FROM TO`: runs many. */
+import { runSchedule } from './schedule.js';
+
+const [from, to] = process.argv.slice(2).map(Number);
+if (from === undefined || !Number.isSafeInteger(from)) {
+  process.stderr.write('usage: main.js SEED | FROM TO\n');
+  process.exitCode = 2;
+} else if (to === undefined) {
+  const result = runSchedule(from);
+  process.stdout.write(`${result.transcript.join('\n')}\n${result.violations.join('\n') || 'all is well'}\n`);
+  process.exitCode = result.violations.length > 0 ? 1 : 0;
+} else {
+  const bad = [];
+  for (let seed = from; seed < to; seed++) {
+    const result = runSchedule(seed);
+    if (result.violations.length > 0) bad.push(`${seed}: ${result.violations.join('; ')}`);
+  }
+  process.stdout.write(`${to - from} schedules, ${bad.length} failed\n${bad.slice(0, 20).join('\n')}\n`);
+  process.exitCode = bad.length > 0 ? 1 : 0;
+}

@@ -1,0 +1,47 @@
+/**
+ * Stand-in for tensors: a state is its digest, and the next one depends on every microbatch's gradient, which depends on
+ * the state. A gradient of the wrong state, a missing or doubled one, or a sum of two generations changes all that follow.
+ */
+import { createHash } from 'node:crypto';
+
+export function hashOf(...parts: readonly (string | number)[]): string {
+  return createHash('sha256').update(parts.join('|')).digest('hex');
+}
+
+export const SEED_DIGEST = hashOf('state', 0);
+
+/** A 32-bit number standing for the gradient's integers. */
+export function gradientOf(digest: string, step: number, microbatch: number): number {
+  return Number.parseInt(hashOf('gradient', digest, step, microbatch).slice(0, 8), 16) | 0;
+}
+
+export function exponentsOf(digest: string, step: number, microbatch: number): number[] {
+  const bytes = hashOf('exponents', digest, step, microbatch);
+  return [0, 1, 2].map((tensor) => (Number.parseInt(bytes.slice(2 * tensor, 2 * tensor + 2), 16) % 40) - 20);
+}
+
+export function lossOf(digest: string, step: number, microbatch: number): number {
+  return Number.parseInt(hashOf('loss', digest, step, microbatch).slice(0, 6), 16) / 2 ** 24;
+}
+
+/** What a worker adds up: depends on the agreed exponents, as the real rounding does. Wraps as int32 does. */
+export function foldOf(gradients: readonly number[], exponents: readonly number[]): number {
+  const scale = exponents.reduce((mix, exponent) => Math.imul(mix, 31) + exponent, 7) | 1;
+  return gradients.reduce((sum, gradient) => (sum + Math.imul(gradient, scale)) | 0, 0);
+}
+
+export function nextDigest(digest: string, step: number, sum: number): string {
+  return hashOf('state', digest, step, sum);
+}
+
+/** Digest of state k for every k up to `steps` of a run that nothing disturbs. */
+export function undisturbed(steps: number, microbatches: number): string[] {
+  const digests = [SEED_DIGEST];
+  for (let step = 0; step < steps; step++) {
+    const digest = digests[step] ?? '';
+    const all = Array.from({ length: microbatches }, (_, index) => index);
+    const exponents = [0, 1, 2].map((tensor) => Math.max(...all.map((index) => exponentsOf(digest, step, index)[tensor] ?? 0)));
+    digests.push(nextDigest(digest, step, foldOf(all.map((index) => gradientOf(digest, step, index)), exponents)));
+  }
+  return digests;
+}

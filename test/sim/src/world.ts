@@ -1,0 +1,89 @@
+/** Virtual time, and randomness from a seed: everything in a simulation happens here, one thing after another. */
+
+/** A simulation that has not ended after so many events never will; a healthy one needs a few thousand. */
+const MAX_EVENTS = 400_000;
+
+/** Uniform numbers from a 32-bit seed (mulberry32, Tommy Ettinger's public-domain generator). */
+export class Random {
+  private state: number;
+
+  constructor(seed: number) {
+    this.state = seed >>> 0;
+  }
+
+  /** In [0, 1). */
+  unit(): number {
+    this.state = (this.state + 0x6d2b79f5) >>> 0;
+    let t = this.state;
+    t = Math.imul(t ^ (t >>> 15), t | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
+  }
+
+  between(low: number, high: number): number {
+    return low + (high - low) * this.unit();
+  }
+
+  chance(probability: number): boolean {
+    return this.unit() < probability;
+  }
+
+  pick<T>(items: readonly T[]): T {
+    const item = items[Math.floor(this.unit() * items.length)];
+    if (item === undefined) throw new Error('nothing to pick from');
+    return item;
+  }
+}
+
+interface Scheduled {
+  readonly at: number;
+  readonly order: number;
+  readonly run: () => void;
+}
+
+export class World {
+  /** Virtual time in ms. */
+  now = 0;
+  readonly random: Random;
+  readonly transcript: string[] = [];
+  private readonly queue: Scheduled[] = [];
+  private order = 0;
+  private ended = false;
+
+  constructor(readonly seed: number) {
+    this.random = new Random(seed);
+  }
+
+  after(delay: number, run: () => void): void {
+    const entry = { at: this.now + Math.max(0, delay), order: this.order++, run };
+    let low = 0;
+    let high = this.queue.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      const other = this.queue[middle];
+      if (other !== undefined && (other.at > entry.at || (other.at === entry.at && other.order > entry.order))) low = middle + 1;
+      else high = middle;
+    }
+    // Latest first, so that the next event is popped from the end.
+    this.queue.splice(low, 0, entry);
+  }
+
+  say(who: string, what: string): void {
+    this.transcript.push(`${this.now.toFixed(1).padStart(10)} ${who.padEnd(12)} ${what}`);
+  }
+
+  end(): void {
+    this.ended = true;
+  }
+
+  /** Runs until ended, or `deadline` ms of virtual time. Returns true if it ended. */
+  run(deadline: number): boolean {
+    for (let events = 0; events < MAX_EVENTS && !this.ended; events++) {
+      const next = this.queue.pop();
+      if (next === undefined || next.at > deadline) return false;
+      this.now = next.at;
+      next.run();
+    }
+    return this.ended;
+  }
+}
