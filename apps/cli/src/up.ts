@@ -1,0 +1,198 @@
+/**
+ * `lockstep up`: one coordinator process and N worker processes on this machine. It starts them, shows what they report,
+ * starts those that die again, and passes Ctrl-C on. It decides nothing about the training.
+ */
+import { fork, type ChildProcess } from 'node:child_process';
+import { createWriteStream, mkdirSync, type WriteStream } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
+import type { Outcome, Report } from '@lockstep/coordinator';
+import { describeNote, makeView, type View } from './view.js';
+
+/** A process that died is started again after this pause, so that one that cannot start does not spin. Milliseconds. */
+const RESTART_PAUSE_MS = 500;
+/** After the run is over, workers have this long to leave by themselves. Milliseconds. */
+const LEAVE_GRACE_MS = 5_000;
+/** Exit status of a worker that the coordinator refused: starting it again would not help. */
+const REFUSED_STATUS = 3;
+
+export interface UpOptions {
+  readonly out: string;
+  readonly workers: number;
+  readonly maxRestarts: number;
+  /** Arguments of the coordinator process, without its port. */
+  readonly coordinatorArgs: readonly string[];
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
+  /** Arguments of each worker process, without its name and coordinator. */
+  readonly workerArgs: readonly string[];
+  /** Environment of the children. */
+  readonly env: NodeJS.ProcessEnv;
+  readonly stream: NodeJS.WriteStream;
+  readonly now: () => number;
+}
+
+/** From the coordinator over the fork's channel. Reports are this build's own and are taken as they are. */
+const channelSchema = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('listening'), port: z.number().int() }),
+  z.object({ kind: z.literal('report'), report: z.custom<Report>((value) => typeof value === 'object' && value !== null) }),
+]);
+
+/** Runs until the training is over. Returns the exit status: 0 complete, 130 or 143 stopped by a signal, 1 failed. */
+export async function up(options: UpOptions): Promise<number> {
+  return new Supervisor(options).run();
+}
+
+class Supervisor {
+  private readonly view: View;
+  private readonly logs: string;
+  private coordinator: ChildProcess | null = null;
+  private readonly workers = new Map<string, ChildProcess>();
+  private readonly restarts = new Map<string, number>();
+  private port: number;
+  private outcome: Outcome | null = null;
+  private signal: 'SIGINT' | 'SIGTERM' | null = null;
+  private finish: (status: number) => void = () => undefined;
+
+  constructor(private readonly options: UpOptions) {
+    this.view = makeView(options.stream, options.now);
+    this.logs = join(options.out, 'logs');
+    this.port = options.port;
+  }
+
+  async run(): Promise<number> {
+    mkdirSync(this.logs, { recursive: true });
+    const onSignal = (signal: NodeJS.Signals): void => this.interrupted(signal === 'SIGINT' ? 'SIGINT' : 'SIGTERM');
+    process.on('SIGINT', onSignal);
+    process.on('SIGTERM', onSignal);
+    try {
+      return await new Promise<number>((resolve) => {
+        this.finish = resolve;
+        this.startCoordinator();
+      });
+    } finally {
+      process.off('SIGINT', onSignal);
+      process.off('SIGTERM', onSignal);
+      this.view.close();
+    }
+  }
+
+  private startCoordinator(): void {
+    const args = [...this.options.coordinatorArgs, '--host', this.options.host, '--port', String(this.port)];
+    const child = this.start('coordinator', import.meta.resolve('@lockstep/coordinator/main'), args);
+    this.coordinator = child;
+    child.on('message', (raw) => {
+      const message = channelSchema.parse(raw);
+      if (message.kind === 'listening') {
+        this.port = message.port;
+        this.view.line(`coordinator at ws://${this.options.host}:${message.port}, metrics at http://${this.options.host}:${message.port}/metrics, logs in ${this.logs}`);
+        for (let index = 0; index < this.options.workers; index++) {
+          if (!this.workers.has(`worker-${index}`)) this.startWorker(`worker-${index}`);
+        }
+      } else {
+        this.reported(message.report);
+      }
+    });
+    child.on('exit', (code, signal) => this.coordinatorEnded(code, signal));
+  }
+
+  private startWorker(name: string): void {
+    const address = `ws://${this.options.host}:${this.port}`;
+    const args = [...this.options.workerArgs, '--name', name, '--coordinator', address];
+    const child = this.start(name, import.meta.resolve('@lockstep/worker/main'), args);
+    this.workers.set(name, child);
+    child.on('exit', (code, signal) => this.workerEnded(name, code, signal));
+  }
+
+  private start(name: string, module: string, args: readonly string[]): ChildProcess {
+    const log = this.logFile(name);
+    // A session of its own: Ctrl-C reaches this process alone, which then stops the others in order.
+    const child = fork(fileURLToPath(module), args, { detached: true, env: this.options.env, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+    child.stdout?.pipe(log);
+    child.stderr?.pipe(log);
+    child.on('error', (error) => this.view.line(`${name} could not be started: ${error.message}`));
+    return child;
+  }
+
+  private logFile(name: string): WriteStream {
+    return createWriteStream(join(this.logs, `${name}.log`), { flags: 'a' });
+  }
+
+  private reported(report: Report): void {
+    const text = describeNote(report.note);
+    if (text !== null) this.view.line(text);
+    if (report.note.note === 'over') this.outcome = report.note.outcome;
+    if (report.note.note === 'committed') this.view.progress(report.status);
+  }
+
+  private workerEnded(name: string, code: number | null, signal: NodeJS.Signals | null): void {
+    this.workers.delete(name);
+    if (this.outcome !== null || this.signal !== null) return this.endIfAllLeft();
+    const how = signal === null ? `ended with status ${code ?? '?'}` : `was killed by ${signal}`;
+    const restarts = this.restarts.get(name) ?? 0;
+    if (code !== REFUSED_STATUS && restarts < this.options.maxRestarts) {
+      this.restarts.set(name, restarts + 1);
+      this.view.line(`${name} ${how}; starting it again (${restarts + 1} of ${this.options.maxRestarts})`);
+      setTimeout(() => {
+        if (this.outcome === null && this.signal === null) this.startWorker(name);
+      }, RESTART_PAUSE_MS);
+      return;
+    }
+    this.view.line(`${name} ${how}; its log is ${join(this.logs, `${name}.log`)}`);
+    if (this.workers.size === 0) this.abandon(`no worker is left; see ${this.logs}`);
+  }
+
+  private coordinatorEnded(code: number | null, signal: NodeJS.Signals | null): void {
+    this.coordinator = null;
+    if (this.outcome !== null) {
+      setTimeout(() => this.killWorkers(), LEAVE_GRACE_MS).unref();
+      return this.endIfAllLeft();
+    }
+    const how = signal === null ? `ended with status ${code ?? '?'}` : `was killed by ${signal}`;
+    const restarts = this.restarts.get('coordinator') ?? 0;
+    // A status of its own is a considered end (bad config, no disk): only a kill is worth another try.
+    if (signal !== null && this.signal === null && restarts < this.options.maxRestarts) {
+      this.restarts.set('coordinator', restarts + 1);
+      this.view.line(`the coordinator ${how}; starting it again (${restarts + 1} of ${this.options.maxRestarts})`);
+      setTimeout(() => this.startCoordinator(), RESTART_PAUSE_MS);
+      return;
+    }
+    this.abandon(`the coordinator ${how}; its log is ${join(this.logs, 'coordinator.log')}`);
+  }
+
+  private interrupted(signal: 'SIGINT' | 'SIGTERM'): void {
+    if (this.signal !== null) {
+      this.view.line('stopping at once');
+      this.killWorkers();
+      this.coordinator?.kill('SIGKILL');
+      this.finish(signal === 'SIGINT' ? 130 : 143);
+      return;
+    }
+    this.signal = signal;
+    this.view.line('stopping: the last step is kept in a checkpoint (once more to stop at once); go on later with --resume');
+    if (this.coordinator === null) this.abandon('stopped before the coordinator was up');
+    else this.coordinator.kill('SIGTERM');
+  }
+
+  private endIfAllLeft(): void {
+    if (this.coordinator !== null || this.workers.size > 0) return;
+    const { outcome } = this;
+    if (outcome === null || outcome.kind === 'failed') this.finish(1);
+    else if (outcome.kind === 'stopped') this.finish(this.signal === 'SIGINT' ? 130 : 143);
+    else this.finish(0);
+  }
+
+  private abandon(reason: string): void {
+    this.view.line(reason);
+    this.outcome = { kind: 'failed', code: 'E_PROCESS_LOST', reason };
+    this.killWorkers();
+    this.coordinator?.kill('SIGTERM');
+    this.endIfAllLeft();
+  }
+
+  private killWorkers(): void {
+    for (const child of this.workers.values()) child.kill('SIGKILL');
+  }
+}

@@ -1,0 +1,124 @@
+/** What `lockstep up` shows: a progress bar on a terminal, plain lines elsewhere; events as lines in both. */
+import { MultiBar, type SingleBar } from 'cli-progress';
+import type { Note, Status } from '@lockstep/coordinator';
+
+/** Without a terminal, one progress line in so many milliseconds at most, so that logs stay short. */
+const PLAIN_INTERVAL_MS = 5_000;
+
+export interface View {
+  progress(status: Status): void;
+  line(text: string): void;
+  close(): void;
+}
+
+/** One line for a note that a person should see, or null for those that the progress shows anyway. */
+export function describeNote(note: Note): string | null {
+  switch (note.note) {
+    case 'worker-ready':
+      return `${note.worker} is ready with state ${note.step}`;
+    case 'worker-lost':
+      return `${note.worker} is lost: ${note.reason}`;
+    case 'worker-refused':
+      return `${note.worker} is refused: ${note.code}: ${note.reason}`;
+    case 'generation-opened':
+      return `generation ${note.generation} at step ${note.step} with ${note.ring.join(', ')} (${note.reason})`;
+    case 'waiting':
+      return `waiting: ${note.reason}`;
+    case 'ring-broken':
+      return `${note.worker} lost the ring to ${note.peer ?? 'someone'}: ${note.reason}`;
+    case 'published':
+      return `checkpoint of step ${note.step} published, state ${note.digest.slice(0, 12)}`;
+    case 'publish-failed':
+      return `checkpoint of step ${note.step} failed: ${note.code}: ${note.reason}`;
+    case 'rolled-back':
+      return `from step ${note.from} back to ${note.to}: ${note.reason}`;
+    case 'over':
+      return note.outcome.kind === 'failed' ? `failed: ${note.outcome.code}: ${note.outcome.reason}` : `${note.outcome.kind}: ${note.outcome.reason}`;
+    case 'worker-joined':
+    case 'reduce-started':
+    case 'committed':
+    case 'dropped':
+      return null;
+    default:
+      return note satisfies never;
+  }
+}
+
+/** 75 -> "1m15s". */
+export function duration(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds));
+  const hours = Math.floor(whole / 3600);
+  const minutes = Math.floor((whole % 3600) / 60);
+  if (hours > 0) return `${hours}h${String(minutes).padStart(2, '0')}m`;
+  return minutes > 0 ? `${minutes}m${String(whole % 60).padStart(2, '0')}s` : `${whole}s`;
+}
+
+function figures(status: Status): { loss: string; rate: string; workers: string; eta: string } {
+  return {
+    loss: status.loss === null ? '-' : status.loss.toFixed(4),
+    rate: status.imagesPerSecond === 0 ? '-' : status.imagesPerSecond.toFixed(0),
+    workers: String(status.workers.filter((worker) => worker.inRing).length),
+    eta: status.etaSeconds === null ? '-' : duration(status.etaSeconds),
+  };
+}
+
+class TerminalView implements View {
+  private readonly bars: MultiBar;
+  private bar: SingleBar | null = null;
+
+  constructor(stream: NodeJS.WriteStream) {
+    this.bars = new MultiBar({
+      stream,
+      format: 'step {value}/{total} [{bar}] loss {loss}  {rate} images/s  {workers} workers  ETA {left}',
+      barsize: 24,
+      hideCursor: true,
+      stopOnComplete: false,
+    });
+  }
+
+  progress(status: Status): void {
+    const { loss, rate, workers, eta } = figures(status);
+    const payload = { loss, rate, workers, left: eta };
+    if (this.bar === null) this.bar = this.bars.create(status.steps, status.step, payload);
+    else this.bar.update(status.step, payload);
+  }
+
+  line(text: string): void {
+    this.bars.log(`${text}\n`);
+    if (this.bar === null) this.bars.update();
+  }
+
+  close(): void {
+    this.bars.stop();
+  }
+}
+
+class PlainView implements View {
+  private last = -Infinity;
+
+  constructor(
+    private readonly stream: NodeJS.WritableStream,
+    private readonly now: () => number,
+  ) {}
+
+  progress(status: Status): void {
+    const final = status.step === status.steps;
+    if (!final && this.now() - this.last < PLAIN_INTERVAL_MS) return;
+    this.last = this.now();
+    const { loss, rate, workers, eta } = figures(status);
+    this.line(`step ${status.step}/${status.steps} loss ${loss} ${rate} images/s ${workers} workers ETA ${eta}`);
+  }
+
+  line(text: string): void {
+    this.stream.write(`${text}\n`);
+  }
+
+  close(): void {
+    // Nothing is drawn that would have to be taken away.
+  }
+}
+
+/** A view for this output stream. `now` in ms. */
+export function makeView(stream: NodeJS.WriteStream, now: () => number): View {
+  return stream.isTTY ? new TerminalView(stream) : new PlainView(stream, now);
+}

@@ -1,0 +1,55 @@
+/** The coordinator process. Started by `lockstep up`, by `nx run coordinator:serve`, or in a container. */
+import { randomUUID } from 'node:crypto';
+import { ConfigError, loadConfig, parseFlags } from '@lockstep/config';
+import { openCoordinator } from './open.js';
+import type { Report } from './server.js';
+import type { Note } from './state.js';
+
+function log(level: string, text: string): void {
+  process.stdout.write(`${new Date().toISOString()} ${level} ${text}\n`);
+}
+
+/** logfmt: key=value, in the order of the note. */
+function fields(note: Note): string {
+  return Object.entries(note)
+    .map(([key, value]) => `${key}=${typeof value === 'string' && !/[\s="]/.test(value) ? value : JSON.stringify(value)}`)
+    .join(' ');
+}
+
+function tell(report: Report): void {
+  log(report.note.note === 'publish-failed' || report.note.note === 'worker-lost' ? 'warn' : 'info', fields(report.note));
+  if (process.connected) process.send?.({ kind: 'report', report });
+}
+
+async function main(): Promise<number> {
+  const config = loadConfig({ schema: 'run', env: process.env, ...parseFlags('run', process.argv.slice(2)) });
+  const server = await openCoordinator(config, {
+    now: () => Date.now(),
+    freshRunId: randomUUID(),
+    report: tell,
+    warn: (text) => log('warn', text),
+  });
+  log('info', `listening on ${config.host}:${server.port}, run directory ${config.out}`);
+  if (process.connected) process.send?.({ kind: 'listening', port: server.port });
+  process.on('SIGTERM', () => server.stop('SIGTERM'));
+  process.on('SIGINT', () => server.stop('SIGINT'));
+  // Started by `lockstep up`, it must not outlive it.
+  process.on('disconnect', () => server.stop('its parent process is gone'));
+  const outcome = await server.finished;
+  return outcome.kind === 'failed' ? 1 : 0;
+}
+
+main().then(
+  (status) => {
+    process.exitCode = status;
+    if (process.connected) process.disconnect();
+  },
+  (error: unknown) => {
+    const code = error instanceof Error && 'code' in error ? `${String(error.code)}: ` : '';
+    const text = `${code}${error instanceof Error ? error.message : String(error)}`;
+    log('error', text);
+    if (process.connected) process.send?.({ kind: 'fatal', text });
+    process.exitCode = error instanceof ConfigError ? error.exitCode : 1;
+    if (process.connected) process.disconnect();
+  },
+);

@@ -1,0 +1,76 @@
+/** What Prometheus sees of a run. Names are stable: dashboards and alerts depend on them. */
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import type { Note, State } from './state.js';
+
+export class Metrics {
+  readonly registry = new Registry();
+  private readonly committed = this.counter('lockstep_committed_steps_total', 'Steps committed by this coordinator process');
+  private readonly redone = this.counter('lockstep_redone_steps_total', 'Steps done again after a roll-back, with equal digests');
+  private readonly loss = this.gauge('lockstep_loss', 'Mean loss of the last committed step');
+  private readonly step = this.gauge('lockstep_step', 'Number of committed steps of the run');
+  private readonly workers = this.gauge('lockstep_workers', 'Workers in the ring of this generation');
+  private readonly connected = this.gauge('lockstep_connected_workers', 'Workers with an open control connection');
+  private readonly generation = this.gauge('lockstep_generation', 'Number of the current generation');
+  private readonly imagesPerSecond = this.gauge('lockstep_images_per_second', 'Training throughput, smoothed over recent steps');
+  private readonly checkpointStep = this.gauge('lockstep_checkpoint_last_step', 'Step of the newest published checkpoint');
+  private readonly checkpointFailures = this.counter('lockstep_checkpoint_failures_total', 'Checkpoints that could not be published');
+  private readonly lost = this.counter('lockstep_lost_workers_total', 'Workers lost or evicted');
+  private readonly brokenRings = this.counter('lockstep_broken_rings_total', 'Reports of a broken ring');
+  private readonly seconds = new Histogram({
+    name: 'lockstep_step_duration_seconds',
+    help: 'Time between two commits',
+    buckets: [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30],
+    registers: [this.registry],
+  });
+  private readonly dropped = new Counter({
+    name: 'lockstep_dropped_messages_total',
+    help: 'Control messages of an older generation, dropped',
+    labelNames: ['type'],
+    registers: [this.registry],
+  });
+
+  constructor() {
+    collectDefaultMetrics({ register: this.registry });
+  }
+
+  /** Takes in a note; `stepSeconds` is the time since the previous commit (null for the first), `rate` in images a second. */
+  record(note: Note, state: State, stepSeconds: number | null, rate: number): void {
+    switch (note.note) {
+      case 'committed':
+        (note.redone ? this.redone : this.committed).inc();
+        this.loss.set(note.loss);
+        if (stepSeconds !== null) this.seconds.observe(stepSeconds);
+        this.imagesPerSecond.set(rate);
+        break;
+      case 'dropped':
+        this.dropped.inc({ type: note.type });
+        break;
+      case 'worker-lost':
+        this.lost.inc();
+        break;
+      case 'ring-broken':
+        this.brokenRings.inc();
+        break;
+      case 'published':
+        this.checkpointStep.set(note.step);
+        break;
+      case 'publish-failed':
+        this.checkpointFailures.inc();
+        break;
+      default:
+        break;
+    }
+    this.step.set(state.step);
+    this.workers.set(state.ring.length);
+    this.connected.set(state.workers.size);
+    this.generation.set(state.generation);
+  }
+
+  private gauge(name: string, help: string): Gauge {
+    return new Gauge({ name, help, registers: [this.registry] });
+  }
+
+  private counter(name: string, help: string): Counter {
+    return new Counter({ name, help, registers: [this.registry] });
+  }
+}

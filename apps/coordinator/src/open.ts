@@ -1,0 +1,81 @@
+/** Starts a coordinator on a run directory: what is on disk decides where it goes on. */
+import { DirectoryStore, Ledger, openRun, stateDigest } from '@lockstep/checkpoint';
+import type { JsonValue } from '@lockstep/checkpoint';
+import type { RunConfig } from '@lockstep/config';
+import { initialTrainingState, loadMnist, parameterTable, recipeOf } from '@lockstep/diffusion';
+import { CoordinatorError } from './errors.js';
+import { CoordinatorServer, type Report } from './server.js';
+
+/** What enters from the edge: clock, a fresh run id, and who hears of what happens. */
+export interface Surroundings {
+  readonly now: () => number;
+  readonly freshRunId: string;
+  readonly report: (report: Report) => void;
+  readonly warn: (text: string) => void;
+}
+
+/**
+ * Opens (or creates) the run in `config.out` and listens.
+ * @throws CheckpointError (E_RUN_*, E_LEDGER_*, E_CHECKPOINT_*), CoordinatorError (E_CHECKPOINT_LEDGER), DiffusionError (E_PRESET, E_MNIST_*), or the system's error for the port
+ */
+export async function openCoordinator(config: RunConfig, { now, freshRunId, report, warn }: Surroundings): Promise<CoordinatorServer> {
+  const recipe = recipeOf(config);
+  const dataDigest = loadMnist('train').digest;
+  const { seed } = config;
+  // A round trip through JSON, so that what is compared on resume is what is stored.
+  const stored: JsonValue = JSON.parse(JSON.stringify({ preset: config.preset, recipe }));
+  const { record, paths } = await openRun(config.out, { runId: freshRunId, seed, dataDigest, config: stored, createdAt: now() });
+  const ledger = await Ledger.open(paths.ledger);
+  const store = new DirectoryStore(paths.checkpoints);
+  await store.sweep();
+  const { checkpoint, skipped } = await store.newest();
+  for (const bad of skipped) warn(`${bad.code}: the checkpoint of step ${bad.step} is not used: ${bad.reason}`);
+  const committed = (ledger.last()?.step ?? -1) + 1;
+  const initial = initialTrainingState(recipe, seed);
+  const seedDigest = stateDigest({ step: 0, ...initial });
+  const held = checkpoint === undefined ? null : { step: checkpoint.state.step, digest: checkpoint.manifest.stateDigest };
+  if (held !== null) {
+    const expected = held.step === 0 ? seedDigest : ledger.get(held.step - 1)?.digest;
+    if (expected !== held.digest) {
+      await ledger.close();
+      throw new CoordinatorError(
+        'E_CHECKPOINT_LEDGER',
+        `the checkpoint of step ${held.step} is state ${held.digest.slice(0, 12)}, the ledger says ${expected?.slice(0, 12) ?? 'nothing of it'}; ` +
+          'they are not of the same run: restore both from one copy, or start in a new directory.',
+      );
+    }
+  }
+  return CoordinatorServer.listen({
+    host: config.host,
+    port: config.port,
+    settings: {
+      run: record.runId,
+      runSettings: {
+        preset: config.preset,
+        seed,
+        steps: recipe.steps,
+        globalBatch: recipe.globalBatch,
+        microbatchSize: recipe.microbatchSize,
+        learningRate: config.learningRate,
+        timesteps: config.timesteps,
+        checkpointEvery: config.checkpointEvery,
+        dataDigest,
+      },
+      steps: recipe.steps,
+      microbatches: recipe.globalBatch / recipe.microbatchSize,
+      checkpointEvery: config.checkpointEvery,
+      minWorkers: config.minWorkers,
+      heartbeatTimeoutMs: config.heartbeatTimeoutMs,
+    },
+    recovered: { committed, generation: ledger.generation(), checkpoint: held, probe: ledger.probe() },
+    seedDigest,
+    globalBatch: recipe.globalBatch,
+    keepCheckpoints: config.keepCheckpoints,
+    table: parameterTable(recipe.model),
+    model: JSON.parse(JSON.stringify(recipe)) as JsonValue,
+    ledger,
+    store,
+    now,
+    report,
+  });
+}

@@ -1,0 +1,338 @@
+/**
+ * The coordinator's edge: one port with WebSocket (/control) and HTTP (/healthz, /metrics, /status, /state/K), the ledger,
+ * the checkpoints and the clock. It turns what happens into events for core.ts and carries the effects out, in order.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { WebSocketServer, type WebSocket } from 'ws';
+import {
+  CONTROL_PATH,
+  MAX_CONTROL_BYTES,
+  MessageError,
+  PROTOCOL_VERSION,
+  heartbeatInterval,
+  parseWorkerMessage,
+  sendMessage,
+  unpackMessage,
+} from '@lockstep/comm';
+import { encodeState, encodedStateBytes, tableLength } from '@lockstep/checkpoint';
+import type { CheckpointStore, JsonValue, Ledger, ParameterTable } from '@lockstep/checkpoint';
+import { step } from './core.js';
+import { Metrics } from './metrics.js';
+import { afterCommit, etaSeconds, imagesPerSecond, noProgress, type Progress } from './progress.js';
+import { publishState } from './publisher.js';
+import { initialState, type Durable, type Effect, type Event, type Note, type Outcome, type Recovered, type Settings, type State } from './state.js';
+
+/** What was sent must leave the sockets before the process ends, but a dead peer must not hold it. Milliseconds. */
+const CLOSE_GRACE_MS = 1_000;
+
+/** All that the edge is given; nothing in it reads the environment. */
+export interface ServerOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly settings: Settings;
+  readonly recovered: Recovered;
+  /** Digest of state 0, which the seed alone decides. */
+  readonly seedDigest: string;
+  readonly globalBatch: number;
+  readonly keepCheckpoints: number;
+  readonly table: ParameterTable;
+  readonly model: JsonValue;
+  readonly ledger: Ledger;
+  readonly store: CheckpointStore;
+  /** Wall clock, ms since the epoch. */
+  readonly now: () => number;
+  readonly report: (report: Report) => void;
+}
+
+/** A note with the run's progress at that moment, for logs and progress bars. */
+export interface Report {
+  readonly at: number;
+  readonly note: Note;
+  readonly status: Status;
+}
+
+export interface Status {
+  readonly run: string;
+  readonly phase: string;
+  readonly step: number;
+  readonly steps: number;
+  readonly generation: number;
+  readonly workers: readonly { readonly id: string; readonly host: string; readonly inRing: boolean; readonly step: number | null }[];
+  readonly loss: number | null;
+  readonly imagesPerSecond: number;
+  readonly etaSeconds: number | null;
+  readonly checkpoint: number | null;
+}
+
+export class CoordinatorServer {
+  /** Resolves when the run is over and all that it wrote is on disk. */
+  readonly finished: Promise<Outcome>;
+  private state: State;
+  private readonly durable: Durable;
+  private readonly metrics = new Metrics();
+  private readonly sockets = new Map<string, WebSocket>();
+  private readonly pending: Effect[] = [];
+  private performing = false;
+  private progress: Progress = noProgress;
+  private loss: number | null = null;
+  private readonly background = new Set<Promise<void>>();
+  private publishing: Promise<void> = Promise.resolve();
+  private readonly ticker: NodeJS.Timeout;
+  private resolveFinished: (outcome: Outcome) => void = () => undefined;
+
+  private constructor(
+    private readonly options: ServerOptions,
+    private readonly http: Server,
+    private readonly webSockets: WebSocketServer,
+  ) {
+    this.durable = { digestOf: (of) => (of === 0 ? options.seedDigest : (options.ledger.get(of - 1)?.digest ?? null)) };
+    this.state = initialState(options.recovered, this.durable, options.now());
+    this.finished = new Promise((resolve) => (this.resolveFinished = resolve));
+    this.ticker = setInterval(() => this.tick(), heartbeatInterval(options.settings.heartbeatTimeoutMs));
+    http.on('request', (request, response) => void this.answer(request, response));
+    webSockets.on('connection', (socket) => this.accept(socket));
+  }
+
+  /** Listens. Rejects with the system's error if the port cannot be had. */
+  static async listen(options: ServerOptions): Promise<CoordinatorServer> {
+    const http = createServer();
+    const webSockets = new WebSocketServer({ server: http, path: CONTROL_PATH, perMessageDeflate: false, maxPayload: MAX_CONTROL_BYTES });
+    await new Promise<void>((resolve, reject) => {
+      http.once('error', reject);
+      // ws passes the server's errors on; they are handled above.
+      webSockets.on('error', () => undefined);
+      http.listen(options.port, options.host, () => {
+        http.off('error', reject);
+        resolve();
+      });
+    });
+    return new CoordinatorServer(options, http, webSockets);
+  }
+
+  get port(): number {
+    return (this.http.address() as AddressInfo).port;
+  }
+
+  /** Commits the step under way, publishes a checkpoint and ends. */
+  stop(reason: string): void {
+    this.dispatch({ type: 'stopRequested', reason, now: this.options.now() });
+  }
+
+  status(): Status {
+    const { state, options } = this;
+    return {
+      run: options.settings.run,
+      phase: state.phase.kind,
+      step: state.step,
+      steps: options.settings.steps,
+      generation: state.generation,
+      workers: [...state.workers.values()].map(({ id, host, have }) => ({ id, host, inRing: state.ring.includes(id), step: have?.step ?? null })),
+      loss: this.loss,
+      imagesPerSecond: imagesPerSecond(this.progress, options.globalBatch),
+      etaSeconds: etaSeconds(this.progress, options.settings.steps - state.step),
+      checkpoint: state.checkpoint?.step ?? null,
+    };
+  }
+
+  // ---- events in -------------------------------------------------------------------------------------------------
+
+  private dispatch(event: Event): void {
+    const { state, effects } = step(this.state, event, this.options.settings, this.durable);
+    this.state = state;
+    this.pending.push(...effects);
+    if (!this.performing) void this.perform();
+  }
+
+  private tick(): void {
+    this.dispatch({ type: 'tick', now: this.options.now() });
+    for (const socket of this.sockets.values()) sendMessage(socket, { type: 'heartbeat' });
+  }
+
+  private accept(socket: WebSocket): void {
+    const { now, settings } = this.options;
+    let worker: string | null = null;
+    // A connection that does not introduce itself is not a worker.
+    const introduction = setTimeout(() => socket.close(1008, 'E_NO_HELLO'), settings.heartbeatTimeoutMs);
+    socket.on('message', (data) => {
+      try {
+        const message = parseWorkerMessage(unpackMessage(data));
+        if (message.type !== 'hello') {
+          if (worker !== null && this.sockets.get(worker) === socket) this.dispatch({ type: 'message', worker, message, now: now() });
+          return;
+        }
+        clearTimeout(introduction);
+        if (message.protocol !== PROTOCOL_VERSION) {
+          const reason = `the worker speaks protocol ${message.protocol}, the coordinator ${PROTOCOL_VERSION}; run the same version of Lockstep`;
+          sendMessage(socket, { type: 'refuse', code: 'E_PROTOCOL_VERSION', message: reason });
+          socket.close(1008, 'E_PROTOCOL_VERSION');
+          return;
+        }
+        worker = message.worker;
+        const earlier = this.sockets.get(worker);
+        this.sockets.set(worker, socket);
+        if (earlier !== undefined && earlier !== socket) earlier.terminate();
+        this.dispatch({ type: 'hello', worker, host: message.host, port: message.port, run: message.run, now: now() });
+      } catch (error) {
+        const code = error instanceof MessageError ? error.code : 'E_MESSAGE_INVALID';
+        sendMessage(socket, { type: 'refuse', code, message: error instanceof Error ? error.message : String(error) });
+        socket.close(1008, code);
+      }
+    });
+    socket.on('error', () => socket.terminate());
+    socket.on('close', (code, reason) => {
+      clearTimeout(introduction);
+      if (worker === null || this.sockets.get(worker) !== socket) return;
+      this.sockets.delete(worker);
+      this.dispatch({ type: 'gone', worker, reason: reason.toString() || `its connection closed (${code})`, now: now() });
+    });
+  }
+
+  // ---- effects out -----------------------------------------------------------------------------------------------
+
+  /** Carries effects out one after another; events that they cause append to the same queue. */
+  private async perform(): Promise<void> {
+    this.performing = true;
+    for (let effect = this.pending.shift(); effect !== undefined; effect = this.pending.shift()) {
+      if (effect.type === 'recordGeneration') {
+        // Waited for: no worker may hear of a generation that a restarted coordinator could use again.
+        await this.options.ledger.setGeneration(effect.generation).catch((error: unknown) => this.ledgerFailed(this.state.step, error));
+      } else {
+        this.performOne(effect);
+      }
+    }
+    this.performing = false;
+  }
+
+  private performOne(effect: Exclude<Effect, { type: 'recordGeneration' }>): void {
+    const { ledger, store, now } = this.options;
+    switch (effect.type) {
+      case 'send': {
+        const socket = this.sockets.get(effect.worker);
+        if (socket !== undefined) sendMessage(socket, effect.message);
+        break;
+      }
+      case 'close': {
+        const socket = this.sockets.get(effect.worker);
+        this.sockets.delete(effect.worker);
+        // A WebSocket close reason has at most 123 bytes.
+        socket?.close(1008, effect.reason.slice(0, 100));
+        break;
+      }
+      case 'recordProbe':
+        this.inBackground(ledger.setProbe(effect.probe).catch((error: unknown) => this.ledgerFailed(this.state.step, error)));
+        break;
+      case 'appendLedger': {
+        const { record, digest, at } = effect;
+        const written = ledger.append({ ...record, digest, at }).then(
+          () => this.dispatch({ type: 'ledgerWritten', step: record.step, now: now() }),
+          (error: unknown) => this.ledgerFailed(record.step, error),
+        );
+        this.inBackground(written);
+        break;
+      }
+      case 'publish': {
+        const { step: published, digest, generation, from } = effect;
+        const { settings, table, model, keepCheckpoints: keep } = this.options;
+        const task = { runId: settings.run, table, model, step: published, digest, generation, from, createdAt: now(), keep };
+        // One after another: the last step's checkpoint may be asked for twice, and the second time it must be found whole.
+        const done = this.publishing.then(() => publishState(store, task)).then(
+          () => this.dispatch({ type: 'published', step: published, digest, now: now() }),
+          (error: unknown) => this.dispatch({ type: 'publishFailed', step: published, ...describe(error), now: now() }),
+        );
+        this.publishing = done;
+        this.inBackground(done);
+        break;
+      }
+      case 'note':
+        this.tell(effect.note);
+        break;
+      case 'exit':
+        void this.shutDown(effect.outcome);
+        break;
+      default:
+        effect satisfies never;
+    }
+  }
+
+  private ledgerFailed(ofStep: number, error: unknown): void {
+    this.dispatch({ type: 'ledgerFailed', step: ofStep, ...describe(error), now: this.options.now() });
+  }
+
+  private inBackground(task: Promise<void>): void {
+    this.background.add(task);
+    void task.finally(() => this.background.delete(task));
+  }
+
+  private tell(note: Note): void {
+    const at = this.options.now();
+    if (note.note === 'committed') {
+      this.progress = afterCommit(this.progress, at);
+      this.loss = note.loss;
+    } else if (note.note === 'generation-opened' || note.note === 'waiting') {
+      // The time without workers is not the time of a step.
+      this.progress = { ...this.progress, lastCommit: null };
+    }
+    this.metrics.record(note, this.state, this.progress.stepSeconds, imagesPerSecond(this.progress, this.options.globalBatch));
+    this.options.report({ at, note, status: this.status() });
+  }
+
+  private async shutDown(outcome: Outcome): Promise<void> {
+    clearInterval(this.ticker);
+    while (this.background.size > 0) await Promise.all(this.background);
+    for (const socket of this.webSockets.clients) socket.close(1001, outcome.code);
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, CLOSE_GRACE_MS);
+      this.webSockets.close(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+    for (const socket of this.webSockets.clients) socket.terminate();
+    this.http.close();
+    this.http.closeAllConnections();
+    await this.options.ledger.close();
+    this.resolveFinished(outcome);
+  }
+
+  // ---- HTTP ------------------------------------------------------------------------------------------------------
+
+  private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const path = (request.url ?? '/').split('?')[0] ?? '/';
+    try {
+      if (request.method !== 'GET' && request.method !== 'HEAD') return reply(response, 405, 'application/json', '{"code":"E_METHOD"}\n');
+      if (path === '/healthz') {
+        const over = this.state.phase.kind === 'over';
+        return reply(response, over ? 503 : 200, 'application/json', `${JSON.stringify({ status: over ? 'over' : 'ok', phase: this.state.phase.kind })}\n`);
+      }
+      if (path === '/metrics') return reply(response, 200, this.metrics.registry.contentType, await this.metrics.registry.metrics());
+      if (path === '/status') return reply(response, 200, 'application/json', `${JSON.stringify(this.status())}\n`);
+      const wanted = /^\/state\/(\d{1,15})$/.exec(path)?.[1];
+      if (wanted !== undefined) return await this.serveState(Number(wanted), response);
+      reply(response, 404, 'application/json', '{"code":"E_NOT_FOUND","paths":["/healthz","/metrics","/status","/state/K"]}\n');
+    } catch (error) {
+      if (response.headersSent) response.destroy();
+      else reply(response, 500, 'application/json', `${JSON.stringify(describe(error))}\n`);
+    }
+  }
+
+  private async serveState(wanted: number, response: ServerResponse): Promise<void> {
+    const { store, table } = this.options;
+    if (!(await store.list()).includes(wanted)) return reply(response, 404, 'application/json', '{"code":"E_CHECKPOINT_MISSING"}\n');
+    const { state } = await store.read(wanted);
+    response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': encodedStateBytes(tableLength(table)) });
+    for (const chunk of encodeState(state)) response.write(chunk);
+    response.end();
+  }
+}
+
+function reply(response: ServerResponse, status: number, type: string, body: string): void {
+  response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(body) });
+  response.end(body);
+}
+
+function describe(error: unknown): { code: string; message: string } {
+  const message = error instanceof Error ? error.message : String(error);
+  const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'E_INTERNAL';
+  return { code, message };
+}

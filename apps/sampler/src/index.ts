@@ -1,0 +1,4 @@
+export { sampleCommand } from './cli.js';
+export { draw, SamplerError } from './draw.js';
+export type { DrawRequest, Drawn } from './draw.js';
+export { gridPng } from './png.js';

@@ -1,0 +1,3 @@
+export { step as workerStep } from './core.js';
+export { initialState as initialWorkerState } from './state.js';
+export type { Effect as WorkerEffect, Event as WorkerEvent, HeldGradient, State as WorkerState } from './state.js';
