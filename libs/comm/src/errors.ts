@@ -1,0 +1,103 @@
+/**
+ * Every error of the data plane carries one of these codes; they are stable, so logs and other programs may rely on them.
+ *
+ * Fixed point (FixedPointError), a caller's mistake or a diverged gradient:
+ * - E_FIXEDPOINT_NON_FINITE  a gradient or an agreed exponent holds NaN or Inf
+ * - E_FIXEDPOINT_EXCEEDS     a gradient is larger than the exponent that was agreed for its tensor
+ * - E_FIXEDPOINT_SHAPE       arrays and parameter table do not fit each other
+ * - E_FIXEDPOINT_ARGUMENT    a number is outside the range for which the sum is proved exact
+ *
+ * Wire format (WireError), a broken or foreign peer:
+ * - E_WIRE_SHORT, E_WIRE_MAGIC, E_WIRE_VERSION, E_WIRE_FLAGS, E_WIRE_LENGTH: the named part of a frame is wrong
+ * - E_WIRE_FIELD             a value to be sent does not fit its field
+ * - E_WIRE_BYTE_ORDER        this machine is big-endian
+ *
+ * Ring order (RingSequenceError), found by the pure state machine and wrapped in E_RING_PROTOCOL by a link:
+ * - E_RING_SEGMENT     a duplicate, out-of-order or unknown segment
+ * - E_RING_LENGTH      a segment with the wrong number of elements
+ *
+ * Ring (RingError), each naming the peer if there is one to name:
+ * - E_RING_PEER_LOST   a neighbour's socket closed or failed
+ * - E_RING_ABORTED     the caller's signal, a newer generation, or a neighbour that aborted
+ * - E_RING_PROTOCOL    a peer sent what the algorithm does not allow here
+ * - E_RING_REFUSED     the predecessor refused our dial (its ring has moved on, or we are not its successor)
+ * - E_RING_UNREACHABLE the predecessor could not be dialled within the bounded number of attempts
+ * - E_RING_STALE       joinRing was called for a generation that is not newer than the last one
+ * - E_RING_MEMBERS     the member list is not a ring with this worker in it
+ * - E_RING_MISUSE      two all-reduces at once, a step that went backwards, or a link that is closed
+ */
+export type FixedPointErrorCode =
+  | 'E_FIXEDPOINT_NON_FINITE'
+  | 'E_FIXEDPOINT_EXCEEDS'
+  | 'E_FIXEDPOINT_SHAPE'
+  | 'E_FIXEDPOINT_ARGUMENT';
+
+export type WireErrorCode =
+  | 'E_WIRE_SHORT'
+  | 'E_WIRE_MAGIC'
+  | 'E_WIRE_VERSION'
+  | 'E_WIRE_FLAGS'
+  | 'E_WIRE_LENGTH'
+  | 'E_WIRE_FIELD'
+  | 'E_WIRE_BYTE_ORDER';
+
+export type RingSequenceErrorCode = 'E_RING_SEGMENT' | 'E_RING_LENGTH';
+
+export type RingErrorCode =
+  | 'E_RING_PEER_LOST'
+  | 'E_RING_ABORTED'
+  | 'E_RING_PROTOCOL'
+  | 'E_RING_REFUSED'
+  | 'E_RING_UNREACHABLE'
+  | 'E_RING_STALE'
+  | 'E_RING_MEMBERS'
+  | 'E_RING_MISUSE';
+
+/** A gradient cannot be summed exactly as asked. */
+export class FixedPointError extends Error {
+  override readonly name = 'FixedPointError';
+  /** `tensor` is the name of the parameter tensor at fault, if one is. */
+  constructor(
+    readonly code: FixedPointErrorCode,
+    message: string,
+    readonly tensor: string | null = null,
+  ) {
+    super(`${code}: ${message}`);
+  }
+}
+
+/** Bytes are not a data frame, or values do not fit one. */
+export class WireError extends Error {
+  override readonly name = 'WireError';
+  constructor(
+    readonly code: WireErrorCode,
+    message: string,
+  ) {
+    super(`${code}: ${message}`);
+  }
+}
+
+/** A peer broke the ring's order; nothing of the offending segment was written. */
+export class RingSequenceError extends Error {
+  override readonly name = 'RingSequenceError';
+  constructor(
+    readonly code: RingSequenceErrorCode,
+    message: string,
+  ) {
+    super(`${code}: ${message}`);
+  }
+}
+
+/** A ring did not form, or an all-reduce did not finish. After it the link is dead: join the next generation. */
+export class RingError extends Error {
+  override readonly name = 'RingError';
+  /** `peer` is the member at fault as far as is known here: a neighbour, or the one that a neighbour blames. */
+  constructor(
+    readonly code: RingErrorCode,
+    message: string,
+    readonly peer: string | null = null,
+    options?: { cause: unknown },
+  ) {
+    super(`${code}: ${message}`, options);
+  }
+}

@@ -1,0 +1,252 @@
+/**
+ * One worker's place in the ring of one generation: its two neighbours' sockets and the all-reduces that run over them, one
+ * after another. The algorithm is ring.ts; here is only what happens when sockets are fast, slow, early or gone.
+ *
+ * A link fails once and for good: the first error closes both sockets with a code that names the lost member, so that the
+ * news runs around the ring in both directions, and every later call throws that same error.
+ */
+import { RingError, RingSequenceError } from './errors.js';
+import { CLOSE_CODES, SEND_HIGH_WATER_BYTES, SEND_LOW_WATER_BYTES, leave } from './neighbours.js';
+import type { FrameVerdict, Inbound, Outbound } from './neighbours.js';
+import { RingReduction } from './ring.js';
+import type { Frame } from './wire.js';
+
+/** What one all-reduce cost. Bytes are payload: headers add 0.01 % to full segments. */
+export type RingStats = {
+  readonly step: number;
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  readonly segmentsSent: number;
+  /** From the call until the buffer holds the sum and is free to be written. */
+  readonly seconds: number;
+  /** Frames of an older step that came in meanwhile and were ignored. */
+  readonly droppedFrames: number;
+  /** The most bytes that were queued for the successor in this process; below SEND_QUEUE_BOUND_BYTES. */
+  readonly peakQueuedBytes: number;
+};
+
+/** The two sockets of a ring with more than one member. */
+export type Neighbours = { readonly inbound: Inbound; readonly outbound: Outbound };
+
+type Reduction = {
+  readonly step: number;
+  readonly ring: RingReduction;
+  readonly startedAt: number;
+  readonly droppedBefore: number;
+  readonly resolve: (stats: RingStats) => void;
+  readonly reject: (error: RingError) => void;
+  bytesSent: number;
+  bytesReceived: number;
+  segmentsSent: number;
+};
+
+export type RingLinkOptions = {
+  readonly generation: number;
+  readonly rank: number;
+  readonly n: number;
+  /** null for a ring of one. */
+  readonly neighbours: Neighbours | null;
+  /** Milliseconds of a clock that never goes back. */
+  readonly now: () => number;
+};
+
+/** Made by DataServer.joinRing. */
+export class RingLink {
+  readonly generation: number;
+  readonly rank: number;
+  readonly n: number;
+  readonly #neighbours: Neighbours | null;
+  readonly #now: () => number;
+  #failure: RingError | null = null;
+  #current: Reduction | null = null;
+  #lastStep = -1;
+  #dropped = 0;
+  /** Set when the queue reached its high-water mark, until it is down at the low one. */
+  #stalled = false;
+
+  constructor({ generation, rank, n, neighbours, now }: RingLinkOptions) {
+    this.generation = generation;
+    this.rank = rank;
+    this.n = n;
+    this.#neighbours = neighbours;
+    this.#now = now;
+    neighbours?.inbound.attach(
+      (frame) => this.#receive(frame),
+      (error) => this.#fail(error),
+    );
+    neighbours?.outbound.attach(
+      () => this.#flushed(),
+      (error) => this.#fail(error),
+    );
+  }
+
+  /** Why this link is dead, or null while it lives. A loss is noticed at the latest by the next all-reduce. */
+  get failure(): RingError | null {
+    return this.#failure;
+  }
+
+  /** Frames of an older generation or step ignored so far. */
+  get droppedFrames(): number {
+    return this.#dropped;
+  }
+
+  /**
+   * Sums `buffer` (int32, equal length on all members, may lie on a SharedArrayBuffer) over the ring, in place. Steps must
+   * increase. The buffer belongs to the ring until the promise settles; after a rejection its content is undefined.
+   * Rejects with RingError: E_RING_PEER_LOST, E_RING_ABORTED (signal or neighbour), E_RING_PROTOCOL, E_RING_MISUSE.
+   */
+  async allReduce(options: { step: number; buffer: Int32Array; signal?: AbortSignal }): Promise<RingStats> {
+    const { step, buffer, signal } = options;
+    this.#requireIdle(step);
+    if (signal?.aborted === true) this.#abort();
+    if (this.#failure !== null) {
+      await this.#neighbours?.outbound.released();
+      throw this.#failure;
+    }
+    const onAbort = () => this.#abort();
+    signal?.addEventListener('abort', onAbort, { once: true });
+    try {
+      return await new Promise<RingStats>((resolve, reject) => {
+        this.#current = {
+          step,
+          ring: new RingReduction({ rank: this.rank, n: this.n, buffer }),
+          startedAt: this.#now(),
+          droppedBefore: this.#dropped,
+          resolve,
+          reject,
+          bytesSent: 0,
+          bytesReceived: 0,
+          segmentsSent: 0,
+        };
+        this.#pump();
+        this.#neighbours?.inbound.deliver();
+        this.#settleIfDone();
+      });
+    } finally {
+      signal?.removeEventListener('abort', onAbort);
+    }
+  }
+
+  /** Leaves the ring. An all-reduce under way rejects with E_RING_ABORTED. Calling it again does nothing. */
+  close(): void {
+    const code = this.#current === null ? CLOSE_CODES.done : CLOSE_CODES.aborted;
+    this.#fail(new RingError('E_RING_ABORTED', 'this link was closed; join the next generation'), code);
+  }
+
+  #requireIdle(step: number): void {
+    if (this.#current !== null) {
+      throw new RingError('E_RING_MISUSE', `step ${this.#current.step} is being reduced; await it before step ${step}`);
+    }
+    if (!Number.isInteger(step) || step <= this.#lastStep) {
+      throw new RingError('E_RING_MISUSE', `step ${step} after step ${this.#lastStep}; redo a step in the next generation`);
+    }
+  }
+
+  #receive(frame: Frame): FrameVerdict {
+    const current = this.#current;
+    if (this.#failure !== null) return 'taken';
+    if (frame.generation > this.generation || frame.flags !== 0) {
+      this.#protocolError(`sent a frame of generation ${frame.generation}, flags ${frame.flags}, in ${this.generation}`, null);
+      return 'taken';
+    }
+    if (frame.generation < this.generation || frame.step <= this.#lastStep || (current !== null && frame.step < current.step)) {
+      this.#dropped++;
+      return 'taken';
+    }
+    if (current === null || frame.step > current.step) return 'later';
+    try {
+      current.ring.receive(frame.hop, frame.segment, frame.payload);
+    } catch (error) {
+      if (!(error instanceof RingSequenceError)) throw error;
+      this.#protocolError(error.message, error);
+      return 'taken';
+    }
+    current.bytesReceived += frame.payload.byteLength;
+    this.#pump();
+    this.#settleIfDone();
+    return 'taken';
+  }
+
+  /** Sends what may be sent, up to the high-water mark. */
+  #pump(): void {
+    const current = this.#current;
+    if (current === null || this.#neighbours === null || this.#stalled) return;
+    const { outbound } = this.#neighbours;
+    for (;;) {
+      if (outbound.queuedBytes >= SEND_HIGH_WATER_BYTES) {
+        this.#stalled = true;
+        return;
+      }
+      const next = current.ring.takeSend();
+      if (next === undefined) return;
+      const { hop, segment, payload } = next;
+      outbound.send({ hop, segment, generation: this.generation, step: current.step }, payload);
+      current.bytesSent += payload.byteLength;
+      current.segmentsSent++;
+    }
+  }
+
+  #flushed(): void {
+    if (this.#neighbours !== null && this.#neighbours.outbound.queuedBytes <= SEND_LOW_WATER_BYTES) this.#stalled = false;
+    this.#pump();
+    this.#settleIfDone();
+  }
+
+  #settleIfDone(): void {
+    const current = this.#current;
+    if (current === null || !current.ring.done) return;
+    if (this.#neighbours !== null && this.#neighbours.outbound.unflushed > 0) return;
+    this.#current = null;
+    this.#lastStep = current.step;
+    this.#resolve(current);
+  }
+
+  #resolve(current: Reduction): void {
+    current.resolve({
+      step: current.step,
+      bytesSent: current.bytesSent,
+      bytesReceived: current.bytesReceived,
+      segmentsSent: current.segmentsSent,
+      seconds: (this.#now() - current.startedAt) / 1000,
+      droppedFrames: this.#dropped - current.droppedBefore,
+      peakQueuedBytes: this.#neighbours?.outbound.takePeak() ?? 0,
+    });
+  }
+
+  #abort(): void {
+    this.#fail(new RingError('E_RING_ABORTED', 'the all-reduce was aborted; join the next generation'));
+  }
+
+  #protocolError(problem: string, cause: unknown): void {
+    const peer = this.#neighbours?.inbound.peer ?? null;
+    this.#fail(new RingError('E_RING_PROTOCOL', `${peer} ${problem}; run one version of Lockstep`, peer, { cause }));
+  }
+
+  #fail(error: RingError, code = closeCodeOf(error)): void {
+    if (this.#failure !== null) return;
+    this.#failure = error;
+    const current = this.#current;
+    this.#current = null;
+    if (this.#neighbours === null) {
+      current?.reject(error);
+      return;
+    }
+    const { inbound, outbound } = this.#neighbours;
+    leave(inbound.ws, code, error.peer ?? '');
+    leave(outbound.ws, code, error.peer ?? '');
+    // Not before the queued views are gone: the caller may write to the buffer as soon as it knows.
+    void outbound.released().then(() => {
+      if (current === null) return;
+      // A neighbour that has all it needs may leave before our last flush is reported: the sum is whole here all the same.
+      if (current.ring.done && error.code === 'E_RING_PEER_LOST') this.#resolve(current);
+      else current.reject(error);
+    });
+  }
+}
+
+/** How a failing member says goodbye, so that its neighbours fail with the same story. */
+function closeCodeOf(error: RingError): number {
+  if (error.code === 'E_RING_PEER_LOST') return CLOSE_CODES.peerLost;
+  if (error.code === 'E_RING_PROTOCOL') return CLOSE_CODES.protocol;
+  return CLOSE_CODES.aborted;
+}

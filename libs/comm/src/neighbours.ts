@@ -1,0 +1,259 @@
+/**
+ * The two sockets of a ring member. `Inbound`: we dialled the predecessor, payload comes from it. `Outbound`: the successor
+ * dialled us, payload goes to it. As the payload's sender is always the WebSocket server, payload is never masked.
+ */
+import type { Duplex } from 'node:stream';
+import type { RawData, WebSocket } from 'ws';
+import { RingError, WireError } from './errors.js';
+import { FLAG_ACCEPT, HEADER_BYTES, MAX_FRAME_BYTES, decodeFrame, encodeMessageHead } from './wire.js';
+import type { Frame, FrameHeader } from './wire.js';
+
+/**
+ * Bytes queued in this process for the successor at which sending stops, and those at which it goes on. The kernel buffers
+ * a few MB more, so this only has to span the time until the flush is reported: two segments on the way, two behind them.
+ */
+export const SEND_HIGH_WATER_BYTES = 1024 * 1024;
+export const SEND_LOW_WATER_BYTES = SEND_HIGH_WATER_BYTES / 2;
+/** The queue is looked at before each frame, so it can exceed the high-water mark by less than one frame and its prefix. */
+export const SEND_QUEUE_BOUND_BYTES = SEND_HIGH_WATER_BYTES + MAX_FRAME_BYTES + 16;
+/** A paused socket still delivers what was read already: at most one unfinished frame and a 64 KiB read of small ones. */
+export const MAX_HELD_BYTES = 2 * MAX_FRAME_BYTES;
+/** How long a failing member waits for its queue to flush, so that its farewell can follow the data and name the culprit. */
+export const FAREWELL_MS = 200;
+/** How long a closed socket may wait for the peer's answer before it is destroyed. */
+export const CLOSE_GRACE_MS = 1_000;
+
+/** WebSocket close codes of the ring (4000-4999 are for applications, RFC 6455 section 7.4.2). The reason is 4010's peer. */
+export const CLOSE_CODES = {
+  done: 1000,
+  staleGeneration: 4001,
+  notSuccessor: 4002,
+  tooManyHeld: 4003,
+  duplicate: 4004,
+  peerLost: 4010,
+  aborted: 4011,
+  protocol: 4012,
+} as const;
+
+/** A close frame's reason has at most 123 bytes; a longer member id is left out, and the neighbour is blamed instead. */
+const MAX_REASON_BYTES = 123;
+
+/** Closes politely, after what is queued; destroys the socket if the peer does not answer within CLOSE_GRACE_MS. */
+export function leave(ws: WebSocket, code: number, reason = ''): void {
+  ws.resume();
+  ws.close(code, Buffer.byteLength(reason) <= MAX_REASON_BYTES ? reason : '');
+  const timer = setTimeout(() => ws.terminate(), CLOSE_GRACE_MS);
+  ws.once('close', () => clearTimeout(timer));
+}
+
+/** What the end of a neighbour's socket means to an accepted member. */
+function errorOfClose(peer: string, code: number, reason: string): RingError {
+  switch (code) {
+    case CLOSE_CODES.peerLost: {
+      const culprit = reason === '' ? peer : reason;
+      return new RingError('E_RING_PEER_LOST', `${peer} reports that ${culprit} is lost; join the next generation`, culprit);
+    }
+    case CLOSE_CODES.aborted:
+    case CLOSE_CODES.staleGeneration:
+      return new RingError('E_RING_ABORTED', `${peer} left this generation; join the next one`, peer);
+    case CLOSE_CODES.protocol:
+      return new RingError('E_RING_PROTOCOL', `${peer} reports a protocol error (${reason}); run one version of Lockstep`, peer);
+    default:
+      return new RingError('E_RING_PEER_LOST', `the socket of ${peer} closed (code ${code}); join the next generation`, peer);
+  }
+}
+
+/** Whether a frame was consumed, or is of a step that has not started here and must wait. */
+export type FrameVerdict = 'taken' | 'later';
+export type FrameHandler = (frame: Frame) => FrameVerdict;
+export type FailureHandler = (error: RingError) => void;
+
+/** Frames from the predecessor, in order. Holds and pauses (TCP's backpressure) while the handler says `later`. */
+export class Inbound {
+  /** Resolves when the predecessor has accepted us; rejects with a RingError if the socket ends before (E_RING_REFUSED if it said no). */
+  readonly accepted: Promise<void>;
+  readonly #held: Frame[] = [];
+  #heldBytes = 0;
+  #isAccepted = false;
+  #onFrame: FrameHandler = () => 'later';
+  #onFailure: FailureHandler = () => undefined;
+  #failure: RingError | null = null;
+
+  constructor(
+    readonly peer: string,
+    readonly ws: WebSocket,
+    generation: number,
+  ) {
+    this.accepted = new Promise((resolve, reject) => {
+      ws.on('message', (data: RawData, isBinary: boolean) => {
+        const frame = this.#decode(data, isBinary);
+        if (frame === null) return;
+        if (this.#isAccepted) this.#offer(frame);
+        else if (frame.flags === FLAG_ACCEPT && frame.generation === generation) {
+          this.#isAccepted = true;
+          resolve();
+        } else this.#protocolError('sent data before it accepted this worker', null);
+      });
+      ws.on('close', (code: number, reason: Buffer) => {
+        const refused = code >= CLOSE_CODES.staleGeneration && code <= CLOSE_CODES.duplicate;
+        if (!this.#isAccepted && refused) {
+          reject(new RingError('E_RING_REFUSED', `${peer} refused generation ${generation}: ${String(reason)}; wait for the next plan`, peer));
+        } else {
+          const error = errorOfClose(peer, code, String(reason));
+          reject(error);
+          this.#fail(error);
+        }
+      });
+      // A 'close' event always follows; here it only must not be thrown.
+      ws.on('error', () => undefined);
+    });
+    // The dialler awaits `accepted`; when it has given up already, nobody does.
+    this.accepted.catch(() => undefined);
+  }
+
+  /** Hands over to a ring link. A failure that happened before is reported at once. */
+  attach(onFrame: FrameHandler, onFailure: FailureHandler): void {
+    this.#onFrame = onFrame;
+    this.#onFailure = onFailure;
+    if (this.#failure !== null) onFailure(this.#failure);
+  }
+
+  /** Offers the held frames again, and reads on if all were taken. */
+  deliver(): void {
+    while (this.#held.length > 0) {
+      if (this.#onFrame(this.#held[0]) === 'later') return;
+      this.#heldBytes -= HEADER_BYTES + (this.#held.shift()?.payload.byteLength ?? 0);
+    }
+    this.ws.resume();
+  }
+
+  #offer(frame: Frame): void {
+    // After we said goodbye, what still comes is of no use, and must not pause the socket: the answer comes behind it.
+    if (this.ws.readyState !== this.ws.OPEN) return;
+    if (this.#held.length === 0 && this.#onFrame(frame) === 'taken') return;
+    this.#held.push(frame);
+    this.#heldBytes += HEADER_BYTES + frame.payload.byteLength;
+    if (this.#heldBytes > MAX_HELD_BYTES) this.#protocolError('sent more than a paused socket can hold', null);
+    else this.ws.pause();
+  }
+
+  #decode(data: RawData, isBinary: boolean): Frame | null {
+    if (!isBinary || !Buffer.isBuffer(data)) {
+      this.#protocolError('sent a text message', null);
+      return null;
+    }
+    try {
+      return decodeFrame(data);
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error;
+      this.#protocolError(error.message, error);
+      return null;
+    }
+  }
+
+  #protocolError(problem: string, cause: unknown): void {
+    this.#fail(new RingError('E_RING_PROTOCOL', `${this.peer} ${problem}; run one version of Lockstep`, this.peer, { cause }));
+    leave(this.ws, CLOSE_CODES.protocol, 'bad frame');
+  }
+
+  #fail(error: RingError): void {
+    if (this.#failure !== null) return;
+    this.#failure = error;
+    this.#onFailure(error);
+  }
+}
+
+/** Frames to the successor. Payloads are written as views; `unflushed` counts those the kernel has not taken whole. */
+export class Outbound {
+  #unflushed = 0;
+  #peak = 0;
+  #released: Promise<void> | null = null;
+  #onFlush: () => void = () => undefined;
+  #onFailure: FailureHandler = () => undefined;
+  #failure: RingError | null = null;
+
+  /** `socket` is the stream under `ws`, which the server got with the upgrade request. */
+  constructor(
+    readonly peer: string,
+    readonly ws: WebSocket,
+    readonly socket: Duplex,
+  ) {
+    ws.on('message', () => {
+      this.#fail(new RingError('E_RING_PROTOCOL', `${peer} sent data against the ring's direction; run one version of Lockstep`, peer));
+      leave(ws, CLOSE_CODES.protocol, 'data against the direction');
+    });
+    ws.on('close', (code: number, reason: Buffer) => this.#fail(errorOfClose(peer, code, String(reason))));
+    // A 'close' event always follows; here it only must not be thrown.
+    ws.on('error', () => undefined);
+  }
+
+  get closed(): boolean {
+    return this.#failure !== null;
+  }
+
+  /** Bytes queued in this process. */
+  get queuedBytes(): number {
+    return this.socket.writableLength;
+  }
+
+  /** Payloads that are still views into the caller's buffer. */
+  get unflushed(): number {
+    return this.#unflushed;
+  }
+
+  attach(onFlush: () => void, onFailure: FailureHandler): void {
+    this.#onFlush = onFlush;
+    this.#onFailure = onFailure;
+    if (this.#failure !== null) onFailure(this.#failure);
+  }
+
+  /** Tells the successor that it is ours in this generation. */
+  accept(generation: number): void {
+    this.socket.write(encodeMessageHead({ flags: FLAG_ACCEPT, hop: 0, generation, step: 0, segment: 0, count: 0 }));
+  }
+
+  /** Queues one frame; the payload's memory must not change until it is flushed (see ring.ts on why it does not). */
+  send(header: Omit<FrameHeader, 'count' | 'flags'>, payload: Int32Array): void {
+    const view = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
+    this.#unflushed++;
+    // Both parts in one system call.
+    this.socket.cork();
+    this.socket.write(encodeMessageHead({ ...header, flags: 0, count: payload.length }));
+    this.socket.write(view, () => {
+      this.#unflushed--;
+      this.#onFlush();
+    });
+    this.#peak = Math.max(this.#peak, this.socket.writableLength);
+    this.socket.uncork();
+  }
+
+  /** The most bytes ever queued since the last call. */
+  takePeak(): number {
+    const peak = this.#peak;
+    this.#peak = 0;
+    return peak;
+  }
+
+  /** Resolves when no payload is a view into the caller's buffer any more; after FAREWELL_MS it destroys the socket for that. */
+  released(): Promise<void> {
+    this.#released ??= new Promise((resolve) => {
+      if (this.#unflushed === 0) {
+        resolve();
+        return;
+      }
+      const timer = setTimeout(() => this.ws.terminate(), FAREWELL_MS);
+      this.#onFlush = () => {
+        if (this.#unflushed > 0) return;
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    return this.#released;
+  }
+
+  #fail(error: RingError): void {
+    if (this.#failure !== null) return;
+    this.#failure = error;
+    this.#onFailure(error);
+  }
+}

@@ -1,0 +1,131 @@
+/**
+ * Data frames: what one WebSocket message between two neighbours of the ring holds. Little-endian, 24 bytes of header (a
+ * multiple of 8, so that a message that starts aligned has an aligned payload), then `count` raw int32.
+ *
+ *   offset 0  u32  magic "LSRG"
+ *          4  u8   version
+ *          5  u8   flags: bit 0 ACCEPT (the server's first frame: "you are my successor in this generation"; no payload)
+ *          6  u16  hop
+ *          8  u32  generation
+ *         12  u32  step
+ *         16  u32  segment
+ *         20  u32  count of elements
+ */
+import { endianness } from 'node:os';
+import { WireError } from './errors.js';
+import { SEGMENT_ELEMENTS } from './ring.js';
+
+export const WIRE_MAGIC = 0x4752_534c;
+/** Raised whenever the meaning of a frame changes: two versions never share a ring. */
+export const WIRE_VERSION = 1;
+export const HEADER_BYTES = 24;
+/** The largest frame: a full segment. A peer that announces more is refused before anything is allocated. */
+export const MAX_FRAME_BYTES = HEADER_BYTES + SEGMENT_ELEMENTS * Int32Array.BYTES_PER_ELEMENT;
+export const FLAG_ACCEPT = 1;
+
+const U32_MAX = 0xffff_ffff;
+const U16_MAX = 0xffff;
+
+/** All fields of a frame but its payload. */
+export type FrameHeader = {
+  readonly flags: number;
+  readonly hop: number;
+  readonly generation: number;
+  readonly step: number;
+  readonly segment: number;
+  /** int32 elements in the payload. */
+  readonly count: number;
+};
+
+export type Frame = FrameHeader & { readonly payload: Int32Array };
+
+/** Throws E_WIRE_BYTE_ORDER on a big-endian machine, where raw payloads would be swapped. */
+export function requireLittleEndian(order: 'LE' | 'BE' = endianness()): void {
+  if (order !== 'LE') {
+    throw new WireError('E_WIRE_BYTE_ORDER', 'payloads are raw little-endian int32; run workers on little-endian machines');
+  }
+}
+
+/**
+ * The bytes to write to the socket before the payload: a WebSocket frame header (RFC 6455 section 5.2: one unmasked,
+ * unfragmented binary message, as a server sends) and the data frame's header. The payload then follows as a buffer of
+ * its own, so it is never copied; ws' own `send` takes only one buffer, or fragments, which the receiver must join again.
+ * Throws E_WIRE_FIELD.
+ */
+export function encodeMessageHead(header: FrameHeader): Buffer {
+  checkField('flags', header.flags, FLAG_ACCEPT);
+  checkField('hop', header.hop, U16_MAX);
+  checkField('generation', header.generation, U32_MAX);
+  checkField('step', header.step, U32_MAX);
+  checkField('segment', header.segment, U32_MAX);
+  checkField('count', header.count, SEGMENT_ELEMENTS);
+  const messageBytes = HEADER_BYTES + header.count * Int32Array.BYTES_PER_ELEMENT;
+  const prefix = messageBytes < 126 ? 2 : messageBytes <= U16_MAX ? 4 : 10;
+  const head = Buffer.allocUnsafe(prefix + HEADER_BYTES);
+  head[0] = 0x82;
+  if (prefix === 2) head[1] = messageBytes;
+  else if (prefix === 4) {
+    head[1] = 126;
+    head.writeUInt16BE(messageBytes, 2);
+  } else {
+    head[1] = 127;
+    head.writeUInt32BE(0, 2);
+    head.writeUInt32BE(messageBytes, 6);
+  }
+  head.writeUInt32LE(WIRE_MAGIC, prefix);
+  head[prefix + 4] = WIRE_VERSION;
+  head[prefix + 5] = header.flags;
+  head.writeUInt16LE(header.hop, prefix + 6);
+  head.writeUInt32LE(header.generation, prefix + 8);
+  head.writeUInt32LE(header.step, prefix + 12);
+  head.writeUInt32LE(header.segment, prefix + 16);
+  head.writeUInt32LE(header.count, prefix + 20);
+  return head;
+}
+
+function checkField(name: string, value: number, max: number): void {
+  if (!Number.isInteger(value) || value < 0 || value > max) {
+    throw new WireError('E_WIRE_FIELD', `${name} ${value} is not an integer in 0..${max}; it cannot be sent`);
+  }
+}
+
+/**
+ * Reads one message. `payload` views the message if it is 4-byte aligned in memory and is a copy otherwise.
+ * Throws WireError: E_WIRE_SHORT, E_WIRE_MAGIC, E_WIRE_VERSION, E_WIRE_FLAGS, E_WIRE_LENGTH.
+ */
+export function decodeFrame(message: Buffer): Frame {
+  if (message.length < HEADER_BYTES) {
+    throw new WireError('E_WIRE_SHORT', `a frame of ${message.length} bytes, the header alone has ${HEADER_BYTES}; is the peer a worker?`);
+  }
+  const magic = message.readUInt32LE(0);
+  if (magic !== WIRE_MAGIC) {
+    throw new WireError('E_WIRE_MAGIC', `a frame starts with 0x${magic.toString(16)}; is the peer a worker?`);
+  }
+  if (message[4] !== WIRE_VERSION) {
+    throw new WireError('E_WIRE_VERSION', `the peer speaks version ${message[4]}, this worker ${WIRE_VERSION}; run one version`);
+  }
+  const flags = message[5];
+  if (flags > FLAG_ACCEPT) throw new WireError('E_WIRE_FLAGS', `unknown flags ${flags}; run one version of Lockstep`);
+  const count = message.readUInt32LE(20);
+  const payloadBytes = message.length - HEADER_BYTES;
+  if (payloadBytes !== count * Int32Array.BYTES_PER_ELEMENT) {
+    throw new WireError('E_WIRE_LENGTH', `the header says ${count} int32, ${payloadBytes} bytes follow; the frame is damaged`);
+  }
+  return {
+    flags,
+    hop: message.readUInt16LE(6),
+    generation: message.readUInt32LE(8),
+    step: message.readUInt32LE(12),
+    segment: message.readUInt32LE(16),
+    count,
+    payload: int32View(message, count),
+  };
+}
+
+function int32View(message: Buffer, count: number): Int32Array {
+  const start = message.byteOffset + HEADER_BYTES;
+  if (start % Int32Array.BYTES_PER_ELEMENT === 0) return new Int32Array(message.buffer, start, count);
+  const copy = new Int32Array(count);
+  new Uint8Array(copy.buffer).set(message.subarray(HEADER_BYTES));
+  return copy;
+}

@@ -1,0 +1,47 @@
+/** The engine and a tiny task, as the tests of the network share them. */
+import { engineDirectory, engineEnvironment, loadEngine } from '@lockstep/engine';
+import type { Engine, TypedArray } from '@lockstep/engine';
+
+import type { MicrobatchTask } from './microbatch.js';
+import { PRESETS } from './presets.js';
+import { blocksOf, STREAMS } from './random.js';
+import { makeSchedule } from './schedule.js';
+
+/** One thread, as a worker has. */
+export function testEngine(): Engine {
+  const setting = { device: 'cpu', threads: 1 } as const;
+  Object.assign(process.env, engineEnvironment(setting));
+  return loadEngine({ ...setting, directory: engineDirectory('cpu', process.env) });
+}
+
+/** Sixty-four images of random bytes under the tiny preset. */
+export function tinyTask(): MicrobatchTask {
+  const count = 64;
+  const words = new Uint32Array(4);
+  const blocks = blocksOf({ seed: 1, stream: STREAMS.noise, step: 0, position: 0 });
+  const images = Uint8Array.from({ length: count * 784 }, (_, i) => {
+    if (i % 4 === 0) {
+      blocks(words, i / 4);
+    }
+    return words[i % 4] & 255;
+  });
+  const { globalBatch, microbatchSize, timesteps, lossWeighting, networkTime, schedule } = PRESETS.tiny;
+  return {
+    seed: 5,
+    dataset: { images, count, rows: 28, columns: 28 },
+    schedule: makeSchedule(schedule),
+    globalBatch,
+    microbatchSize,
+    timesteps,
+    lossWeighting,
+    networkTime,
+  };
+}
+
+/** An output of the engine that is float32 by construction. */
+export function floats(data: TypedArray): Float32Array {
+  if (!(data instanceof Float32Array)) {
+    throw new TypeError('not float32');
+  }
+  return data;
+}

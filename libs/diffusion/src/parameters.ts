@@ -1,0 +1,119 @@
+/**
+ * Parameters of a network: one flat Float32Array and the table that says which tensor lies where.
+ *
+ * Layouts: convolution kernels [height, width, in, out] (HWIO), linear weights [in, out], vectors [channels], all row-major.
+ * Names are those PyTorch would give: `down.0.conv1.weight`.
+ */
+import { DiffusionError } from './errors.js';
+import { fillUniform, STREAMS } from './random.js';
+
+/** A tensor inside the flat array; offset and size in elements. */
+export type TensorSpan = {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly offset: number;
+  readonly size: number;
+};
+
+/** Contiguous, in order, covering 0..P-1. */
+export type ParameterTable = readonly TensorSpan[];
+
+/** One layer with weights, as a network's structure lists them. */
+export type Layer =
+  | {
+      readonly kind: 'conv';
+      readonly name: string;
+      readonly kernel: number;
+      readonly from: number;
+      readonly to: number;
+    }
+  | { readonly kind: 'linear'; readonly name: string; readonly from: number; readonly to: number }
+  | { readonly kind: 'norm'; readonly name: string; readonly channels: number };
+
+/** Number of inputs each output of a convolution or linear layer sums over. */
+function fanIn(layer: Layer): number {
+  switch (layer.kind) {
+    case 'conv':
+      return layer.kernel * layer.kernel * layer.from;
+    case 'linear':
+      return layer.from;
+    case 'norm':
+      return 1;
+    default:
+      return layer satisfies never;
+  }
+}
+
+function shapesOf(layer: Layer): { weight: number[]; bias: number[] } {
+  switch (layer.kind) {
+    case 'conv':
+      return { weight: [layer.kernel, layer.kernel, layer.from, layer.to], bias: [layer.to] };
+    case 'linear':
+      return { weight: [layer.from, layer.to], bias: [layer.to] };
+    case 'norm':
+      return { weight: [layer.channels], bias: [layer.channels] };
+    default:
+      return layer satisfies never;
+  }
+}
+
+/** The table of a list of layers: each layer's weight, then its bias. */
+export function tableOf(layers: readonly Layer[]): ParameterTable {
+  const table: TensorSpan[] = [];
+  let offset = 0;
+  for (const layer of layers) {
+    for (const [part, shape] of Object.entries(shapesOf(layer))) {
+      const size = shape.reduce((product, extent) => product * extent, 1);
+      table.push({ name: `${layer.name}.${part}`, shape, offset, size });
+      offset += size;
+    }
+  }
+  return table;
+}
+
+/** P: the length of the flat array. */
+export function parameterCount(table: ParameterTable): number {
+  return table.reduce((sum, { size }) => sum + size, 0);
+}
+
+/**
+ * Weights to start from, as PyTorch initialises the same layers: convolution and linear weights and biases uniform on
+ * (-1, 1) / sqrt(fan-in), norms 1 and 0.
+ *
+ * @param zeroLayer the layer whose weight and bias start at zero
+ * @param seed 0..2^53-1; each tensor has its own random position, so the values do not depend on the order of filling
+ * @throws E_RANDOM_KEY for a bad seed
+ */
+export function initialise(layers: readonly Layer[], zeroLayer: string, seed: number): Float32Array {
+  const table = tableOf(layers);
+  const flat = new Float32Array(parameterCount(table));
+  layers.forEach((layer, l) => {
+    [2 * l, 2 * l + 1].forEach((position) => {
+      const { offset, size } = table[position];
+      const part = flat.subarray(offset, offset + size);
+      if (layer.kind === 'norm') {
+        part.fill(position === 2 * l ? 1 : 0);
+      } else if (layer.name !== zeroLayer) {
+        fillUniform(part, 1 / Math.sqrt(fanIn(layer)), { seed, stream: STREAMS.parameters, step: 0, position });
+      }
+    });
+  });
+  return flat;
+}
+
+/**
+ * A view of one tensor of the flat array.
+ *
+ * @throws E_PARAMETERS if the table has no such tensor or the array is not P long
+ */
+export function tensorOf(table: ParameterTable, flat: Float32Array, name: string): Float32Array {
+  const span = table.find((entry) => entry.name === name);
+  const P = parameterCount(table);
+  if (span === undefined || flat.length !== P) {
+    throw new DiffusionError(
+      'E_PARAMETERS',
+      `no tensor ${name} in ${flat.length} parameters: the table has ${table.length} tensors, ${P} parameters`,
+    );
+  }
+  return flat.subarray(span.offset, span.offset + span.size);
+}

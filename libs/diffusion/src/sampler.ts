@@ -1,0 +1,105 @@
+/**
+ * Drawing images: x_T ~ N(0, 1), then one reverse step after another (reverse.ts) with the eps that a network predicts.
+ *
+ * Noise is keyed by (seed, image index, timestep), so image i has the same start and the same noise whatever batch it is drawn
+ * in; whether its pixels have the same bits is then up to the network alone.
+ */
+import { DiffusionError } from './errors.js';
+import { fillNormal, STREAMS } from './random.js';
+import { clippedEps, ddimStep, ddpmStep, respacedTimesteps } from './reverse.js';
+import type { DdpmVariance, ReverseStep } from './reverse.js';
+import type { Schedule } from './schedule.js';
+
+export type SamplerConfig =
+  /** Ho et al. 2020: every step adds noise but the last. */
+  | { readonly kind: 'ddpm'; readonly steps: number; readonly variance: DdpmVariance; readonly clip: boolean }
+  /** Song et al. 2021: with eta 0 the images are a function of x_T. */
+  | { readonly kind: 'ddim'; readonly steps: number; readonly eta: number; readonly clip: boolean };
+
+/**
+ * Predicts the noise in `x`, `count` images one after another, all at timestep t = 1..T. The array returned has x's length and
+ * may be reused by the next call; x must not be kept or written.
+ */
+export type EpsFunction = (x: Float32Array, t: number) => Float32Array;
+
+export type SampleRequest = {
+  readonly schedule: Schedule;
+  readonly sampler: SamplerConfig;
+  readonly eps: EpsFunction;
+  readonly seed: number;
+  /** Index of the first image of this batch. */
+  readonly firstImage: number;
+  readonly count: number;
+  /** Numbers an image has: rows * columns * channels. */
+  readonly imageSize: number;
+  /** Called after each step with the number of steps done. */
+  readonly onStep?: (done: number, steps: number) => void;
+};
+
+/** Bounds the memory of a batch, together with the network's own. More images are more batches. */
+export const MAX_BATCH = 4096;
+
+function checkRequest({ schedule, sampler, count }: SampleRequest): void {
+  if (!Number.isInteger(sampler.steps) || sampler.steps < 1 || sampler.steps > schedule.T) {
+    throw new DiffusionError('E_SAMPLER', `sampler has ${sampler.steps} steps: use an integer from 1 to ${schedule.T}`);
+  }
+  if (!Number.isInteger(count) || count < 1 || count > MAX_BATCH) {
+    throw new DiffusionError('E_SAMPLER', `${count} images in a batch: use an integer from 1 to ${MAX_BATCH}`);
+  }
+  if (sampler.kind === 'ddim' && !(sampler.eta >= 0 && sampler.eta <= 1)) {
+    throw new DiffusionError('E_SAMPLER', `DDIM's eta is ${sampler.eta}: use a number from 0 to 1`);
+  }
+}
+
+function reverseStep(schedule: Schedule, sampler: SamplerConfig, t: number, s: number): ReverseStep {
+  switch (sampler.kind) {
+    case 'ddpm':
+      return ddpmStep(schedule, t, s, sampler.variance);
+    case 'ddim':
+      return ddimStep(schedule, t, s, sampler.eta);
+    default:
+      return sampler satisfies never;
+  }
+}
+
+/**
+ * Draws `count` images.
+ *
+ * @returns count * imageSize numbers, image after image; pixels of a trained network lie about [-1, 1]
+ * @throws E_SAMPLER for steps, count or eta out of range, or an eps of the wrong length; E_RANDOM_KEY for a bad seed or image
+ */
+export function sample(request: SampleRequest): Float32Array {
+  checkRequest(request);
+  const { schedule, sampler, eps, seed, firstImage, count, imageSize } = request;
+  const images = Array.from({ length: count }, (_, i) => i);
+  const x = new Float32Array(count * imageSize);
+  const noise = new Float32Array(imageSize);
+  for (const i of images) {
+    const image = x.subarray(i * imageSize, (i + 1) * imageSize);
+    fillNormal(image, { seed, stream: STREAMS.samplerStart, step: 0, position: firstImage + i });
+  }
+  const visited = respacedTimesteps(schedule.T, sampler.steps);
+  visited.forEach((t, done) => {
+    const s = visited[done + 1] ?? 0;
+    const predicted = eps(x, t);
+    if (predicted.length !== x.length) {
+      throw new DiffusionError(
+        'E_SAMPLER',
+        `eps returned ${predicted.length} numbers for ${x.length}: return one for each pixel`,
+      );
+    }
+    const { fromX, fromEps, sigma } = reverseStep(schedule, sampler, t, s);
+    for (const i of images) {
+      if (sigma > 0) {
+        fillNormal(noise, { seed, stream: STREAMS.samplerNoise, step: t, position: firstImage + i });
+      }
+      for (let p = 0, at = i * imageSize; p < imageSize; p++, at++) {
+        const used = sampler.clip ? clippedEps(schedule, t, x[at], predicted[at]) : predicted[at];
+        const added = sigma > 0 ? sigma * noise[p] : 0;
+        x[at] = fromX * x[at] + fromEps * used + added;
+      }
+    }
+    request.onStep?.(done + 1, visited.length);
+  });
+  return x;
+}

@@ -1,0 +1,129 @@
+/**
+ * The residual U-Net's forward pass (structure: unet-layers.ts): x_t and t to the predicted noise.
+ *
+ * Nomenclature: images are [n, rows, columns, channels]; e [n, timeEmbedding] is the time embedding; `parameter(name)` is a
+ * tensor of the network's table. Every convolution keeps the size ('same'; with stride 2, half of it: zeros after the last
+ * row and column only, as TensorFlow pads).
+ * Inside a block, the first convolution's bias and the time embedding are not added to the image but handed to the second
+ * norm as its offset [n, C]: that folds them into its statistics and saves two passes over the largest tensors.
+ */
+import { biasAdd, groupNorm, groupNormSilu, silu } from '@lockstep/engine';
+import type { Engine, Tensor } from '@lockstep/engine';
+
+import { levelChannels } from './unet-layers.js';
+import type { UNetConfig } from './unet-layers.js';
+
+/** A parameter by its name in the table. */
+export type Parameters = (name: string) => Tensor;
+
+type Tensor4D = ReturnType<Engine['tf']['tensor4d']>;
+type Build = { readonly engine: Engine; readonly config: UNetConfig; readonly parameter: Parameters };
+
+/** Time features are sin and cos of t times 10000^(-i / half), i = 0..half-1 (Vaswani et al. 2017). */
+const LARGEST_PERIOD_RATIO = 10000;
+
+/**
+ * Predicts the noise in x.
+ *
+ * @param parameter the network's tensors by name, in the layouts of parameters.ts
+ * @param x [n, imageSize, imageSize, channels]
+ * @param t [n], what the network sees of the timestep
+ * @returns eps [n, imageSize, imageSize, channels]
+ */
+export function unetForward(engine: Engine, config: UNetConfig, parameter: Parameters, x: Tensor, t: Tensor): Tensor {
+  const { tf } = engine;
+  const build: Build = { engine, config, parameter };
+  const last = levelChannels(config).length - 1;
+  const e = timeEmbedding(build, t);
+  let h = convolution(build, 'conv_in', x);
+  const skips: Tensor[] = [];
+  for (let i = 0; i <= last; i++) {
+    h = residualBlock(build, `down.${i}`, h, e);
+    skips.push(h);
+    if (i < last) {
+      h = convolution(build, `down.${i}.downsample`, h, 2);
+    }
+  }
+  h = residualBlock(build, 'middle.block1', h, e);
+  if (config.attentionAt === 'middle') {
+    h = selfAttention(build, 'middle.attention', h);
+  }
+  h = residualBlock(build, 'middle.block2', h, e);
+  for (let i = last; i >= 0; i--) {
+    h = residualBlock(build, `up.${i}`, tf.concat([h, skips[i]], 3), e);
+    if (i > 0) {
+      h = convolution(build, `up.${i}.upsample`, doubled(build, h));
+    }
+  }
+  return convolution(build, 'conv_out', normSilu(build, 'norm_out', h));
+}
+
+/** tfjs' types ask for the rank that its shapes only show at run time; a wrong one here is a bug of this file. */
+function rank4(tensor: Tensor): Tensor4D {
+  const isRank4 = (candidate: Tensor): candidate is Tensor4D => candidate.rank === 4;
+  if (!isRank4(tensor)) {
+    throw new TypeError(`a tensor of shape [${tensor.shape.join(', ')}] where four dimensions were meant`);
+  }
+  return tensor;
+}
+
+function convolutionWithoutBias({ engine, parameter }: Build, name: string, x: Tensor, stride = 1): Tensor {
+  return engine.tf.conv2d(rank4(x), rank4(parameter(`${name}.weight`)), stride, 'same');
+}
+
+function convolution(build: Build, name: string, x: Tensor, stride = 1): Tensor {
+  return biasAdd(build.engine, convolutionWithoutBias(build, name, x, stride), build.parameter(`${name}.bias`));
+}
+
+/** x [n, in] to [n, out]. */
+function linear({ engine, parameter }: Build, name: string, x: Tensor): Tensor {
+  return biasAdd(engine, engine.tf.matMul(x, parameter(`${name}.weight`)), parameter(`${name}.bias`));
+}
+
+function normOptions({ config, parameter }: Build, name: string, x: Tensor) {
+  return { x, gamma: parameter(`${name}.weight`), beta: parameter(`${name}.bias`), groups: config.groups };
+}
+
+function normSilu(build: Build, name: string, x: Tensor): Tensor {
+  return groupNormSilu(build.engine, normOptions(build, name, x));
+}
+
+/** t [n] to e [n, timeEmbedding]: sinusoidal features through two linear layers. */
+function timeEmbedding(build: Build, t: Tensor): Tensor {
+  const { tf } = build.engine;
+  const half = build.config.base / 2;
+  const frequencies = Array.from({ length: half }, (_, i) => Math.exp((-Math.log(LARGEST_PERIOD_RATIO) * i) / half));
+  const angles = tf.mul(tf.reshape(t, [-1, 1]), tf.tensor2d([frequencies]));
+  const features = tf.concat([tf.sin(angles), tf.cos(angles)], 1);
+  const hidden = silu(build.engine, linear(build, 'time.linear1', features));
+  return silu(build.engine, linear(build, 'time.linear2', hidden));
+}
+
+/** conv(silu(norm(conv(silu(norm(x))) + time))) + x, with a 1x1 convolution on x where the channels change. */
+function residualBlock(build: Build, name: string, x: Tensor, e: Tensor): Tensor {
+  const { engine, parameter } = build;
+  const { tf } = engine;
+  const offset = biasAdd(engine, linear(build, `${name}.time`, e), parameter(`${name}.conv1.bias`));
+  let h = convolutionWithoutBias(build, `${name}.conv1`, normSilu(build, `${name}.norm1`, x));
+  h = groupNormSilu(engine, { ...normOptions(build, `${name}.norm2`, h), offset });
+  h = convolution(build, `${name}.conv2`, h);
+  const changesChannels = x.shape[3] !== h.shape[3];
+  return tf.add(h, changesChannels ? convolution(build, `${name}.skip`, x) : x);
+}
+
+/** x + out(softmax(q k' / sqrt(C)) v), one head over all pixels. */
+function selfAttention(build: Build, name: string, x: Tensor): Tensor {
+  const { tf } = build.engine;
+  const [n, rows, columns, C] = x.shape;
+  const qkv = convolution(build, `${name}.qkv`, groupNorm(build.engine, normOptions(build, `${name}.norm`, x)));
+  const [q, k, v] = tf.split(tf.reshape(qkv, [n, rows * columns, 3 * C]), 3, 2);
+  const attention = tf.softmax(tf.mul(tf.matMul(q, k, false, true), 1 / Math.sqrt(C)));
+  const mixed = tf.reshape(tf.matMul(attention, v), [n, rows, columns, C]);
+  return tf.add(x, convolution(build, `${name}.out`, mixed));
+}
+
+/** Every pixel becomes two by two of itself. */
+function doubled({ engine }: Build, x: Tensor): Tensor {
+  const [, rows, columns] = x.shape;
+  return engine.tf.image.resizeNearestNeighbor(rank4(x), [2 * rows, 2 * columns]);
+}

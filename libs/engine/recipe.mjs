@@ -1,0 +1,185 @@
+/**
+ * What the tensor engine is made of, and where it lies: the one rule that both the set-up script (tools/engine, which must
+ * run before anything is built) and the library (libs/engine) follow. Plain JavaScript for that reason.
+ *
+ * engine  = the Node-API binding of @tensorflow/tfjs-node-gpu, compiled against a current libtensorflow, beside that library.
+ * cache   = the folder that outlives node_modules: LOCKSTEP_CACHE, else XDG_CACHE_HOME/lockstep, else ~/.cache/lockstep.
+ * key     = name of the engine's folder: a digest of everything that decides its bytes, so that a changed recipe never
+ *           meets an old build.
+ */
+import { createHash } from 'node:crypto';
+import { readFileSync, readdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { homedir } from 'node:os';
+import { dirname, join } from 'node:path';
+
+export const TENSORFLOW_VERSION = '2.21.0';
+export const DEVICES = Object.freeze(['cpu', 'cuda']);
+export const BINDING_FILE = 'tfjs_binding.node';
+export const STAMP_FILE = 'engine.json';
+
+const require = createRequire(import.meta.url);
+
+/**
+ * Wheels that hold the libraries, by `device-arch`: project, version, file name and the sha256 that the registry publishes.
+ * The CUDA set is what `pip install tensorflow[and-cuda]==2.21.0` resolves to, minus the pure Python parts.
+ */
+const CUDA_X64 = [
+  [
+    'tensorflow',
+    '2.21.0',
+    'tensorflow-2.21.0-cp311-cp311-manylinux_2_27_x86_64.whl',
+    '9056fbc9ba04235810b71ae6cbd958a196e8804fb53bbcffbf3e23b56155f124',
+  ],
+  [
+    'nvidia-cublas-cu12',
+    '12.9.3.13',
+    'nvidia_cublas_cu12-12.9.3.13-py3-none-manylinux_2_27_x86_64.whl',
+    'd7d51055f161b317c7105ddaae90e71eda059026074ffef93cf7cde2886bfe72',
+  ],
+  [
+    'nvidia-cuda-cupti-cu12',
+    '12.8.90',
+    'nvidia_cuda_cupti_cu12-12.8.90-py3-none-manylinux2014_x86_64.manylinux_2_17_x86_64.whl',
+    'ea0cb07ebda26bb9b29ba82cda34849e73c166c18162d3913575b0c9db9a6182',
+  ],
+  [
+    'nvidia-cuda-nvcc-cu12',
+    '12.9.86',
+    'nvidia_cuda_nvcc_cu12-12.9.86-py3-none-manylinux2010_x86_64.manylinux_2_12_x86_64.whl',
+    '5d6a0d32fdc7ea39917c20065614ae93add6f577d840233237ff08e9a38f58f0',
+  ],
+  [
+    'nvidia-cuda-nvrtc-cu12',
+    '12.9.86',
+    'nvidia_cuda_nvrtc_cu12-12.9.86-py3-none-manylinux2010_x86_64.manylinux_2_12_x86_64.whl',
+    '210cf05005a447e29214e9ce50851e83fc5f4358df8b453155d5e1918094dcb4',
+  ],
+  [
+    'nvidia-cuda-runtime-cu12',
+    '12.9.79',
+    'nvidia_cuda_runtime_cu12-12.9.79-py3-none-manylinux2014_x86_64.manylinux_2_17_x86_64.whl',
+    '25bba2dfb01d48a9b59ca474a1ac43c6ebf7011f1b0b8cc44f54eb6ac48a96c3',
+  ],
+  [
+    'nvidia-cudnn-cu12',
+    '9.28.0.42',
+    'nvidia_cudnn_cu12-9.28.0.42-py3-none-manylinux_2_27_x86_64.whl',
+    '9ff58b7f36dacd0a93e89f8f2957b52466889217963701daa15e577317cfa375',
+  ],
+  [
+    'nvidia-cufft-cu12',
+    '11.4.1.4',
+    'nvidia_cufft_cu12-11.4.1.4-py3-none-manylinux2014_x86_64.manylinux_2_17_x86_64.whl',
+    'c67884f2a7d276b4b80eb56a79322a95df592ae5e765cf1243693365ccab4e28',
+  ],
+  [
+    'nvidia-curand-cu12',
+    '10.3.10.19',
+    'nvidia_curand_cu12-10.3.10.19-py3-none-manylinux_2_27_x86_64.whl',
+    '49b274db4780d421bd2ccd362e1415c13887c53c214f0d4b761752b8f9f6aa1e',
+  ],
+  [
+    'nvidia-cusolver-cu12',
+    '11.7.5.82',
+    'nvidia_cusolver_cu12-11.7.5.82-py3-none-manylinux_2_27_x86_64.whl',
+    '15da72d1340d29b5b3cf3fd100e3cd53421dde36002eda6ed93811af63c40d88',
+  ],
+  [
+    'nvidia-cusparse-cu12',
+    '12.5.10.65',
+    'nvidia_cusparse_cu12-12.5.10.65-py3-none-manylinux2014_x86_64.manylinux_2_17_x86_64.whl',
+    '73060ce019ac064a057267c585bf1fd5a353734151f87472ff02b2c5c9984e78',
+  ],
+  [
+    'nvidia-nccl-cu12',
+    '2.32.3',
+    'nvidia_nccl_cu12-2.32.3-py3-none-manylinux_2_27_x86_64.whl',
+    'bb94b2348e4861d5e8aa00b36c3d12d9bdf9c6369b82cbb723de0b582280a21c',
+  ],
+  [
+    'nvidia-nvjitlink-cu12',
+    '12.9.86',
+    'nvidia_nvjitlink_cu12-12.9.86-py3-none-manylinux2010_x86_64.manylinux_2_12_x86_64.whl',
+    'e3f1171dbdc83c5932a45f0f4c99180a70de9bd2718c1ab77d14104f6d7147f9',
+  ],
+];
+const WHEELS = {
+  'cpu-x64': [
+    [
+      'tensorflow-cpu',
+      '2.21.0',
+      'tensorflow_cpu-2.21.0-cp311-cp311-manylinux_2_27_x86_64.whl',
+      '2b847d217b02ee7731ed91431daf3250daa0196c3c94614d23be27232e6e5b6c',
+    ],
+  ],
+  // On aarch64 the project publishes one wheel, without CUDA, under the plain name.
+  'cpu-arm64': [
+    [
+      'tensorflow',
+      '2.21.0',
+      'tensorflow-2.21.0-cp311-cp311-manylinux_2_27_aarch64.whl',
+      '4b24aca16d527a3cf1c37f720c04c484c3d20f4d0fdfa98632ac8b9f3be6eb5c',
+    ],
+  ],
+  'cuda-x64': CUDA_X64,
+};
+
+/**
+ * The pinned wheels of one device and architecture (Node's names: x64, arm64); an empty list where none is published.
+ */
+export function wheelsFor(device, arch) {
+  return (WHEELS[`${device}-${arch}`] ?? []).map(([project, version, file, sha256]) => ({
+    project,
+    version,
+    file,
+    sha256,
+  }));
+}
+
+/** The folder of the npm package that ships the binding's source. Throws MODULE_NOT_FOUND before `npm ci`. */
+export function bindingPackageDir() {
+  return dirname(require.resolve('@tensorflow/tfjs-node-gpu/package.json'));
+}
+
+/** The folder of the Node-API headers: from a package, not from the local node, which may come without headers. */
+export function nodeApiHeadersDir() {
+  return join(dirname(require.resolve('node-api-headers/package.json')), 'include');
+}
+
+/**
+ * Arguments of g++, run inside the engine's folder, where the wheel's files lie under tensorflow/. The library is found
+ * relative to the binding ($ORIGIN), so that the folder can be moved or mounted elsewhere.
+ */
+export function compileArguments({ sourceDir, headersDir }) {
+  return [
+    ...['-std=c++17', '-O2', '-fPIC', '-shared', '-w', '-DNAPI_VERSION=8'],
+    ...['-I', headersDir, '-I', 'tensorflow/include', '-I', sourceDir],
+    ...[join(sourceDir, 'binding/tfjs_backend.cc'), join(sourceDir, 'binding/tfjs_binding.cc')],
+    ...['-L', 'tensorflow', '-l:libtensorflow_cc.so.2', '-l:libtensorflow_framework.so.2'],
+    ...['-Wl,-rpath,$ORIGIN/tensorflow', '-o', BINDING_FILE],
+  ];
+}
+
+/** Where engines and other things that outlive node_modules are kept. `env` is the process environment, handed in. */
+export function defaultCacheDir(env) {
+  if (env.LOCKSTEP_CACHE) return env.LOCKSTEP_CACHE;
+  const base = env.XDG_CACHE_HOME || join(env.HOME || homedir(), '.cache');
+  return join(base, 'lockstep');
+}
+
+/** Name of the engine's folder: `tensorflow-2.21.0-cpu-x64-<first 16 hex digits of sha256 over the recipe>`. */
+export function engineKey({ device, arch = process.arch }) {
+  const sources = join(bindingPackageDir(), 'binding');
+  const hash = createHash('sha256');
+  const put = (text) => hash.update(`${Buffer.byteLength(text)}:`).update(text);
+  for (const name of readdirSync(sources).sort()) (put(name), put(readFileSync(join(sources, name), 'utf8')));
+  put(JSON.stringify(compileArguments({ sourceDir: '', headersDir: '' })));
+  put(JSON.stringify(wheelsFor(device, arch)));
+  return `tensorflow-${TENSORFLOW_VERSION}-${device}-${arch}-${hash.digest('hex').slice(0, 16)}`;
+}
+
+/** The engine's folder, whether or not it has been made. */
+export function engineDir({ device, cacheDir }) {
+  return join(cacheDir, 'engine', engineKey({ device }));
+}

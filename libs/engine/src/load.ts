@@ -1,0 +1,124 @@
+/**
+ * Loads tfjs with our own binding. One engine a thread: tfjs keeps its state in module globals. Works on the main thread
+ * and in worker_threads; threads of one process share libtensorflow's pools, so they do not add speed.
+ */
+import { existsSync } from 'node:fs';
+import { Module, createRequire } from 'node:module';
+import { join } from 'node:path';
+import { BINDING_FILE, type Device } from '../recipe.mjs';
+import { toOpAttributes, type Attributes } from './attributes.js';
+import { backendOf, type Backend, type Tensor, type TF } from './binding.js';
+import { checkEnvironment, realEnvironment, type EngineSetting } from './environment.js';
+import { EngineError } from './errors.js';
+import { identify, type EngineIdentity } from './identity.js';
+import { registerReductionGradients } from './reductionGradients.js';
+
+/** `directory` is the engine's folder, as engineDirectory() names it and tools/engine/install.mjs makes it. */
+export type EngineOptions = EngineSetting & { readonly directory: string };
+
+export interface Engine {
+  readonly tf: TF;
+  readonly backend: Backend;
+  readonly identity: EngineIdentity;
+  /** Runs one TensorFlow op of one output, by its own name, with its own attributes. */
+  kernel(op: string, attributes: Attributes, inputs: Tensor[]): Tensor;
+}
+
+const PACKAGE = '@tensorflow/tfjs-node-gpu';
+const require = createRequire(import.meta.url);
+let loaded: { readonly options: EngineOptions; readonly engine: Engine } | undefined;
+
+/**
+ * Loads the engine, or returns this thread's engine where it was loaded with the same options.
+ * @throws {EngineError} E_ENGINE_MISSING, E_ENGINE_ENVIRONMENT, E_ENGINE_GPU, E_ENGINE_LOAD, E_ENGINE_LOADED
+ */
+export function loadEngine(options: EngineOptions): Engine {
+  const { device, threads, directory } = options;
+  if (loaded !== undefined) {
+    const { options: first } = loaded;
+    if (first.device === device && first.threads === threads && first.directory === directory) return loaded.engine;
+    throw new EngineError(
+      'E_ENGINE_LOADED',
+      `this thread has loaded an engine with ${JSON.stringify(first)}; use that one, or a process of its own for ${JSON.stringify(options)}`,
+    );
+  }
+  const bindingPath = join(directory, BINDING_FILE);
+  if (!existsSync(bindingPath))
+    throw new EngineError(
+      'E_ENGINE_MISSING',
+      `${bindingPath} is not there; run: node tools/engine/install.mjs --device ${device}`,
+    );
+  checkEnvironment(options, realEnvironment());
+  const tf = requireTensorFlow(bindingPath);
+  const backend = backendOf(tf);
+  if (device === 'cuda' && !backend.binding.isUsingGpuDevice()) {
+    throw new EngineError(
+      'E_ENGINE_GPU',
+      'the CUDA engine finds no GPU; check nvidia-smi, CUDA_VISIBLE_DEVICES and the container runtime, or set LOCKSTEP_DEVICE=cpu',
+    );
+  }
+  registerReductionGradients(tf);
+  const engine = makeEngine(tf, backend, device, threads);
+  loaded = { options: { device, threads, directory }, engine };
+  return engine;
+}
+
+function makeEngine(tf: TF, backend: Backend, device: Device, threads: number): Engine {
+  const identity = identify({ tensorflow: backend.binding.TF_Version, tfjs: tf.version['tfjs-core'], device, threads });
+  return Object.freeze({
+    tf,
+    backend,
+    identity,
+    kernel: (op: string, attributes: Attributes, inputs: Tensor[]) =>
+      backend.executeSingleOutput(op, toOpAttributes(attributes), inputs),
+  });
+}
+
+/**
+ * The package's index.js asks @mapbox/node-pre-gyp for the path of the binding inside node_modules, where `npm ci` would
+ * delete it and a read-only image could not hold it. So while index.js is loaded, the module cache answers for
+ * node-pre-gyp with a one-function stand-in that names our file: nothing is written, nothing is patched, and whoever
+ * requires node-pre-gyp later gets the real one.
+ */
+function requireTensorFlow(bindingPath: string): TF {
+  let locator: string | undefined;
+  let cached: NodeJS.Module | undefined;
+  try {
+    shimUtil();
+    locator = createRequire(require.resolve(PACKAGE)).resolve('@mapbox/node-pre-gyp');
+    cached = require.cache[locator];
+    const standIn = new Module(locator);
+    standIn.exports = { find: () => bindingPath };
+    standIn.loaded = true;
+    require.cache[locator] = standIn;
+    const tf: unknown = require(PACKAGE);
+    if (isTensorFlow(tf)) return tf;
+    throw new TypeError('the package does not export tfjs');
+  } catch (error) {
+    throw new EngineError(
+      'E_ENGINE_LOAD',
+      `${PACKAGE} or ${bindingPath} could not be loaded: ${error instanceof Error ? error.message : String(error)}; run npm ci, and set the engine up again`,
+      { cause: error },
+    );
+  } finally {
+    if (locator !== undefined) {
+      if (cached === undefined) Reflect.deleteProperty(require.cache, locator);
+      else require.cache[locator] = cached;
+    }
+  }
+}
+
+function isTensorFlow(value: unknown): value is TF {
+  return typeof value === 'object' && value !== null && 'tidy' in value && 'customGrad' in value && 'backend' in value;
+}
+
+/** The package calls two functions that Node 22 warns about and Node 23 took away. Replaced everywhere, so that no version differs. */
+function shimUtil(): void {
+  const util: unknown = require('node:util');
+  if (typeof util !== 'object' || util === null) return;
+  const define = (name: string, value: (argument: unknown) => boolean): void => {
+    Object.defineProperty(util, name, { value, configurable: true, writable: true, enumerable: false });
+  };
+  define('isNullOrUndefined', (argument) => argument === null || argument === undefined);
+  define('isArray', (argument) => Array.isArray(argument));
+}
