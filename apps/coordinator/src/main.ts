@@ -29,7 +29,7 @@ async function main(): Promise<number> {
     report: tell,
     warn: (text) => log('warn', text),
   });
-  log('info', `listening on ${config.host}:${server.port}, run directory ${config.out}`);
+  log('info', `process ${process.pid}, listening on ${config.host}:${server.port}, run directory ${config.out}`);
   if (process.connected) process.send?.({ kind: 'listening', port: server.port });
   process.on('SIGTERM', () => server.stop('SIGTERM'));
   process.on('SIGINT', () => server.stop('SIGINT'));

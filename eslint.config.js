@@ -1,0 +1,143 @@
+/**
+ * Lint rules of the whole workspace. `eslint .` works at the root and inside each project: patterns are relative to this file.
+ *
+ * Imports point one way (README has the table): apps -> libs, and among libs and apps only as LIBS and APPS below allow.
+ */
+import { basename, dirname, resolve as resolvePath } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import js from '@eslint/js';
+import boundaries from 'eslint-plugin-boundaries';
+import tseslint from 'typescript-eslint';
+
+const ROOT = import.meta.dirname;
+
+/** What each lib may import, besides packages from npm. */
+const LIBS = { comm: [], checkpoint: [], config: [], engine: [], diffusion: ['engine'] };
+/** What each app may import among apps; every app may import every lib. */
+const APPS = { coordinator: [], worker: [], sampler: [], cli: ['coordinator', 'worker', 'sampler'] };
+/** Names that say nothing about what a file holds. */
+const EMPTY_NAMES = new Set(['utils', 'util', 'helpers', 'helper', 'common', 'misc']);
+
+/**
+ * This file is also the resolver (interface version 2 of eslint-plugin-import) that the boundaries plugin asks where an
+ * import leads. Only the project counts, so nothing is looked up on disk: lint gives the same answer before the first
+ * build, and nx, whose lint cache is keyed by this file, never answers with what an older resolver said.
+ */
+export const interfaceVersion = 2;
+export function resolve(source, file) {
+  if (source.startsWith('.')) return { found: true, path: resolvePath(dirname(file), source) };
+  const name = /^@lockstep\/([^/]+)/.exec(source)?.[1];
+  if (name === undefined) return { found: false };
+  const folder = name in LIBS ? 'libs' : name in APPS ? 'apps' : 'test';
+  return { found: true, path: resolvePath(ROOT, folder, name, 'src/index.ts') };
+}
+
+const element = (type, names) => ({ element: { type, captured: { name: names } } });
+const policies = [
+  ...Object.entries(LIBS).map(([name, allowed]) => ({
+    from: element('lib', name),
+    allow: { to: element('lib', [name, ...allowed]) },
+  })),
+  ...Object.keys(APPS).map((name) => ({ from: element('app', name), allow: { to: { element: { type: 'lib' } } } })),
+  ...Object.entries(APPS).map(([name, allowed]) => ({
+    from: element('app', name),
+    allow: { to: element('app', [name, ...allowed]) },
+  })),
+  { from: { element: { type: 'test' } }, allow: { to: { element: { types: { anyOf: ['lib', 'app', 'test'] } } } } },
+];
+
+const lockstep = {
+  rules: {
+    'file-name': {
+      meta: {
+        type: 'problem',
+        schema: [],
+        messages: { empty: 'Name the file after what it holds; {{name}} could hold anything.' },
+      },
+      create: (context) => ({
+        Program(node) {
+          const name = basename(context.filename);
+          if (EMPTY_NAMES.has(name.split('.')[0].toLowerCase()))
+            context.report({ node, messageId: 'empty', data: { name } });
+        },
+      }),
+    },
+  },
+};
+
+/** node:test reports what its functions' promises reject with: nobody needs to await them at a file's top level. */
+const NODE_TEST = {
+  from: 'package',
+  package: 'node:test',
+  name: ['test', 'it', 'describe', 'suite', 'before', 'after'],
+};
+
+export default tseslint.config(
+  { ignores: ['**/dist/', '**/node_modules/', '.nx/', 'runs/'] },
+  { linterOptions: { reportUnusedDisableDirectives: 'error' } },
+  js.configs.recommended,
+  { plugins: { lockstep }, rules: { 'lockstep/file-name': 'error', eqeqeq: 'error' } },
+  {
+    // The globals of the Node that runs the lint; TypeScript checks its own files better than no-undef can.
+    files: ['**/*.{js,mjs,cjs}'],
+    languageOptions: {
+      globals: Object.fromEntries(Object.getOwnPropertyNames(globalThis).map((name) => [name, 'readonly'])),
+    },
+  },
+  {
+    files: ['**/*.ts'],
+    extends: [tseslint.configs.strictTypeChecked],
+    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: ROOT } },
+    rules: {
+      '@typescript-eslint/no-explicit-any': 'error',
+      '@typescript-eslint/no-floating-promises': ['error', { allowForKnownSafeCalls: [NODE_TEST] }],
+      '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
+      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
+      '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
+      '@typescript-eslint/no-unnecessary-condition': [
+        'error',
+        { allowConstantLoopConditions: 'only-allowed-literals' },
+      ],
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_' }],
+      // An interface may ask for a promise that one implementation has at once; async keeps its errors rejections.
+      '@typescript-eslint/require-await': 'off',
+    },
+  },
+  {
+    files: ['{libs,apps,test}/**/*.{ts,js,mjs}'],
+    plugins: { boundaries },
+    settings: {
+      'boundaries/root-path': ROOT,
+      'boundaries/legacy-templates': false,
+      'boundaries/elements': [
+        { type: 'lib', pattern: 'libs/*', capture: ['name'] },
+        { type: 'app', pattern: 'apps/*', capture: ['name'] },
+        { type: 'test', pattern: 'test/*', capture: ['name'] },
+      ],
+      'import/resolver': { [fileURLToPath(import.meta.url)]: {} },
+    },
+    rules: {
+      'boundaries/dependencies': ['error', { default: 'disallow', policies }],
+      'boundaries/no-unknown-files': 'error',
+      'boundaries/no-unknown-dependencies': 'error',
+    },
+  },
+  {
+    files: ['libs/*/src/index.ts'],
+    rules: {
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector: 'Program > :not(ExportAllDeclaration, ExportNamedDeclaration[source])',
+          message: 'index.ts only re-exports.',
+        },
+      ],
+    },
+  },
+  // .d.mts files belong to plain JavaScript that runs before the first build; no tsconfig lists them.
+  {
+    files: ['**/*.d.mts'],
+    languageOptions: { parser: tseslint.parser },
+    rules: { 'no-undef': 'off', 'no-unused-vars': 'off' },
+  },
+);

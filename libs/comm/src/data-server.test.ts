@@ -1,0 +1,169 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { WebSocket } from 'ws';
+import { DataServer, MAX_HELD_DIALS } from './data-server.js';
+import { hangGuard, listen, ringError } from './fixture-ring.js';
+import { CLOSE_CODES } from './neighbours.js';
+
+/** Waits until a server has logged an event. */
+function logWatcher() {
+  const seen: string[] = [];
+  const waiting: { event: string; resolve: () => void }[] = [];
+  return {
+    seen,
+    log: (event: string) => {
+      seen.push(event);
+      waiting.filter((one) => one.event === event).forEach(({ resolve }) => resolve());
+    },
+    until: (event: string) =>
+      seen.includes(event) ? Promise.resolve() : new Promise<void>((resolve) => waiting.push({ event, resolve })),
+  };
+}
+
+test('a dial of a generation that the server has not reached is held and accepted when it joins', async (t) => {
+  const watcher = logWatcher();
+  const a = await listen(t, 'a');
+  const b = await listen(t, 'b', watcher.log);
+  const ring = [a.member, b.member];
+  const early = a.server.joinRing({ generation: 5, ring, signal: hangGuard() });
+  await watcher.until('early dial held');
+  const links = await Promise.all([early, b.server.joinRing({ generation: 5, ring, signal: hangGuard() })]);
+  const buffers = links.map(() => Int32Array.of(1, 2, 3));
+  await Promise.all(links.map((link, rank) => link.allReduce({ step: 0, buffer: buffers[rank] })));
+  assert.deepEqual(buffers.map((buffer) => [...buffer]), [
+    [2, 4, 6],
+    [2, 4, 6],
+  ]);
+});
+
+test('an early dial whose generation never opens is refused when a newer one does', async (t) => {
+  const watcher = logWatcher();
+  const a = await listen(t, 'a');
+  const b = await listen(t, 'b', watcher.log);
+  const early = a.server.joinRing({ generation: 5, ring: [a.member, b.member], signal: hangGuard() });
+  await watcher.until('early dial held');
+  const [refused] = await Promise.allSettled([early, b.server.joinRing({ generation: 6, ring: [b.member], signal: hangGuard() })]);
+  assert.ok(refused.status === 'rejected');
+  ringError('E_RING_REFUSED', 'b')(refused.reason);
+});
+
+test('a dial of an older generation is refused', async (t) => {
+  const a = await listen(t, 'a');
+  const b = await listen(t, 'b');
+  await b.server.joinRing({ generation: 7, ring: [b.member], signal: hangGuard() });
+  await assert.rejects(
+    a.server.joinRing({ generation: 6, ring: [a.member, b.member], signal: hangGuard() }),
+    ringError('E_RING_REFUSED', 'b'),
+  );
+});
+
+test('close codes tell a stale dialler, a stranger and a duplicate apart', async (t) => {
+  const a = await listen(t, 'a');
+  const b = await listen(t, 'b');
+  const ring = [a.member, b.member];
+  await Promise.all([a, b].map(({ server }) => server.joinRing({ generation: 2, ring, signal: hangGuard() })));
+  const codeOf = async (query: string) => {
+    const ws = new WebSocket(`ws://127.0.0.1:${a.member.port}/ring?${query}`);
+    const [code]: number[] = await once(ws, 'close');
+    return code;
+  };
+  assert.equal(await codeOf('generation=1&from=b'), CLOSE_CODES.staleGeneration);
+  assert.equal(await codeOf('generation=2&from=stranger'), CLOSE_CODES.notSuccessor);
+  assert.equal(await codeOf('generation=2&from=b'), CLOSE_CODES.duplicate);
+});
+
+test('only a bounded number of early dials is held; the oldest generation has to go', async (t) => {
+  const { member } = await listen(t, 'a');
+  const dials: WebSocket[] = [];
+  t.after(() => dials.forEach((ws) => ws.terminate()));
+  const closed: number[] = [];
+  for (let i = 0; i < MAX_HELD_DIALS; i++) {
+    const ws = new WebSocket(`ws://127.0.0.1:${member.port}/ring?generation=${100 + i}&from=b`);
+    ws.on('close', () => closed.push(100 + i));
+    dials.push(ws);
+    await once(ws, 'open');
+  }
+  assert.deepEqual(closed, []);
+  const last = new WebSocket(`ws://127.0.0.1:${member.port}/ring?generation=999&from=b`);
+  dials.push(last);
+  const [code]: number[] = await once(dials[0], 'close');
+  assert.equal(code, CLOSE_CODES.tooManyHeld);
+  assert.deepEqual(closed, [100]);
+});
+
+test('a predecessor that listens later is dialled again until it does', async (t) => {
+  const placeholder = await DataServer.listen({ host: '127.0.0.1', port: 0, selfId: 'b' });
+  const { port } = placeholder;
+  await placeholder.close();
+  const a = await listen(t, 'a');
+  const ring = [a.member, { id: 'b', host: '127.0.0.1', port }];
+  const joining = a.server.joinRing({ generation: 1, ring, signal: hangGuard() });
+  await sleep(30);
+  const b = await DataServer.listen({ host: '127.0.0.1', port, selfId: 'b' });
+  t.after(() => b.close());
+  const links = await Promise.all([joining, b.joinRing({ generation: 1, ring, signal: hangGuard() })]);
+  assert.deepEqual(links.map(({ rank }) => rank), [0, 1]);
+});
+
+test('joining ends with E_RING_ABORTED when its signal fires, when a newer generation opens, and when the server closes', async (t) => {
+  const a = await listen(t, 'a');
+  const b = await listen(t, 'b');
+  const ring = [a.member, b.member];
+  const abort = new AbortController();
+  const first = a.server.joinRing({ generation: 1, ring, signal: abort.signal });
+  abort.abort();
+  await assert.rejects(first, ringError('E_RING_ABORTED'));
+  const second = a.server.joinRing({ generation: 2, ring, signal: hangGuard() });
+  const third = a.server.joinRing({ generation: 3, ring, signal: hangGuard() });
+  await assert.rejects(second, ringError('E_RING_ABORTED'));
+  const ended = assert.rejects(third, ringError('E_RING_ABORTED'));
+  await a.server.close();
+  await ended;
+});
+
+test('a newer generation ends the all-reduce of the older one', async (t) => {
+  const a = await listen(t, 'a');
+  const b = await listen(t, 'b');
+  const ring = [a.member, b.member];
+  const join = (generation: number) => [a, b].map(({ server }) => server.joinRing({ generation, ring, signal: hangGuard() }));
+  const [old] = await Promise.all(join(1));
+  const stuck = assert.rejects(old.allReduce({ step: 0, buffer: new Int32Array(100) }), ringError('E_RING_ABORTED'));
+  const links = await Promise.all(join(2));
+  await stuck;
+  const buffers = links.map(() => Int32Array.of(1));
+  await Promise.all(links.map((link, rank) => link.allReduce({ step: 0, buffer: buffers[rank] })));
+  assert.deepEqual([buffers[0][0], buffers[1][0]], [2, 2]);
+});
+
+test('a generation that is not newer, and a ring without this worker or with a double, are refused by code', async (t) => {
+  const { server, member } = await listen(t, 'a');
+  const join = (generation: number, ids: string[]) =>
+    server.joinRing({ generation, ring: ids.map((id) => ({ ...member, id })), signal: hangGuard() });
+  await assert.rejects(join(1, ['b', 'c']), ringError('E_RING_MEMBERS'));
+  await assert.rejects(join(1, ['a', 'b', 'b']), ringError('E_RING_MEMBERS'));
+  await assert.rejects(join(1, []), ringError('E_RING_MEMBERS'));
+  await assert.rejects(join(1.5, ['a']), ringError('E_RING_STALE'));
+  await join(4, ['a']);
+  await assert.rejects(join(4, ['a']), ringError('E_RING_STALE'));
+});
+
+test('other requests reach the worker on the same port, other upgrades get a 404', async (t) => {
+  const server = await DataServer.listen({
+    host: '127.0.0.1',
+    port: 0,
+    selfId: 'a',
+    handleRequest: (request, response) => response.end(`state at ${request.url}`),
+  });
+  t.after(() => server.close());
+  const answer = await fetch(`http://127.0.0.1:${server.port}/state/3`);
+  assert.equal(await answer.text(), 'state at /state/3');
+  const plain = await listen(t, 'b');
+  assert.equal((await fetch(`http://127.0.0.1:${plain.member.port}/`)).status, 404);
+  for (const path of ['/', '//', '/ring?generation=x&from=b', '/ring?generation=1', '/ring?generation=99999999999&from=b']) {
+    const ws = new WebSocket(`ws://127.0.0.1:${server.port}${path}`);
+    const [error]: Error[] = await once(ws, 'error');
+    assert.match(error.message, /404/, path);
+  }
+});

@@ -1,0 +1,16 @@
+/**
+ * A ring member in a process of its own, for tests that kill it: node fixture-member.js ID. Over IPC it reports its port,
+ * takes { generation, ring }, joins, reports 'joined', and never starts an all-reduce, so that the others are stuck midway.
+ */
+import { once } from 'node:events';
+import { DataServer } from './data-server.js';
+import type { RingMember } from './data-server.js';
+
+const server = await DataServer.listen({ host: '127.0.0.1', port: 0, selfId: process.argv[2] });
+process.send?.(server.port);
+const [plan]: { generation: number; ring: RingMember[] }[] = await once(process, 'message');
+const link = await server.joinRing({ ...plan, signal: AbortSignal.timeout(30_000) });
+process.send?.('joined');
+await once(process, 'disconnect');
+link.close();
+await server.close();

@@ -1,0 +1,82 @@
+/** Rings for tests: real servers and sockets on 127.0.0.1, and a peer that is played by hand, frame by frame. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import type { AddressInfo, Socket } from 'node:net';
+import type { TestContext } from 'node:test';
+import { WebSocket, WebSocketServer } from 'ws';
+import { DataServer } from './data-server.js';
+import type { DataServerLog, RingMember } from './data-server.js';
+import { RingError } from './errors.js';
+import type { RingErrorCode } from './errors.js';
+import type { RingLink } from './links.js';
+import { FLAG_ACCEPT, HEADER_BYTES, encodeMessageHead } from './wire.js';
+
+/** A signal that only fires if a test hangs: then joinRing and allReduce reject instead. */
+export function hangGuard(): AbortSignal {
+  return AbortSignal.timeout(60_000);
+}
+
+/** Matches a RingError by code, and by the peer it names. */
+export function ringError(code: RingErrorCode, peer?: string) {
+  return (error: unknown) => {
+    assert.ok(error instanceof RingError, String(error));
+    assert.equal(error.code, code, error.message);
+    if (peer !== undefined) assert.equal(error.peer, peer, error.message);
+    return true;
+  };
+}
+
+/** A listening server that the test closes. */
+export async function listen(t: TestContext, selfId: string, log?: DataServerLog): Promise<{ server: DataServer; member: RingMember }> {
+  const server = await DataServer.listen({ host: '127.0.0.1', port: 0, selfId, ...(log === undefined ? {} : { log }) });
+  t.after(() => server.close());
+  return { server, member: { id: selfId, host: '127.0.0.1', port: server.port } };
+}
+
+/** n servers in one ring; ids are w0, w1... */
+export async function ringOf(t: TestContext, n: number, generation = 1): Promise<RingLink[]> {
+  const all = await Promise.all(Array.from({ length: n }, (_, rank) => listen(t, `w${rank}`)));
+  const ring = all.map(({ member }) => member);
+  return await Promise.all(all.map(({ server }) => server.joinRing({ generation, ring, signal: hangGuard() })));
+}
+
+export type FakeFrame = { hop: number; segment: number; step: number; generation: number; values: number[]; flags?: number };
+
+/** The other member of a ring of two, played by the test: it accepted our dial, and has dialled us. */
+export type FakePeer = {
+  readonly link: RingLink;
+  /** The socket over which the fake sends to the real member. */
+  readonly toReal: WebSocket;
+  /** The socket over which the real member sends to the fake. */
+  readonly fromReal: WebSocket;
+  send(frame: FakeFrame): void;
+};
+
+/** The body of a data frame as one message. */
+export function messageOf({ values, flags = 0, ...header }: FakeFrame): Buffer {
+  const payload = Int32Array.from(values);
+  const head = encodeMessageHead({ ...header, flags, count: payload.length });
+  return Buffer.concat([head.subarray(head.length - HEADER_BYTES), Buffer.from(payload.buffer)]);
+}
+
+/** A real member w0 in a ring with the fake w1. */
+export async function withFakePeer(t: TestContext, generation: number): Promise<FakePeer> {
+  const { server, member } = await listen(t, 'w0');
+  const fake = new WebSocketServer({ host: '127.0.0.1', port: 0, perMessageDeflate: false });
+  await once(fake, 'listening');
+  const address = fake.address();
+  assert.ok(address !== null && typeof address === 'object');
+  const { port }: AddressInfo = address;
+  const dialled: Promise<[WebSocket, { socket: Socket }]> = once(fake, 'connection').then(([ws, request]) => [ws, request]);
+  const joining = server.joinRing({ generation, ring: [member, { id: 'w1', host: '127.0.0.1', port }], signal: hangGuard() });
+  const fromReal = new WebSocket(`ws://127.0.0.1:${member.port}/ring?generation=${generation}&from=w1`);
+  const [toReal] = await dialled;
+  t.after(() => {
+    fromReal.terminate();
+    toReal.terminate();
+    fake.close();
+  });
+  const send = (frame: FakeFrame) => toReal.send(messageOf(frame));
+  send({ hop: 0, segment: 0, step: 0, generation, values: [], flags: FLAG_ACCEPT });
+  return { link: await joining, toReal, fromReal, send };
+}

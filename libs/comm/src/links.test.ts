@@ -1,0 +1,232 @@
+import assert from 'node:assert/strict';
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { hangGuard, listen, messageOf, ringError, ringOf, withFakePeer } from './fixture-ring.js';
+import type { RingLink } from './links.js';
+import { SEND_HIGH_WATER_BYTES, SEND_QUEUE_BOUND_BYTES } from './neighbours.js';
+
+/** Different values for each rank and element, whose sums do not overflow. */
+function values(rank: number, length: number): Int32Array {
+  return Int32Array.from({ length }, (_, i) => ((i * 2_654_435_761 + rank * 40_503) % 200_000_003) - 100_000_001);
+}
+
+function plainSum(n: number, length: number): Int32Array {
+  const sum = new Int32Array(length);
+  for (let rank = 0; rank < n; rank++) {
+    const part = values(rank, length);
+    for (let i = 0; i < length; i++) sum[i] += part[i];
+  }
+  return sum;
+}
+
+/** All members reduce at once; what became of each. */
+function reduceAll(links: readonly RingLink[], step: number, buffers: readonly Int32Array[]) {
+  return Promise.allSettled(links.map((link, rank) => link.allReduce({ step, buffer: buffers[rank], signal: hangGuard() })));
+}
+
+for (const n of [1, 2, 3, 5]) {
+  test(`${n} members over real sockets get the plain sum for every awkward length, one all-reduce after another`, async (t) => {
+    const links = await ringOf(t, n);
+    for (const [step, length] of [1_000_003, 0, 1, n - 1, n + 1, 0, 70_000].entries()) {
+      const buffers = links.map((_, rank) => values(rank, length));
+      const stats = await Promise.all(links.map((link, rank) => link.allReduce({ step, buffer: buffers[rank], signal: hangGuard() })));
+      const expected = plainSum(n, length);
+      for (const buffer of buffers) assert.ok(Buffer.from(buffer.buffer).equals(Buffer.from(expected.buffer)), `length ${length}`);
+      const sent = stats.reduce((sum, { bytesSent }) => sum + bytesSent, 0);
+      assert.equal(sent, 2 * (n - 1) * length * 4);
+      assert.equal(stats.reduce((sum, { bytesReceived }) => sum + bytesReceived, 0), sent);
+      for (const { droppedFrames, seconds } of stats) assert.deepEqual([droppedFrames, seconds >= 0], [0, true]);
+    }
+  });
+}
+
+test('a part of a SharedArrayBuffer is summed in place and its surroundings stay as they were', async (t) => {
+  const links = await ringOf(t, 2);
+  const memories = links.map((_, rank) => new Int32Array(new SharedArrayBuffer(4 * 1002)).fill(rank + 1));
+  const results = await reduceAll(links, 0, memories.map((memory) => memory.subarray(1, 1001)));
+  assert.ok(results.every(({ status }) => status === 'fulfilled'));
+  memories.forEach((memory, rank) => {
+    assert.deepEqual([memory[0], memory[1], memory[1000], memory[1001]], [rank + 1, 3, 3, rank + 1]);
+  });
+});
+
+test('members may start a step at any time: frames that come early wait for it', async (t) => {
+  const links = await ringOf(t, 3);
+  const length = 300_000;
+  await Promise.all(
+    links.map(async (link, rank) => {
+      for (let step = 0; step < 6; step++) {
+        if ((step + rank) % 3 === 0) await sleep(15);
+        const buffer = values(rank, length);
+        await link.allReduce({ step, buffer, signal: hangGuard() });
+        assert.deepEqual(buffer.subarray(0, 50), plainSum(3, 50));
+        assert.deepEqual(buffer[length - 1], plainSum(3, length)[length - 1]);
+      }
+    }),
+  );
+});
+
+test('while a receiver is slow the sender queues up to its high-water mark and never above its bound', async (t) => {
+  const links = await ringOf(t, 2);
+  // Half of it goes out unasked: far more than the kernel's socket buffers take.
+  const buffers = [0, 1].map((rank) => new Int32Array(8_000_000).fill(rank + 1));
+  const early = links[0].allReduce({ step: 0, buffer: buffers[0], signal: hangGuard() });
+  await sleep(300);
+  const [first] = await Promise.all([early, links[1].allReduce({ step: 0, buffer: buffers[1], signal: hangGuard() })]);
+  assert.ok(first.peakQueuedBytes >= SEND_HIGH_WATER_BYTES, `${first.peakQueuedBytes} queued: the receiver was not slow`);
+  assert.ok(first.peakQueuedBytes <= SEND_QUEUE_BOUND_BYTES, `${first.peakQueuedBytes} bytes queued`);
+  assert.ok(buffers.every((buffer) => buffer.every((value) => value === 3)));
+});
+
+test('a big all-reduce leaves the event loop turning: timers fire between its segments', async (t) => {
+  const links = await ringOf(t, 2);
+  const order: string[] = [];
+  const timer = setInterval(() => order.push('timer'), 1);
+  t.after(() => clearInterval(timer));
+  const buffers = [0, 1].map(() => new Int32Array(8_000_000));
+  order.push('start');
+  const results = await reduceAll(links, 0, buffers);
+  order.push('end');
+  assert.ok(results.every(({ status }) => status === 'fulfilled'));
+  const between = order.indexOf('end') - order.indexOf('start') - 1;
+  assert.ok(between >= 5, `${between} timers fired during the all-reduce`);
+});
+
+for (const n of [2, 3, 5]) {
+  test(`when one of ${n} processes is killed midway, every other member gets E_RING_PEER_LOST and the name of the killed one`, async (t) => {
+    const child = fork(fileURLToPath(new URL('fixture-member.js', import.meta.url)), ['victim']);
+    t.after(() => child.kill('SIGKILL'));
+    const [port]: number[] = await once(child, 'message');
+    const others = await Promise.all(Array.from({ length: n - 1 }, (_, i) => listen(t, `w${i}`)));
+    const ring = [{ id: 'victim', host: '127.0.0.1', port }, ...others.map(({ member }) => member)];
+    child.send({ generation: 3, ring });
+    const links = await Promise.all(others.map(({ server }) => server.joinRing({ generation: 3, ring, signal: hangGuard() })));
+    const results = reduceAll(links, 0, links.map(() => new Int32Array(4_000_000)));
+    await sleep(50);
+    child.kill('SIGKILL');
+    for (const result of await results) {
+      assert.ok(result.status === 'rejected');
+      ringError('E_RING_PEER_LOST', 'victim')(result.reason);
+    }
+    for (const link of links) {
+      assert.equal(link.failure?.code, 'E_RING_PEER_LOST');
+      await assert.rejects(link.allReduce({ step: 1, buffer: new Int32Array(1) }), ringError('E_RING_PEER_LOST', 'victim'));
+    }
+  });
+}
+
+test('an abort rejects the all-reduce with E_RING_ABORTED here and at the neighbours, and frees the buffer', async (t) => {
+  const links = await ringOf(t, 3);
+  const abort = new AbortController();
+  const buffers = links.map(() => new Int32Array(4_000_000));
+  // Member 2 does not start, so nobody can finish.
+  const results = Promise.allSettled([
+    links[0].allReduce({ step: 0, buffer: buffers[0], signal: abort.signal }),
+    links[1].allReduce({ step: 0, buffer: buffers[1], signal: hangGuard() }),
+  ]);
+  await sleep(20);
+  abort.abort();
+  for (const result of await results) {
+    assert.ok(result.status === 'rejected');
+    ringError('E_RING_ABORTED')(result.reason);
+  }
+  await assert.rejects(links[2].allReduce({ step: 0, buffer: buffers[2] }), ringError('E_RING_ABORTED'));
+});
+
+test('a signal that is aborted already rejects before anything is sent', async (t) => {
+  const [link] = await ringOf(t, 1);
+  await assert.rejects(link.allReduce({ step: 0, buffer: new Int32Array(1), signal: AbortSignal.abort() }), ringError('E_RING_ABORTED'));
+});
+
+test('two all-reduces at once and a step that does not increase are refused, and the link lives on', async (t) => {
+  const links = await ringOf(t, 2);
+  const buffers = links.map(() => new Int32Array(10).fill(1));
+  const running = links[0].allReduce({ step: 4, buffer: buffers[0] });
+  await assert.rejects(links[0].allReduce({ step: 5, buffer: buffers[0] }), ringError('E_RING_MISUSE'));
+  await Promise.all([running, links[1].allReduce({ step: 4, buffer: buffers[1] })]);
+  await assert.rejects(links[0].allReduce({ step: 4, buffer: buffers[0] }), ringError('E_RING_MISUSE'));
+  const results = await reduceAll(links, 5, buffers);
+  assert.ok(results.every(({ status }) => status === 'fulfilled'));
+  assert.deepEqual([buffers[0][0], buffers[1][9]], [4, 4]);
+});
+
+test('frames of an older step or generation are dropped and counted, and do not touch the sum', async (t) => {
+  const peer = await withFakePeer(t, 9);
+  const buffer = Int32Array.of(1, 2);
+  const reducing = peer.link.allReduce({ step: 5, buffer, signal: hangGuard() });
+  peer.send({ hop: 1, segment: 1, step: 4, generation: 9, values: [1000] });
+  peer.send({ hop: 1, segment: 1, step: 5, generation: 8, values: [1000] });
+  peer.send({ hop: 1, segment: 1, step: 5, generation: 9, values: [10] });
+  peer.send({ hop: 2, segment: 0, step: 5, generation: 9, values: [21] });
+  const stats = await reducing;
+  assert.deepEqual([...buffer], [21, 12]);
+  assert.deepEqual([stats.droppedFrames, peer.link.droppedFrames], [2, 2]);
+});
+
+test('frames of a step that has not started pause the socket and are used when it starts', async (t) => {
+  const peer = await withFakePeer(t, 1);
+  peer.send({ hop: 1, segment: 1, step: 0, generation: 1, values: [10] });
+  peer.send({ hop: 2, segment: 0, step: 0, generation: 1, values: [21] });
+  // Answers to pings show whether the real member reads: none comes while it is paused.
+  await sleep(20);
+  const events: string[] = [];
+  peer.toReal.on('pong', () => events.push('pong'));
+  peer.toReal.ping();
+  await sleep(50);
+  events.push('start');
+  const buffer = Int32Array.of(1, 2);
+  await peer.link.allReduce({ step: 0, buffer, signal: hangGuard() });
+  assert.deepEqual([...buffer], [21, 12]);
+  if (!events.includes('pong')) await once(peer.toReal, 'pong');
+  assert.deepEqual(events, ['start', 'pong']);
+});
+
+const BROKEN: readonly { name: string; message: Buffer | string }[] = [
+  { name: 'a text message', message: 'hello' },
+  { name: 'a frame with a wrong magic', message: Buffer.alloc(24) },
+  { name: 'a frame of a newer generation', message: messageOf({ hop: 1, segment: 1, step: 0, generation: 2, values: [1] }) },
+  { name: 'an out-of-order segment', message: messageOf({ hop: 2, segment: 0, step: 0, generation: 1, values: [1] }) },
+  { name: 'a segment of the wrong length', message: messageOf({ hop: 1, segment: 1, step: 0, generation: 1, values: [1, 2] }) },
+  { name: 'a second accept', message: messageOf({ hop: 0, segment: 0, step: 0, generation: 1, values: [], flags: 1 }) },
+];
+for (const { name, message } of BROKEN) {
+  test(`${name} ends the all-reduce with E_RING_PROTOCOL, naming the peer`, async (t) => {
+    const peer = await withFakePeer(t, 1);
+    const reducing = peer.link.allReduce({ step: 0, buffer: Int32Array.of(1, 2), signal: hangGuard() });
+    peer.toReal.send(message);
+    await assert.rejects(reducing, ringError('E_RING_PROTOCOL', 'w1'));
+  });
+}
+
+test('a message larger than a segment, and data against the direction, end the link', async (t) => {
+  const large = await withFakePeer(t, 1);
+  const first = large.link.allReduce({ step: 0, buffer: Int32Array.of(1, 2), signal: hangGuard() });
+  large.toReal.send(Buffer.alloc(1_000_000));
+  await assert.rejects(first, ringError('E_RING_PEER_LOST', 'w1'));
+  const backward = await withFakePeer(t, 1);
+  const second = backward.link.allReduce({ step: 0, buffer: Int32Array.of(1, 2), signal: hangGuard() });
+  backward.fromReal.send(Buffer.alloc(24));
+  await assert.rejects(second, ringError('E_RING_PROTOCOL', 'w1'));
+});
+
+test('closing a link ends the all-reduce under way, and later calls', async (t) => {
+  const links = await ringOf(t, 2);
+  const reducing = links[0].allReduce({ step: 0, buffer: new Int32Array(10) });
+  links[0].close();
+  await assert.rejects(reducing, ringError('E_RING_ABORTED'));
+  await assert.rejects(links[0].allReduce({ step: 1, buffer: new Int32Array(10) }), ringError('E_RING_ABORTED'));
+  await assert.rejects(links[1].allReduce({ step: 0, buffer: new Int32Array(10) }), ringError('E_RING_ABORTED'));
+});
+
+test('a peer that stops reading does not delay the rejection forever: its socket is destroyed', async (t) => {
+  const peer = await withFakePeer(t, 1);
+  peer.fromReal.pause();
+  const abort = new AbortController();
+  const reducing = peer.link.allReduce({ step: 0, buffer: new Int32Array(8_000_000), signal: abort.signal });
+  await sleep(50);
+  abort.abort();
+  await assert.rejects(reducing, ringError('E_RING_ABORTED'));
+});

@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { WireError } from './errors.js';
+import { SEGMENT_ELEMENTS } from './ring.js';
+import { HEADER_BYTES, decodeFrame, encodeMessageHead, requireLittleEndian } from './wire.js';
+
+const u32 = fc.integer({ min: 0, max: 0xffff_ffff });
+const header = fc.record({
+  flags: fc.integer({ min: 0, max: 1 }),
+  hop: fc.integer({ min: 0, max: 0xffff }),
+  generation: u32,
+  step: u32,
+  segment: u32,
+});
+
+/** A message as the receiver gets it: without the WebSocket prefix, at some offset in memory. */
+function messageOf(fields: { flags: number; hop: number; generation: number; step: number; segment: number }, values: Int32Array, at: number): Buffer {
+  const head = encodeMessageHead({ ...fields, count: values.length });
+  const body = Buffer.concat([head.subarray(head.length - HEADER_BYTES), Buffer.from(values.buffer, values.byteOffset, values.byteLength)]);
+  const memory = Buffer.alloc(body.length + at);
+  body.copy(memory, at);
+  return memory.subarray(at);
+}
+
+function wireCode(code: string) {
+  return (error: unknown) => error instanceof WireError && error.code === code;
+}
+
+const sample = { flags: 0, hop: 3, generation: 7, step: 9, segment: 11 };
+
+test('a frame reads back as it was written, at any alignment', () => {
+  fc.assert(
+    fc.property(header, fc.int32Array({ maxLength: 50 }), fc.integer({ min: 0, max: 7 }), (fields, values, at) => {
+      const frame = decodeFrame(messageOf(fields, values, at));
+      const { payload, ...rest } = frame;
+      assert.deepEqual(rest, { ...fields, count: values.length });
+      assert.deepEqual(payload, values);
+    }),
+  );
+});
+
+test('an aligned payload is viewed in place, an unaligned one is copied', () => {
+  const aligned = messageOf(sample, Int32Array.of(1, 2), 0);
+  assert.equal(decodeFrame(aligned).payload.buffer, aligned.buffer);
+  const unaligned = messageOf(sample, Int32Array.of(1, 2), 1);
+  assert.notEqual(decodeFrame(unaligned).payload.buffer, unaligned.buffer);
+});
+
+test('the WebSocket prefix announces the whole message with the shortest length encoding', () => {
+  const lengthOf = (count: number) => encodeMessageHead({ ...sample, count });
+  assert.deepEqual([...lengthOf(0).subarray(0, 2)], [0x82, HEADER_BYTES]);
+  assert.deepEqual([...lengthOf(25).subarray(0, 2)], [0x82, 124]);
+  const medium = lengthOf(26);
+  assert.deepEqual([medium[1], medium.readUInt16BE(2), medium.length], [126, HEADER_BYTES + 104, 4 + HEADER_BYTES]);
+  const large = lengthOf(SEGMENT_ELEMENTS);
+  assert.deepEqual([large[1], Number(large.readBigUInt64BE(2)), large.length], [127, HEADER_BYTES + 4 * SEGMENT_ELEMENTS, 10 + HEADER_BYTES]);
+});
+
+test('every malformed frame has its own code', () => {
+  const broken = (edit: (message: Buffer) => Buffer | void) => {
+    const message = messageOf(sample, Int32Array.of(1, 2), 0);
+    return edit(message) ?? message;
+  };
+  assert.throws(() => decodeFrame(broken((m) => m.subarray(0, HEADER_BYTES - 1))), wireCode('E_WIRE_SHORT'));
+  assert.throws(() => decodeFrame(Buffer.alloc(0)), wireCode('E_WIRE_SHORT'));
+  assert.throws(() => decodeFrame(broken((m) => void (m[0] ^= 1))), wireCode('E_WIRE_MAGIC'));
+  assert.throws(() => decodeFrame(broken((m) => void m[4]++)), wireCode('E_WIRE_VERSION'));
+  assert.throws(() => decodeFrame(broken((m) => void (m[5] = 2))), wireCode('E_WIRE_FLAGS'));
+  assert.throws(() => decodeFrame(broken((m) => m.subarray(0, m.length - 1))), wireCode('E_WIRE_LENGTH'));
+  assert.throws(() => decodeFrame(broken((m) => void m.writeUInt32LE(3, 20))), wireCode('E_WIRE_LENGTH'));
+});
+
+test('a value that does not fit its field is refused before it is sent', () => {
+  for (const wrong of [{ step: -1 }, { step: 2 ** 32 }, { generation: 1.5 }, { hop: 65_536 }, { segment: NaN }, { count: SEGMENT_ELEMENTS + 1 }, { flags: 2 }]) {
+    assert.throws(() => encodeMessageHead({ ...sample, count: 0, ...wrong }), wireCode('E_WIRE_FIELD'), JSON.stringify(wrong));
+  }
+});
+
+test('a big-endian machine is refused', () => {
+  assert.throws(() => requireLittleEndian('BE'), wireCode('E_WIRE_BYTE_ORDER'));
+  requireLittleEndian('LE');
+});

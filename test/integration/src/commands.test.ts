@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { Cli, lockstep, temporaryFolder, tinyRun } from './harness.js';
+
+describe('the command line', () => {
+  it('names an unknown flag and ends with status 2', async () => {
+    const { status, stderr } = await lockstep('up', '--stepz', '5');
+    assert.notEqual(status, 0);
+    assert.match(stderr, /--stepz/);
+  });
+
+  it('names a bad value and where it comes from: flag, environment, file', async (test) => {
+    const folder = temporaryFolder(test);
+    const flag = await lockstep('up', '--steps', '0', '--out', join(folder, 'a'));
+    assert.equal(flag.status, 2);
+    assert.match(flag.stderr, /E_CONFIG_BAD_VALUE: steps is "0" \(from flag --steps\)/);
+
+    const environment = await new Cli(['up', '--out', join(folder, 'b')], { LOCKSTEP_SEED: 'x' }).ended;
+    assert.equal(environment.status, 2);
+    assert.match(environment.stderr, /E_CONFIG_BAD_VALUE: seed is "x" \(from environment variable LOCKSTEP_SEED\)/);
+
+    const unknown = await new Cli(['up', '--out', join(folder, 'c')], { LOCKSTEP_SEEED: '1' }).ended;
+    assert.equal(unknown.status, 2);
+    assert.match(unknown.stderr, /E_CONFIG_UNKNOWN_KEY.*LOCKSTEP_SEEED/s);
+
+    const file = join(folder, 'run.json');
+    writeFileSync(file, '{"globalBatch": 10, "microbatchSize": 4}');
+    const conflict = await lockstep('up', '--config', file, '--out', join(folder, 'd'));
+    assert.equal(conflict.status, 2);
+    assert.match(conflict.stderr, /E_CONFIG_CONFLICT.*microbatchSize is 4 .*globalBatch is 10/s);
+    assert.equal(existsSync(join(folder, 'd')), false);
+  });
+
+  it('samples a PNG grid from the newest checkpoint, the same for the same seed', async (test) => {
+    const folder = temporaryFolder(test);
+    const out = join(folder, 'run');
+    assert.equal((await lockstep(...tinyRun(out, 1, 5))).status, 0);
+    const draw = async (name: string, seed: string): Promise<Buffer> => {
+      const file = join(folder, name);
+      const { status, stdout, stderr } = await lockstep('sample', out, '--out', file, '--grid', '2x3', '--steps', '4', '--seed', seed, '--scale', '1');
+      assert.equal(status, 0, stderr);
+      assert.match(stdout, /2x3 images from the checkpoint of step 5/);
+      return readFileSync(file);
+    };
+    const first = await draw('a.png', '1');
+    assert.equal(first.subarray(1, 4).toString('latin1'), 'PNG');
+    assert.equal(first.readUInt32BE(16), 3 * (28 + 2) + 2, 'width');
+    assert.equal(first.readUInt32BE(20), 2 * (28 + 2) + 2, 'height');
+    assert.deepEqual(await draw('b.png', '1'), first);
+    assert.notDeepEqual(await draw('c.png', '2'), first);
+  });
+
+  it('says what is missing when there is nothing to sample from', async (test) => {
+    const folder = temporaryFolder(test);
+    const sample = await lockstep('sample', folder, '--out', join(folder, 'x.png'));
+    assert.notEqual(sample.status, 0);
+    assert.match(sample.stderr, /E_SAMPLE_NO_CHECKPOINT/);
+    const digest = await lockstep('digest', folder);
+    assert.equal(digest.status, 2);
+    assert.equal(digest.stdout, '');
+    assert.match(digest.stderr, /E_NO_CHECKPOINT/);
+  });
+
+  it('explains every command', async () => {
+    for (const command of [[], ['up'], ['sample'], ['digest']]) {
+      const { status, stdout } = await lockstep(...command, '--help');
+      assert.equal(status, 0);
+      assert.match(stdout, /Usage: lockstep/);
+    }
+    assert.match((await lockstep('up', '--help')).stdout, /--heartbeat-timeout-ms/);
+  });
+});

@@ -1,0 +1,185 @@
+/**
+ * Makes the tensor engine: fetches the pinned libtensorflow, compiles tfjs-node's binding against it, and puts both in the
+ * cache folder, outside node_modules, so that `npm ci` does not lose them. Everything is built in a folder beside the final
+ * one and renamed at the end: whoever looks sees a whole engine or none, and of several set-ups at once one wins.
+ *
+ *     node tools/engine/install.mjs [--device cpu|cuda]
+ */
+import { createHash, randomUUID } from 'node:crypto';
+import { mkdir, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
+import * as recipe from '../../libs/engine/recipe.mjs';
+import { EngineInstallError } from './errors.mjs';
+import { checkDisk, checkPlatform, checkTools, compileBinding, fetchWheel, unzipWheel } from './steps.mjs';
+
+export { defaultCacheDir, engineDir } from '../../libs/engine/recipe.mjs';
+export { ENGINE_INSTALL_ERRORS, EngineInstallError } from './errors.mjs';
+
+const LIBRARIES = ['tensorflow/libtensorflow_cc.so.2', 'tensorflow/libtensorflow_framework.so.2'];
+
+/** The binding's sha256 and the libraries' sizes: enough to tell a whole engine in milliseconds; the wheels were hashed. */
+async function fingerprint(dir) {
+  const sha256 = createHash('sha256')
+    .update(await readFile(join(dir, recipe.BINDING_FILE)))
+    .digest('hex');
+  const bytes = await Promise.all(LIBRARIES.map(async (name) => (await stat(join(dir, name))).size));
+  return { binding: { sha256 }, libraries: Object.fromEntries(LIBRARIES.map((name, index) => [name, bytes[index]])) };
+}
+
+async function isWhole(dir) {
+  try {
+    const { binding, libraries } = JSON.parse(await readFile(join(dir, recipe.STAMP_FILE), 'utf8'));
+    return JSON.stringify({ binding, libraries }) === JSON.stringify(await fingerprint(dir));
+  } catch {
+    return false;
+  }
+}
+
+/** Removes what set-ups of this machine left that died on the way (kill -9, power): their process is gone. */
+async function sweep(parent) {
+  for (const name of await readdir(parent)) {
+    const [, host, pid] = /^\.building~(.*)~(\d+)~/.exec(name) ?? [];
+    if (host !== hostname()) continue;
+    try {
+      process.kill(Number(pid), 0);
+    } catch (error) {
+      if (error.code === 'ESRCH') await rm(join(parent, name), { recursive: true, force: true });
+    }
+  }
+}
+
+function locate(device) {
+  try {
+    return { sourceDir: recipe.bindingPackageDir(), headersDir: recipe.nodeApiHeadersDir() };
+  } catch (error) {
+    throw new EngineInstallError(
+      'E_ENGINE_PACKAGE',
+      `the npm packages that the ${device} engine is compiled from are missing; run: npm ci`,
+      { cause: error },
+    );
+  }
+}
+
+async function build(dir, { device, wheels, folders, context, log }) {
+  const started = performance.now();
+  for (const wheel of wheels) {
+    log(`engine: fetching ${wheel.project} ${wheel.version}`);
+    const fetched = await fetchWheel(wheel, join(dir, 'wheel'), context);
+    await unzipWheel(fetched, dir, context);
+    await rm(join(dir, 'wheel'), { recursive: true, force: true });
+  }
+  log('engine: compiling the binding');
+  await compileBinding(recipe.compileArguments(folders), dir, context);
+  const stamp = {
+    tensorflow: recipe.TENSORFLOW_VERSION,
+    device,
+    arch: process.arch,
+    wheels,
+    ...(await fingerprint(dir)),
+  };
+  await writeFile(join(dir, recipe.STAMP_FILE), `${JSON.stringify(stamp, null, 2)}\n`);
+  log(`engine: built in ${((performance.now() - started) / 1000).toFixed(0)} s`);
+}
+
+/** Puts the finished folder in its place. An engine that another set-up finished first is kept; a broken one gives way. */
+async function publish(temporary, dir) {
+  for (;;) {
+    try {
+      return await rename(temporary, dir);
+    } catch (error) {
+      if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
+    }
+    if (await isWhole(dir)) return undefined;
+    await rename(dir, `${temporary}~broken`).catch(ignoreMissing);
+    await rm(`${temporary}~broken`, { recursive: true, force: true });
+  }
+}
+
+function ignoreMissing(error) {
+  if (error.code !== 'ENOENT') throw error;
+}
+
+/**
+ * Makes sure that the engine for `device` is in `cacheDir`, building it if it is not.
+ * @param {object} options
+ * @param {'cpu'|'cuda'} options.device
+ * @param {string} options.cacheDir see defaultCacheDir
+ * @param {(line: string) => void} options.log told what is going on, a line at a time
+ * @param {NodeJS.ProcessEnv} [options.env] environment of the commands that are run (PATH, proxies, pip's settings)
+ * @param {AbortSignal} [options.signal] ends the set-up, leaving nothing behind
+ * @param {{project: string, version: string, file: string, sha256: string}[]} [options.wheels] other wheels, for tests
+ * @returns {Promise<{dir: string, installed: boolean}>} the engine's folder, and whether it was built by this call
+ * @throws {EngineInstallError} with a code of ENGINE_INSTALL_ERRORS
+ */
+export async function installEngine({
+  device,
+  cacheDir,
+  log,
+  env = process.env,
+  signal,
+  wheels = recipe.wheelsFor(device, process.arch),
+}) {
+  if (!recipe.DEVICES.includes(device))
+    throw new EngineInstallError('E_ENGINE_ARGUMENT', `device is ${recipe.DEVICES.join(' or ')}, not ${device}`);
+  const folders = locate(device);
+  const dir = recipe.engineDir({ device, cacheDir });
+  if (await isWhole(dir)) return { dir, installed: false };
+
+  const context = { env, signal };
+  // The report would otherwise look up the names of open sockets.
+  process.report.excludeNetwork = true;
+  const glibc = process.report.getReport().header.glibcVersionRuntime;
+  checkPlatform({ platform: process.platform, arch: process.arch, glibc }, device, wheels);
+  await checkTools(context);
+  const parent = dirname(dir);
+  await checkDisk(parent, device);
+  await sweep(parent);
+  const temporary = join(parent, `.building~${hostname()}~${process.pid}~${randomUUID().slice(0, 8)}`);
+  try {
+    await mkdir(temporary);
+    await build(temporary, { device, wheels, folders, context, log });
+    await publish(temporary, dir);
+  } catch (error) {
+    if (!signal?.aborted) throw error;
+    throw new EngineInstallError(
+      'E_ENGINE_ABORTED',
+      'interrupted, nothing was kept; run the set-up again, it starts anew',
+      { cause: error },
+    );
+  } finally {
+    await rm(temporary, { recursive: true, force: true });
+  }
+  return { dir, installed: true };
+}
+
+async function main() {
+  let device;
+  try {
+    const fallback = process.env.LOCKSTEP_DEVICE || 'cpu';
+    device = parseArgs({ options: { device: { type: 'string', default: fallback } } }).values.device;
+  } catch (error) {
+    throw new EngineInstallError(
+      'E_ENGINE_ARGUMENT',
+      `${error.message}. Usage: node tools/engine/install.mjs [--device cpu|cuda]`,
+    );
+  }
+  const abort = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM']) process.once(name, () => abort.abort());
+  const { dir, installed } = await installEngine({
+    device,
+    cacheDir: recipe.defaultCacheDir(process.env),
+    log: console.error,
+    signal: abort.signal,
+  });
+  console.log(`${installed ? 'installed' : 'already installed'}: ${dir}`);
+}
+
+if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  main().catch((error) => {
+    console.error(error instanceof EngineInstallError ? error.message : error);
+    process.exitCode = 1;
+  });
+}

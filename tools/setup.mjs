@@ -1,0 +1,149 @@
+/**
+ * Makes a clone ready to run: packages, the tensor engine, the build. Plain Node without dependencies, for it runs before
+ * there are any. Does only what is missing, and says what it did: one line a phase.
+ *
+ *     node tools/setup.mjs          LOCKSTEP_DEVICE=cuda for the engine of GPU nodes
+ */
+import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { digestSources, isBuilt, pruneStale, recordBuild } from './build-stamp.mjs';
+
+export const ROOT = join(import.meta.dirname, '..');
+
+/** No background process is left behind, and no cursor games: the output is read in logs as often as on terminals. */
+export const NX = join(ROOT, 'node_modules', '.bin', 'nx');
+export const NX_ENV = { NX_DAEMON: 'false', NX_TUI: 'false' };
+
+/** What is missing and the command that fixes it. */
+export class SetupError extends Error {
+  name = 'SetupError';
+  constructor(message, fix, options) {
+    super(`${message}\n  fix: ${fix}`, options);
+  }
+}
+
+const readJson = (...path) => JSON.parse(readFileSync(join(ROOT, ...path), 'utf8'));
+
+/** Runs a command in the root with its output shown. Resolves to its exit code, or 128 plus the signal's number. */
+export function runShown(command, args, env = {}) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { cwd: ROOT, env: { ...process.env, ...env }, stdio: 'inherit' });
+    child.on('error', reject);
+    child.on('exit', (code, signal) => resolve(code ?? exitCodeOf(signal)));
+  });
+}
+
+/** The shell's convention for a process that a signal ended. */
+export function exitCodeOf(signal) {
+  return 128 + ({ SIGHUP: 1, SIGINT: 2, SIGKILL: 9, SIGTERM: 15 }[signal] ?? 0);
+}
+
+async function checkNode() {
+  const { engines } = readJson('package.json');
+  const [, major, minor] = /^>=(\d+)\.(\d+)$/.exec(engines.node).map(Number);
+  const [haveMajor, haveMinor] = process.versions.node.split('.').map(Number);
+  if (haveMajor < major || (haveMajor === major && haveMinor < minor)) {
+    throw new SetupError(
+      `Node ${major}.${minor} or newer is needed, this is ${process.versions.node}`,
+      'install the current LTS release from https://nodejs.org, or with a version manager: nvm install --lts',
+    );
+  }
+  return process.versions.node;
+}
+
+/**
+ * Whether node_modules holds what package-lock.json asks for, by npm's own record of what it installed
+ * (node_modules/.package-lock.json), which npm writes last. Packages for other platforms may be absent.
+ */
+export function packagesMatch(wanted, installed) {
+  const entries = Object.entries(wanted).filter(([path]) => path.includes('node_modules/'));
+  const same = (path, entry) =>
+    path in installed ? JSON.stringify(installed[path]) === JSON.stringify(entry) : entry.optional === true;
+  return entries.every(([path, entry]) => same(path, entry)) && Object.keys(installed).every((path) => path in wanted);
+}
+
+function packagesInstalled() {
+  const wanted = readJson('package-lock.json').packages;
+  try {
+    return packagesMatch(wanted, readJson('node_modules', '.package-lock.json').packages);
+  } catch {
+    return false;
+  }
+}
+
+async function installPackages(log) {
+  if (packagesInstalled()) return 'match package-lock.json';
+  const command = 'npm ci --ignore-scripts --no-audit --no-fund';
+  log(`packages: ${command}`);
+  const [npm, ...args] = command.split(' ');
+  let code;
+  try {
+    code = await runShown(npm, args);
+  } catch (cause) {
+    throw new SetupError(`npm could not be started (${cause.code})`, 'install npm; it comes with Node', { cause });
+  }
+  if (code !== 0)
+    throw new SetupError(`npm ci ended with exit code ${code}`, `read what it says above, then: ${command}`);
+  return 'installed';
+}
+
+async function installEngine(log) {
+  const { defaultCacheDir, installEngine: install } = await import('./engine/install.mjs');
+  const device = process.env.LOCKSTEP_DEVICE || 'cpu';
+  const abort = new AbortController();
+  const interrupted = () => abort.abort();
+  const signals = ['SIGINT', 'SIGTERM'];
+  for (const signal of signals) process.once(signal, interrupted);
+  try {
+    const { installed } = await install({ device, cacheDir: defaultCacheDir(process.env), log, signal: abort.signal });
+    return installed ? `${device}, built` : `${device}, already built`;
+  } finally {
+    for (const signal of signals) process.off(signal, interrupted);
+  }
+}
+
+async function build(log) {
+  if (isBuilt(ROOT)) return 'up to date';
+  log('build: nx run-many -t build');
+  const sources = digestSources(ROOT);
+  const code = await runShown(NX, ['run-many', '-t', 'build', '--outputStyle=static'], NX_ENV);
+  if (code !== 0)
+    throw new SetupError(`the build ended with exit code ${code}`, 'read the errors above, then: npm run build');
+  const removed = pruneStale(ROOT);
+  recordBuild(ROOT, sources);
+  return removed === 0 ? 'done' : `done, ${removed} stale outputs removed`;
+}
+
+/**
+ * Brings the clone up to date. `log` is told a line for each phase: what was done and how long it took.
+ * @param {(line: string) => void} log
+ * @throws {SetupError | import('./engine/errors.mjs').EngineInstallError} what is missing and what to do about it
+ */
+export async function setup(log = console.log) {
+  for (const [name, phase] of Object.entries({
+    node: checkNode,
+    packages: installPackages,
+    engine: installEngine,
+    build,
+  })) {
+    const started = performance.now();
+    const done = await phase(log);
+    log(`${`${name}:`.padEnd(9)} ${done} (${((performance.now() - started) / 1000).toFixed(1)} s)`);
+  }
+}
+
+/** Sets up, or says why not and ends the process with exit code 1. */
+export async function setupOrExit() {
+  try {
+    await setup();
+  } catch (error) {
+    console.error(
+      `set-up failed: ${typeof error.code === 'string' || error instanceof SetupError ? error.message : error.stack}`,
+    );
+    process.exit(1);
+  }
+}
+
+if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) await setupOrExit();

@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync, existsSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, test } from 'node:test';
+import { digestSources, isBuilt, pruneStale, recordBuild } from './build-stamp.mjs';
+import { exitCodeOf, packagesMatch } from './setup.mjs';
+
+let root;
+
+function put(path, text) {
+  mkdirSync(dirname(join(root, path)), { recursive: true });
+  writeFileSync(join(root, path), text);
+}
+
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'lockstep-setup-'));
+  put('package.json', JSON.stringify({ workspaces: ['libs/*', 'test/integration'] }));
+  for (const name of ['package-lock.json', 'tsconfig.base.json', 'tsconfig.json', 'nx.json']) put(name, '{}');
+  for (const project of ['libs/a', 'test/integration']) {
+    put(`${project}/package.json`, '{}');
+    put(`${project}/tsconfig.json`, '{}');
+    put(`${project}/src/ring.ts`, 'export const n = 1;\n');
+    put(`${project}/dist/ring.js`, 'export const n = 1;\n');
+    put(`${project}/dist/.tsbuildinfo`, '{"hash":1}');
+  }
+  recordBuild(root, digestSources(root));
+});
+
+afterEach(() => rmSync(root, { recursive: true }));
+
+test('a build just recorded is up to date', () => {
+  assert.equal(isBuilt(root), true);
+});
+
+test('a clone without a record is not up to date', () => {
+  rmSync(join(root, 'node_modules'), { recursive: true });
+  assert.equal(isBuilt(root), false);
+});
+
+for (const [what, change] of Object.entries({
+  'a changed source': () => put('libs/a/src/ring.ts', 'export const n = 2;\n'),
+  'a new source': () => put('libs/a/src/mesh.ts', ''),
+  'a new source in a subfolder': () => put('libs/a/src/deep/mesh.ts', ''),
+  'a source that is gone': () => rmSync(join(root, 'libs/a/src/ring.ts')),
+  'a changed file beside src': () => put('libs/a/recipe.mjs', ''),
+  'a changed tsconfig of a project': () => put('test/integration/tsconfig.json', '{ }'),
+  'a changed shared tsconfig': () => put('tsconfig.base.json', '{ }'),
+  'a changed lock file': () => put('package-lock.json', '{ }'),
+  'an output that is gone': () => rmSync(join(root, 'libs/a/dist/ring.js')),
+  'a dist folder that is gone': () => rmSync(join(root, 'libs/a/dist'), { recursive: true }),
+  'an output of another size': () => put('libs/a/dist/ring.js', ''),
+  'a build by someone else from other sources': () => put('libs/a/dist/.tsbuildinfo', '{"hash":2}'),
+})) {
+  test(`${what} makes the build out of date`, () => {
+    change();
+    assert.equal(isBuilt(root), false);
+  });
+}
+
+test('a source edited while the build ran is built the next time', () => {
+  const before = digestSources(root);
+  put('libs/a/src/ring.ts', 'export const n = 2;\n');
+  recordBuild(root, before);
+  assert.equal(isBuilt(root), false);
+});
+
+test('a build that left a source without output is never up to date', () => {
+  put('libs/a/src/mesh.ts', '');
+  recordBuild(root, digestSources(root));
+  assert.equal(isBuilt(root), false);
+});
+
+test('outputs of deleted sources are removed and nothing else is', () => {
+  for (const name of ['gone.test.js', 'gone.test.js.map', 'gone.test.d.ts']) put(`libs/a/dist/${name}`, '');
+  put('libs/a/dist/table.json', '');
+  assert.equal(pruneStale(root), 3);
+  for (const name of ['ring.js', '.tsbuildinfo', 'table.json']) assert.ok(existsSync(join(root, 'libs/a/dist', name)));
+  assert.equal(pruneStale(root), 0);
+});
+
+const WANTED = {
+  '': { name: 'lockstep' },
+  'libs/a': { name: '@lockstep/a' },
+  'node_modules/ws': { version: '8.0.0', integrity: 'x' },
+  'node_modules/native-linux': { version: '1.0.0', optional: true },
+};
+
+test('packages match the lock file when only optional ones are absent', () => {
+  assert.equal(
+    packagesMatch(WANTED, { 'libs/a': WANTED['libs/a'], 'node_modules/ws': WANTED['node_modules/ws'] }),
+    true,
+  );
+});
+
+test('packages do not match the lock file when one is missing, another version, or not asked for', () => {
+  assert.equal(packagesMatch(WANTED, {}), false);
+  assert.equal(packagesMatch(WANTED, { 'node_modules/ws': { version: '7.0.0', integrity: 'x' } }), false);
+  assert.equal(packagesMatch(WANTED, { ...WANTED, 'node_modules/extra': { version: '1.0.0' } }), false);
+});
+
+test('a process that a signal ended has the exit code that a shell would give it', () => {
+  assert.equal(exitCodeOf('SIGINT'), 130);
+  assert.equal(exitCodeOf('SIGTERM'), 143);
+});

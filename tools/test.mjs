@@ -1,0 +1,79 @@
+/**
+ * `npm test`: sets up, then lint, format, every project's tests and the deployment files. All of them run, so that one
+ * failure does not hide the next; the exit code is 1 if any failed.
+ */
+import { spawn } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { NX, NX_ENV, ROOT, setupOrExit } from './setup.mjs';
+
+const bin = (name) => join(ROOT, 'node_modules', '.bin', name);
+const nxOutput = '--outputStyle=static';
+
+/** Named one by one: Node 20's test runner knows no patterns, and later ones take no folders. */
+function testsOfTools() {
+  const names = readdirSync(join(ROOT, 'tools'), { recursive: true });
+  return names
+    .filter((name) => name.endsWith('.test.mjs'))
+    .sort()
+    .map((name) => join('tools', name));
+}
+
+/** What is checked, in this order. Tests run one project at a time: they start processes and measure nothing if crowded. */
+const CHECKS = [
+  { name: 'lint', command: NX, args: ['run-many', '-t', 'lint', nxOutput] },
+  {
+    name: 'lint of tools',
+    command: bin('eslint'),
+    args: ['--no-error-on-unmatched-pattern', 'tools', 'test/bench', '*.js'],
+  },
+  { name: 'format', command: bin('prettier'), args: ['--check', '.'] },
+  { name: 'tests', command: NX, args: ['run-many', '-t', 'test', '--parallel=1', nxOutput] },
+  { name: 'tests of tools', command: process.execPath, args: ['--test', '--test-reporter=spec', ...testsOfTools()] },
+  { name: 'deploy', command: process.execPath, args: ['tools/check-deploy.mjs'] },
+];
+
+const ANSI = new RegExp(`${String.fromCharCode(27)}\\[[0-9;]*m`, 'g');
+/** A line of node:test's summary, as its spec reporter ends with: "ℹ pass 12". */
+const SUMMARY = /^ℹ (tests|pass|fail|cancelled|skipped|todo) (\d+)$/;
+
+/** Runs one check with its output passed through, and adds up the node:test summaries in it. */
+function run({ command, args }, totals) {
+  return new Promise((resolve, reject) => {
+    const color = process.stdout.isTTY ? { FORCE_COLOR: '1' } : {};
+    const child = spawn(command, args, {
+      cwd: ROOT,
+      env: { ...process.env, ...NX_ENV, ...color },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let rest = '';
+    child.stdout.setEncoding('utf8').on('data', (chunk) => {
+      process.stdout.write(chunk);
+      const lines = (rest + chunk).split('\n');
+      rest = lines.pop();
+      for (const line of lines) {
+        const [, kind, count] = SUMMARY.exec(line.replace(ANSI, '').trim()) ?? [];
+        if (kind !== undefined) totals[kind] = (totals[kind] ?? 0) + Number(count);
+      }
+    });
+    child.on('error', reject);
+    child.on('close', (code) => resolve(code ?? 1));
+  });
+}
+
+await setupOrExit();
+const totals = {};
+const results = [];
+for (const check of CHECKS) {
+  console.log(`\n== ${check.name}`);
+  const started = performance.now();
+  const code = await run(check, totals);
+  results.push({ name: check.name, ok: code === 0, seconds: (performance.now() - started) / 1000 });
+}
+
+console.log('\n== summary');
+for (const { name, ok, seconds } of results)
+  console.log(`${ok ? 'ok    ' : 'FAILED'} ${name} (${seconds.toFixed(1)} s)`);
+const failed = (totals.fail ?? 0) + (totals.cancelled ?? 0);
+console.log(`${totals.pass ?? 0} passed, ${failed} failed${totals.skipped ? `, ${totals.skipped} skipped` : ''}`);
+process.exitCode = results.every(({ ok }) => ok) ? 0 : 1;
