@@ -38,6 +38,8 @@ export interface UpOptions {
 const channelSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('listening'), port: z.number().int() }),
   z.object({ kind: z.literal('report'), report: z.custom<Report>((value) => typeof value === 'object' && value !== null) }),
+  /** It cannot start; it ends right after. */
+  z.object({ kind: z.literal('fatal'), text: z.string() }),
 ]);
 
 /** Runs until the training is over. Returns the exit status: 0 complete, 130 or 143 stopped by a signal, 1 failed. */
@@ -91,8 +93,10 @@ class Supervisor {
         for (let index = 0; index < this.options.workers; index++) {
           if (!this.workers.has(`worker-${index}`)) this.startWorker(`worker-${index}`);
         }
-      } else {
+      } else if (message.kind === 'report') {
         this.reported(message.report);
+      } else {
+        this.view.line(message.text);
       }
     });
     child.on('exit', (code, signal) => this.coordinatorEnded(code, signal));
