@@ -93,11 +93,12 @@ export default tseslint.config(
       '@typescript-eslint/no-floating-promises': ['error', { allowForKnownSafeCalls: [NODE_TEST] }],
       '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
-      '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
-      '@typescript-eslint/no-unnecessary-condition': [
+      '@typescript-eslint/no-confusing-void-expression': [
         'error',
-        { allowConstantLoopConditions: 'only-allowed-literals' },
+        { ignoreArrowShorthand: true, ignoreVoidReturningFunctions: true },
       ],
+      // The compiler takes array[i] to be there (noUncheckedIndexedAccess is off), so the rule would forbid asking whether it is.
+      '@typescript-eslint/no-unnecessary-condition': 'off',
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_' }],
       // An interface may ask for a promise that one implementation has at once; async keeps its errors rejections.
       '@typescript-eslint/require-await': 'off',
