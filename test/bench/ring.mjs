@@ -44,7 +44,8 @@ async function lockstep(n, elements, repeats) {
   const children = Array.from({ length: n }, (_, rank) =>
     fork(fileURLToPath(import.meta.url), ['--member', JSON.stringify({ rank, n, elements, repeats })]),
   );
-  const answers = async () => (await Promise.all(children.map((child) => once(child, 'message')))).map(([message]) => message);
+  const answers = async () =>
+    (await Promise.all(children.map((child) => once(child, 'message')))).map(([message]) => message);
   const ports = await answers();
   const ring = ports.map(({ port }, rank) => ({ id: String(rank), host: '127.0.0.1', port }));
   const results = answers();
@@ -67,7 +68,7 @@ async function gloo(python, n, elements, repeats) {
 function summary(n, elements, seconds) {
   const sorted = seconds.toSorted((a, b) => a - b);
   const median = sorted[Math.floor(sorted.length / 2)];
-  const busbw = (s) => Number((((elements * 4) / s) * ((2 * (n - 1)) / n) / 1e9).toFixed(3));
+  const busbw = (s) => Number(((((elements * 4) / s) * ((2 * (n - 1)) / n)) / 1e9).toFixed(3));
   return { minSeconds: sorted[0], medianSeconds: median, bestGBps: busbw(sorted[0]), medianGBps: busbw(median) };
 }
 

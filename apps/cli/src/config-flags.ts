@@ -7,13 +7,18 @@ type SchemaName = Parameters<typeof describeConfig>[0];
 /** Adds one flag a key of the schema; the config checks the values, with their source in every message. */
 export function addConfigFlags(command: Command, schema: SchemaName): Command {
   for (const { flag, default: value, doc, env, allowed } of describeConfig(schema)) {
-    command.addOption(new Option(`${flag} <value>`, `${doc}; ${allowed} (default: ${JSON.stringify(value)}, env: ${env})`));
+    command.addOption(
+      new Option(`${flag} <value>`, `${doc}; ${allowed} (default: ${JSON.stringify(value)}, env: ${env})`),
+    );
   }
   return command.option('--config <file>', 'JSON file with any of these keys; environment and flags override it');
 }
 
 /** The flags that were given, as the config wants them. */
-export function givenFlags(options: Readonly<Record<string, unknown>>, keys: readonly KeyDescription[]): Record<string, FlagValue> {
+export function givenFlags(
+  options: Readonly<Record<string, unknown>>,
+  keys: readonly KeyDescription[],
+): Record<string, FlagValue> {
   const flags: Record<string, FlagValue> = {};
   for (const { key } of keys) {
     const value = options[key];

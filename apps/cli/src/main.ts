@@ -5,7 +5,7 @@ import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { DirectoryStore, RUN_FILE_NAME, runPaths, stateDigest } from '@lockstep/checkpoint';
-import { ConfigError, describeConfig, loadConfig, type UpConfig } from '@lockstep/config';
+import { ConfigError, describeConfig, failureLine, loadConfig, type UpConfig } from '@lockstep/config';
 import { sampleCommand } from '@lockstep/sampler';
 import { addConfigFlags, givenFlags } from './config-flags.js';
 import { CliError } from './errors.js';
@@ -21,14 +21,20 @@ async function runUp(options: Readonly<Record<string, unknown>>): Promise<number
   const out = resolve(config.out);
   const exists = existsSync(join(out, RUN_FILE_NAME));
   if (exists && options['resume'] !== true) {
-    throw new CliError('E_RUN_EXISTS', `${out} already holds a run; go on with it by --resume, or choose another --out`);
+    throw new CliError(
+      'E_RUN_EXISTS',
+      `${out} already holds a run; go on with it by --resume, or choose another --out`,
+    );
   }
-  if (!exists && options['resume'] === true) throw new CliError('E_NOTHING_TO_RESUME', `${out} holds no run; leave --resume out to start one`);
+  if (!exists && options['resume'] === true)
+    throw new CliError('E_NOTHING_TO_RESUME', `${out} holds no run; leave --resume out to start one`);
   return up({
     out,
     workers: config.workers,
     maxRestarts: config.maxRestarts,
-    coordinatorArgs: keys.flatMap(({ key, flag }) => (NOT_FOR_COORDINATOR.has(key) ? [] : [`${flag}=${textOf(config, key, out)}`])),
+    coordinatorArgs: keys.flatMap(({ key, flag }) =>
+      NOT_FOR_COORDINATOR.has(key) ? [] : [`${flag}=${textOf(config, key, out)}`],
+    ),
     host: config.host,
     port: config.port,
     workerArgs: [`--device=${config.device}`, `--host=${config.host}`],
@@ -40,12 +46,13 @@ async function runUp(options: Readonly<Record<string, unknown>>): Promise<number
 
 function textOf(config: UpConfig, key: string, out: string): string {
   const value: unknown = key === 'out' ? out : Object.entries(config).find(([name]) => name === key)?.[1];
-  return value === null ? 'null' : String(value);
+  return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
 async function printDigest(directory: string): Promise<void> {
   const { checkpoint, skipped } = await new DirectoryStore(runPaths(directory).checkpoints).newest();
-  for (const bad of skipped) process.stderr.write(`${bad.code}: the checkpoint of step ${bad.step} is not used: ${bad.reason}\n`);
+  for (const bad of skipped)
+    process.stderr.write(`${bad.code}: the checkpoint of step ${bad.step} is not used: ${bad.reason}\n`);
   if (checkpoint === undefined) throw new CliError('E_NO_CHECKPOINT', `${directory} holds no whole checkpoint`);
   process.stdout.write(`${stateDigest(checkpoint.state)}\n`);
 }
@@ -70,7 +77,7 @@ program
   .action(printDigest);
 
 program.parseAsync().catch((error: unknown) => {
-  const code = error instanceof Error && 'code' in error ? `${String(error.code)}: ` : '';
-  process.stderr.write(`${code}${error instanceof Error ? error.message : String(error)}\n`);
+  process.stderr.write(`${failureLine(error)}
+`);
   process.exitCode = error instanceof ConfigError || error instanceof CliError ? 2 : 1;
 });

@@ -37,7 +37,10 @@ export interface UpOptions {
 /** From the coordinator over the fork's channel. Reports are this build's own and are taken as they are. */
 const channelSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('listening'), port: z.number().int() }),
-  z.object({ kind: z.literal('report'), report: z.custom<Report>((value) => typeof value === 'object' && value !== null) }),
+  z.object({
+    kind: z.literal('report'),
+    report: z.custom<Report>((value) => typeof value === 'object' && value !== null),
+  }),
   /** It cannot start; it ends right after. */
   z.object({ kind: z.literal('fatal'), text: z.string() }),
 ]);
@@ -89,7 +92,9 @@ class Supervisor {
       const message = channelSchema.parse(raw);
       if (message.kind === 'listening') {
         this.port = message.port;
-        this.view.line(`coordinator at ws://${this.options.host}:${message.port}, metrics at http://${this.options.host}:${message.port}/metrics, logs in ${this.logs}`);
+        this.view.line(
+          `coordinator at ws://${this.options.host}:${message.port}, metrics at http://${this.options.host}:${message.port}/metrics, logs in ${this.logs}`,
+        );
         for (let index = 0; index < this.options.workers; index++) {
           if (!this.workers.has(`worker-${index}`)) this.startWorker(`worker-${index}`);
         }
@@ -113,7 +118,11 @@ class Supervisor {
   private start(name: string, module: string, args: readonly string[]): ChildProcess {
     const log = this.logFile(name);
     // A session of its own: Ctrl-C reaches this process alone, which then stops the others in order.
-    const child = fork(fileURLToPath(module), args, { detached: true, env: this.options.env, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+    const child = fork(fileURLToPath(module), args, {
+      detached: true,
+      env: this.options.env,
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    });
     child.stdout?.pipe(log);
     child.stderr?.pipe(log);
     child.on('error', (error) => this.view.line(`${name} could not be started: ${error.message}`));
@@ -160,7 +169,9 @@ class Supervisor {
     if (signal !== null && this.signal === null && restarts < this.options.maxRestarts) {
       this.restarts.set('coordinator', restarts + 1);
       this.view.line(`the coordinator ${how}; starting it again (${restarts + 1} of ${this.options.maxRestarts})`);
-      setTimeout(() => this.startCoordinator(), RESTART_PAUSE_MS);
+      setTimeout(() => {
+        if (this.outcome === null) this.startCoordinator();
+      }, RESTART_PAUSE_MS);
       return;
     }
     this.abandon(`the coordinator ${how}; its log is ${join(this.logs, 'coordinator.log')}`);
@@ -175,7 +186,9 @@ class Supervisor {
       return;
     }
     this.signal = signal;
-    this.view.line('stopping: the last step is kept in a checkpoint (once more to stop at once); go on later with --resume');
+    this.view.line(
+      'stopping: the last step is kept in a checkpoint (once more to stop at once); go on later with --resume',
+    );
     if (this.coordinator === null) this.abandon('stopped before the coordinator was up');
     else this.coordinator.kill('SIGTERM');
   }
@@ -183,13 +196,14 @@ class Supervisor {
   private endIfAllLeft(): void {
     if (this.coordinator !== null || this.workers.size > 0) return;
     const { outcome } = this;
-    if (outcome === null || outcome.kind === 'failed') this.finish(1);
-    else if (outcome.kind === 'stopped') this.finish(this.signal === 'SIGINT' ? 130 : 143);
-    else this.finish(0);
+    const wanted = this.signal !== null && (outcome?.kind !== 'failed' || outcome.code === 'E_PROCESS_LOST');
+    if (outcome?.kind === 'complete') this.finish(0);
+    else if (wanted) this.finish(this.signal === 'SIGINT' ? 130 : 143);
+    else this.finish(1);
   }
 
   private abandon(reason: string): void {
-    this.view.line(reason);
+    this.view.line(`E_PROCESS_LOST: ${reason}`);
     this.outcome = { kind: 'failed', code: 'E_PROCESS_LOST', reason };
     this.killWorkers();
     this.coordinator?.kill('SIGTERM');

@@ -33,7 +33,9 @@ export function describeNote(note: Note): string | null {
     case 'rolled-back':
       return `from step ${note.from} back to ${note.to}: ${note.reason}`;
     case 'over':
-      return note.outcome.kind === 'failed' ? `failed: ${note.outcome.code}: ${note.outcome.reason}` : `${note.outcome.kind}: ${note.outcome.reason}`;
+      return note.outcome.kind === 'failed'
+        ? `failed: ${note.outcome.code}: ${note.outcome.reason}`
+        : `${note.outcome.kind}: ${note.outcome.reason}`;
     case 'worker-joined':
     case 'reduce-started':
     case 'committed':

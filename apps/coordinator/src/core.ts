@@ -6,13 +6,11 @@
  * A member that already applied the step when its generation ended says so, and that alone commits the step: the sum is
  * exact, so there is only one state k+1, and the others fetch it. Nobody rolls back.
  */
-import { heartbeatInterval } from '@lockstep/comm';
+import { NON_FINITE, heartbeatInterval } from '@lockstep/comm';
 import type { CommitRecord, CoordinatorMessage, Member, WorkerMessage } from '@lockstep/comm';
 import { assignMicrobatches, shareOf } from './plan.js';
 import type { Covered, Durable, Effect, Event, Note, Outcome, Phase, Settings, State, WorkerView } from './state.js';
 
-/** libs/comm marks a tensor that holds NaN or Inf with this exponent. */
-const NON_FINITE_EXPONENT = 32_767;
 /** A neighbour named so often in a row, with no step committed between, is evicted. */
 const BLAME_LIMIT = 3;
 /** A worker that failed so often in a row to load the state is evicted. */
@@ -23,7 +21,12 @@ const START_GRACE_TIMEOUTS = 6;
 type Message<T extends WorkerMessage['type']> = Extract<WorkerMessage, { type: T }>;
 
 /** Decides. Throws only on a broken invariant. */
-export function step(state: State, event: Event, settings: Settings, durable: Durable): { state: State; effects: Effect[] } {
+export function step(
+  state: State,
+  event: Event,
+  settings: Settings,
+  durable: Durable,
+): { state: State; effects: Effect[] } {
   const turn = new Turn(state, event.now, settings, durable);
   if (state.phase.kind !== 'over') turn.handle(event);
   return { state: turn.state, effects: turn.effects };
@@ -58,7 +61,11 @@ class Turn {
         this.update({ durable: Math.max(this.state.durable, event.step + 1) });
         break;
       case 'ledgerFailed':
-        this.end({ kind: 'failed', code: event.code, reason: `step ${event.step} could not be recorded: ${event.message}` });
+        this.end({
+          kind: 'failed',
+          code: event.code,
+          reason: `step ${event.step} could not be recorded: ${event.message}`,
+        });
         break;
       case 'published':
         this.note({ note: 'published', step: event.step, digest: event.digest });
@@ -88,7 +95,8 @@ class Turn {
     if (gap > 0) this.updateWorkers((view) => ({ ...view, lastSeen: Math.min(this.now, view.lastSeen + gap) }));
     for (const view of this.state.workers.values()) {
       const silent = this.now - view.lastSeen;
-      if (silent > this.settings.heartbeatTimeoutMs) this.evict(view.id, 'E_HEARTBEAT_MISSED', `silent for ${silent} ms`);
+      if (silent > this.settings.heartbeatTimeoutMs)
+        this.evict(view.id, 'E_HEARTBEAT_MISSED', `silent for ${silent} ms`);
     }
     const { brokenSince } = this.state;
     if (brokenSince !== null && this.now - brokenSince >= interval) {
@@ -168,6 +176,8 @@ class Turn {
     }
     const view = this.state.workers.get(worker);
     if (view === undefined) return;
+    // Only a ledger restored from an older copy knows fewer generations than its workers; they would ignore its plans.
+    this.update({ generation: Math.max(this.state.generation, message.generation) });
     this.setWorker({ ...view, have: message.have, record: message.record });
     this.note({ note: 'worker-ready', worker, step: message.have.step });
   }
@@ -195,6 +205,7 @@ class Turn {
       this.setPhase({ ...phase, applied: new Map(phase.applied).set(worker, message.digest) });
     } else if (phase.kind === 'computing') {
       // It finished the step in an earlier generation, before it heard that the others could not.
+      this.setPhase({ ...phase, covered: this.nothingCovered() });
       this.commit(message.record, message.digest);
       if (this.state.phase.kind === 'computing') this.openGeneration(`${worker} had finished step ${message.step}`);
     }
@@ -265,13 +276,15 @@ class Turn {
         this.gather(phase.since);
         break;
       case 'computing':
-        if (phase.covered.every((gradient) => gradient !== null)) this.reduce(phase.covered.filter((gradient) => gradient !== null));
+        if (phase.covered.every((gradient) => gradient !== null))
+          this.reduce(phase.covered.filter((gradient) => gradient !== null));
         break;
       case 'reducing':
         if (this.state.ring.every((id) => phase.applied.has(id))) this.agree(phase);
         break;
       case 'finishing':
-        if (this.state.checkpoint?.step === this.state.step && this.state.durable >= this.state.step) this.end(phase.outcome);
+        if (this.state.checkpoint?.step === this.state.step && this.state.durable >= this.state.step)
+          this.end(phase.outcome);
         break;
       case 'over':
         break;
@@ -282,7 +295,12 @@ class Turn {
 
   /** Opens a generation as soon as waiting longer cannot help. */
   private gather(since: number): void {
-    if (this.state.step >= this.settings.steps && this.state.checkpoint?.step === this.state.step) return this.finish(this.complete());
+    if (this.state.stopRequested !== null) {
+      this.end(stopped(this.state.stopRequested));
+      return;
+    }
+    if (this.state.step >= this.settings.steps && this.state.checkpoint?.step === this.state.step)
+      return this.finish(this.complete());
     const waited = this.now - since;
     const ready = this.readyWorkers();
     if (ready.length < this.settings.minWorkers) return;
@@ -299,15 +317,21 @@ class Turn {
     const known = this.durable.digestOf(this.state.step + 1);
     const finished = this.readyWorkers().find(
       ({ have, record }) =>
-        have?.step === this.state.step + 1 && record?.step === this.state.step && (known === null || known === have.digest),
+        have?.step === this.state.step + 1 &&
+        record?.step === this.state.step &&
+        (known === null || known === have.digest),
     );
     if (finished?.have && finished.record) {
+      if (this.state.phase.kind === 'computing') this.setPhase({ ...this.state.phase, covered: this.nothingCovered() });
       this.commit(finished.record, finished.have.digest);
       if (this.state.phase.kind === 'finishing' || this.state.phase.kind === 'over') return;
     }
     const ready = this.readyWorkers();
     if (ready.length < this.settings.minWorkers) {
-      this.note({ note: 'waiting', reason: `${reason}; ${ready.length} of at least ${this.settings.minWorkers} workers are ready` });
+      this.note({
+        note: 'waiting',
+        reason: `${reason}; ${ready.length} of at least ${this.settings.minWorkers} workers are ready`,
+      });
       this.update({ ring: [], brokenSince: null });
       this.setPhase({ kind: 'gathering', since: this.now });
       return;
@@ -325,16 +349,17 @@ class Turn {
     if (this.state.step >= this.settings.steps) return this.finish(this.complete());
     const previous = this.state.phase;
     const ring = ready.map((view) => view.id);
-    const held = (index: number): string | null =>
-      previous.kind === 'computing' ? (previous.covered[index]?.worker ?? null) : previous.kind === 'reducing' ? (previous.record.plan[index] ?? null) : null;
-    const assigned = assignMicrobatches(ring, this.settings.microbatches, held);
+    const assigned = assignMicrobatches(ring, this.settings.microbatches, (index) =>
+      holderOf(previous, this.state.step, index),
+    );
     const generation = this.state.generation + 1;
     this.update({ generation, ring, brokenSince: null });
     this.setPhase({ kind: 'computing', assigned, covered: this.nothingCovered() });
     this.effects.push({ type: 'recordGeneration', generation });
     this.note({ note: 'generation-opened', generation, step: this.state.step, ring, reason });
     const holders = this.holders(ready);
-    const sources = holders.length > 0 ? holders.map((view) => stateUrl(view, this.state.step)) : [`/state/${this.state.step}`];
+    const sources =
+      holders.length > 0 ? holders.map((view) => stateUrl(view, this.state.step)) : [`/state/${this.state.step}`];
     const members = ready.map((view): Member => ({ id: view.id, host: view.host, port: view.port }));
     for (const id of ring) {
       this.send(id, {
@@ -353,7 +378,12 @@ class Turn {
   private rollBack(ready: readonly WorkerView[], reason: string): void {
     let target = this.state.checkpoint?.step ?? 0;
     for (const { have } of ready) {
-      if (have !== null && have.step > target && have.step <= this.state.step && this.durable.digestOf(have.step) === have.digest) {
+      if (
+        have !== null &&
+        have.step > target &&
+        have.step <= this.state.step &&
+        this.durable.digestOf(have.step) === have.digest
+      ) {
         target = have.step;
       }
     }
@@ -366,7 +396,7 @@ class Turn {
   private reduce(covered: readonly Covered[]): void {
     // At most one step may be ahead of the disk, so that a coordinator that dies loses none.
     if (this.state.durable < this.state.step) return;
-    const bad = covered.findIndex((gradient) => gradient.loss === null || gradient.exponents.includes(NON_FINITE_EXPONENT));
+    const bad = covered.findIndex((gradient) => gradient.loss === null || gradient.exponents.includes(NON_FINITE));
     if (bad >= 0) {
       this.finish({
         kind: 'failed',
@@ -377,10 +407,19 @@ class Turn {
     }
     const { step: current, generation, ring } = this.state;
     const exponents = [...(covered[0]?.exponents ?? [])];
-    for (const gradient of covered) gradient.exponents.forEach((exponent, tensor) => (exponents[tensor] = Math.max(exponents[tensor] ?? exponent, exponent)));
+    for (const gradient of covered)
+      gradient.exponents.forEach(
+        (exponent, tensor) => (exponents[tensor] = Math.max(exponents[tensor] ?? exponent, exponent)),
+      );
     const plan = covered.map((gradient) => gradient.worker);
-    const record: CommitRecord = { step: current, generation, plan, losses: covered.map((gradient) => gradient.loss ?? 0) };
-    const goesOn = current + 1 < this.settings.steps && this.state.stopRequested === null && this.joiners().length === 0;
+    const record: CommitRecord = {
+      step: current,
+      generation,
+      plan,
+      losses: covered.map((gradient) => gradient.loss ?? 0),
+    };
+    const goesOn =
+      current + 1 < this.settings.steps && this.state.stopRequested === null && this.joiners().length === 0;
     const next = goesOn ? assignMicrobatches(ring, this.settings.microbatches, () => null) : null;
     this.setPhase({ kind: 'reducing', record, applied: new Map(), next, early: this.nothingCovered() });
     this.note({ note: 'reduce-started', step: current, generation });
@@ -411,14 +450,24 @@ class Turn {
     const expected = this.durable.digestOf(this.state.step + 1);
     if (second === majority.length && expected === null) {
       const sides = ranked.map(([d, ids]) => `${d.slice(0, 12)} from ${ids.join(', ')}`).join('; ');
-      this.end({ kind: 'failed', code: 'E_DIVERGED', reason: `step ${this.state.step} gave different states and no majority: ${sides}; resume from the last checkpoint` });
+      this.end({
+        kind: 'failed',
+        code: 'E_DIVERGED',
+        reason: `step ${this.state.step} gave different states and no majority: ${sides}; resume from the last checkpoint`,
+      });
       return;
     }
-    const truth = expected ?? digest;
+    // Where the ledger knows the answer, those who have it are right; where nobody has it, commit says so and ends the run.
+    const truth = expected !== null && votes.has(expected) ? expected : digest;
     const minority = this.state.ring.filter((id) => phase.applied.get(id) !== truth);
     this.commit(phase.record, truth);
+    if (this.state.phase.kind === 'over') return;
     for (const id of minority) {
-      this.refuse(id, 'E_DIVERGED', `after step ${phase.record.step} its state is ${(phase.applied.get(id) ?? '').slice(0, 12)}, not ${truth.slice(0, 12)}: its memory or engine is at fault`);
+      this.refuse(
+        id,
+        'E_DIVERGED',
+        `after step ${phase.record.step} its state is ${(phase.applied.get(id) ?? '').slice(0, 12)}, not ${truth.slice(0, 12)}: its memory or engine is at fault`,
+      );
     }
     const after = this.state.phase;
     if (after.kind !== 'reducing') return;
@@ -448,7 +497,14 @@ class Turn {
     this.update({ step: committed, digest });
     this.updateWorkers((view) => ({ ...view, blamed: 0, unable: 0 }));
     if (!redone) this.effects.push({ type: 'appendLedger', record, digest, at: this.now });
-    this.note({ note: 'committed', step: done, generation: this.state.generation, loss: mean(record.losses), digest, redone });
+    this.note({
+      note: 'committed',
+      step: done,
+      generation: this.state.generation,
+      loss: mean(record.losses),
+      digest,
+      redone,
+    });
     if (committed >= this.settings.steps) {
       this.finish(this.complete());
     } else if (this.state.stopRequested !== null) {
@@ -467,14 +523,19 @@ class Turn {
 
   private publish(): void {
     const { step: current, digest, generation } = this.state;
-    const from = this.holders(this.readyWorkers()).map((view): Member => ({ id: view.id, host: view.host, port: view.port }));
+    const from = this.holders(this.readyWorkers()).map((view): Member => ({
+      id: view.id,
+      host: view.host,
+      port: view.port,
+    }));
     this.effects.push({ type: 'publish', step: current, digest, generation, from });
   }
 
   private end(outcome: Outcome): void {
     this.setPhase({ kind: 'over', outcome });
     this.note({ note: 'over', outcome });
-    for (const id of this.state.workers.keys()) this.send(id, { type: 'stop', code: outcome.code, reason: outcome.reason });
+    for (const id of this.state.workers.keys())
+      this.send(id, { type: 'stop', code: outcome.code, reason: outcome.reason });
     this.effects.push({ type: 'exit', outcome });
   }
 
@@ -507,7 +568,8 @@ class Turn {
 
   private setHave(worker: string, heldStep: number, digest: string, record?: CommitRecord): void {
     const view = this.state.workers.get(worker);
-    if (view !== undefined) this.setWorker({ ...view, have: { step: heldStep, digest }, record: record ?? view.record });
+    if (view !== undefined)
+      this.setWorker({ ...view, have: { step: heldStep, digest }, record: record ?? view.record });
   }
 
   private setWorker(view: WorkerView): void {
@@ -533,6 +595,16 @@ class Turn {
   private send(worker: string, message: CoordinatorMessage): void {
     this.effects.push({ type: 'send', worker, message });
   }
+}
+
+/** Who holds the gradient of a microbatch of `step` as the phase tells, or null. */
+function holderOf(phase: Phase, ofStep: number, microbatch: number): string | null {
+  if (phase.kind === 'computing') return phase.covered[microbatch]?.worker ?? null;
+  if (phase.kind !== 'reducing') return null;
+  // After its own step's commit a reducing phase still knows the early gradients of the next.
+  return phase.record.step === ofStep
+    ? (phase.record.plan[microbatch] ?? null)
+    : (phase.early[microbatch]?.worker ?? null);
 }
 
 function stateUrl(view: WorkerView, ofStep: number): string {

@@ -1,6 +1,6 @@
 /** The coordinator process. Started by `lockstep up`, by `nx run coordinator:serve`, or in a container. */
 import { randomUUID } from 'node:crypto';
-import { ConfigError, loadConfig, parseFlags } from '@lockstep/config';
+import { ConfigError, failureLine, loadConfig, parseFlags } from '@lockstep/config';
 import { openCoordinator } from './open.js';
 import type { Report } from './server.js';
 import type { Note } from './state.js';
@@ -12,12 +12,17 @@ function log(level: string, text: string): void {
 /** logfmt: key=value, in the order of the note. */
 function fields(note: Note): string {
   return Object.entries(note)
-    .map(([key, value]) => `${key}=${typeof value === 'string' && !/[\s="]/.test(value) ? value : JSON.stringify(value)}`)
+    .map(
+      ([key, value]) => `${key}=${typeof value === 'string' && !/[\s="]/.test(value) ? value : JSON.stringify(value)}`,
+    )
     .join(' ');
 }
 
 function tell(report: Report): void {
-  log(report.note.note === 'publish-failed' || report.note.note === 'worker-lost' ? 'warn' : 'info', fields(report.note));
+  log(
+    report.note.note === 'publish-failed' || report.note.note === 'worker-lost' ? 'warn' : 'info',
+    fields(report.note),
+  );
   if (process.connected) process.send?.({ kind: 'report', report });
 }
 
@@ -45,8 +50,7 @@ main().then(
     if (process.connected) process.disconnect();
   },
   (error: unknown) => {
-    const code = error instanceof Error && 'code' in error ? `${String(error.code)}: ` : '';
-    const text = `${code}${error instanceof Error ? error.message : String(error)}`;
+    const text = failureLine(error);
     log('error', text);
     if (process.connected) process.send?.({ kind: 'fatal', text });
     process.exitCode = error instanceof ConfigError ? error.exitCode : 1;

@@ -4,16 +4,31 @@ import type { Note, State } from './state.js';
 
 export class Metrics {
   readonly registry = new Registry();
-  private readonly committed = this.counter('lockstep_committed_steps_total', 'Steps committed by this coordinator process');
-  private readonly redone = this.counter('lockstep_redone_steps_total', 'Steps done again after a roll-back, with equal digests');
+  private readonly committed = this.counter(
+    'lockstep_committed_steps_total',
+    'Steps committed by this coordinator process',
+  );
+  private readonly redone = this.counter(
+    'lockstep_redone_steps_total',
+    'Steps done again after a roll-back, with equal digests',
+  );
   private readonly loss = this.gauge('lockstep_loss', 'Mean loss of the last committed step');
   private readonly step = this.gauge('lockstep_step', 'Number of committed steps of the run');
   private readonly workers = this.gauge('lockstep_workers', 'Workers in the ring of this generation');
   private readonly connected = this.gauge('lockstep_connected_workers', 'Workers with an open control connection');
   private readonly generation = this.gauge('lockstep_generation', 'Number of the current generation');
-  private readonly imagesPerSecond = this.gauge('lockstep_images_per_second', 'Training throughput, smoothed over recent steps');
-  private readonly checkpointStep = this.gauge('lockstep_checkpoint_last_step', 'Step of the newest published checkpoint');
-  private readonly checkpointFailures = this.counter('lockstep_checkpoint_failures_total', 'Checkpoints that could not be published');
+  private readonly imagesPerSecond = this.gauge(
+    'lockstep_images_per_second',
+    'Training throughput, smoothed over recent steps',
+  );
+  private readonly checkpointStep = this.gauge(
+    'lockstep_checkpoint_last_step',
+    'Step of the newest published checkpoint',
+  );
+  private readonly checkpointFailures = this.counter(
+    'lockstep_checkpoint_failures_total',
+    'Checkpoints that could not be published',
+  );
   private readonly lost = this.counter('lockstep_lost_workers_total', 'Workers lost or evicted');
   private readonly brokenRings = this.counter('lockstep_broken_rings_total', 'Reports of a broken ring');
   private readonly seconds = new Histogram({

@@ -18,22 +18,31 @@ export interface Surroundings {
  * Opens (or creates) the run in `config.out` and listens.
  * @throws CheckpointError (E_RUN_*, E_LEDGER_*, E_CHECKPOINT_*), CoordinatorError (E_CHECKPOINT_LEDGER), DiffusionError (E_PRESET, E_MNIST_*), or the system's error for the port
  */
-export async function openCoordinator(config: RunConfig, { now, freshRunId, report, warn }: Surroundings): Promise<CoordinatorServer> {
+export async function openCoordinator(
+  config: RunConfig,
+  { now, freshRunId, report, warn }: Surroundings,
+): Promise<CoordinatorServer> {
   const recipe = recipeOf(config);
   const dataDigest = loadMnist('train').digest;
   const { seed } = config;
   // A round trip through JSON, so that what is compared on resume is what is stored.
-  const stored: JsonValue = JSON.parse(JSON.stringify({ preset: config.preset, recipe }));
-  const { record, paths } = await openRun(config.out, { runId: freshRunId, seed, dataDigest, config: stored, createdAt: now() });
+  const stored = JSON.parse(JSON.stringify({ preset: config.preset, recipe })) as JsonValue;
+  const { record, paths } = await openRun(config.out, {
+    runId: freshRunId,
+    seed,
+    dataDigest,
+    config: stored,
+    createdAt: now(),
+  });
   const ledger = await Ledger.open(paths.ledger);
   const store = new DirectoryStore(paths.checkpoints);
   await store.sweep();
   const { checkpoint, skipped } = await store.newest();
   for (const bad of skipped) warn(`${bad.code}: the checkpoint of step ${bad.step} is not used: ${bad.reason}`);
   const committed = (ledger.last()?.step ?? -1) + 1;
-  const initial = initialTrainingState(recipe, seed);
-  const seedDigest = stateDigest({ step: 0, ...initial });
-  const held = checkpoint === undefined ? null : { step: checkpoint.state.step, digest: checkpoint.manifest.stateDigest };
+  const seedDigest = stateDigest({ step: 0, ...initialTrainingState(recipe, seed) });
+  const held =
+    checkpoint === undefined ? null : { step: checkpoint.state.step, digest: checkpoint.manifest.stateDigest };
   if (held !== null) {
     const expected = held.step === 0 ? seedDigest : ledger.get(held.step - 1)?.digest;
     if (expected !== held.digest) {
@@ -69,6 +78,7 @@ export async function openCoordinator(config: RunConfig, { now, freshRunId, repo
     },
     recovered: { committed, generation: ledger.generation(), checkpoint: held, probe: ledger.probe() },
     seedDigest,
+    seedState: () => initialTrainingState(recipe, seed),
     globalBatch: recipe.globalBatch,
     keepCheckpoints: config.keepCheckpoints,
     table: parameterTable(recipe.model),

@@ -43,14 +43,19 @@ async function fetchState(task: PublishTask): Promise<TrainingState> {
   for (const member of task.from) {
     try {
       const host = member.host.includes(':') ? `[${member.host}]` : member.host;
-      const response = await fetch(`http://${host}:${member.port}/state/${task.step}`, { signal: AbortSignal.timeout(FETCH_TIMEOUT_MS) });
+      const response = await fetch(`http://${host}:${member.port}/state/${task.step}`, {
+        signal: AbortSignal.timeout(FETCH_TIMEOUT_MS),
+      });
       if (!response.ok) throw new Error(`HTTP ${response.status} ${(await response.text()).slice(0, 200)}`);
       const declared = Number(response.headers.get('content-length'));
-      if (declared !== encodedStateBytes(length)) throw new Error(`it offers ${declared} bytes, not ${encodedStateBytes(length)}`);
+      if (declared !== encodedStateBytes(length))
+        throw new Error(`it offers ${declared} bytes, not ${encodedStateBytes(length)}`);
       const state = decodeState(new Uint8Array(await response.arrayBuffer()), length);
       const digest = stateDigest(state);
       if (state.step !== task.step || digest !== task.digest) {
-        throw new Error(`it gave state ${state.step} with digest ${digest.slice(0, 12)}, not ${task.digest.slice(0, 12)}`);
+        throw new Error(
+          `it gave state ${state.step} with digest ${digest.slice(0, 12)}, not ${task.digest.slice(0, 12)}`,
+        );
       }
       return state;
     } catch (error) {

@@ -4,7 +4,7 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { WebSocketServer, type WebSocket } from 'ws';
+import { WebSocketServer, type RawData, type WebSocket } from 'ws';
 import {
   CONTROL_PATH,
   MAX_CONTROL_BYTES,
@@ -14,14 +14,26 @@ import {
   parseWorkerMessage,
   sendMessage,
   unpackMessage,
+  type WorkerMessage,
 } from '@lockstep/comm';
-import { encodeState, encodedStateBytes, tableLength } from '@lockstep/checkpoint';
-import type { CheckpointStore, JsonValue, Ledger, ParameterTable } from '@lockstep/checkpoint';
+import { encodeState } from '@lockstep/checkpoint';
+import type { CheckpointStore, JsonValue, Ledger, ParameterTable, TrainingState } from '@lockstep/checkpoint';
+import { failureOf } from '@lockstep/config';
 import { step } from './core.js';
 import { Metrics } from './metrics.js';
 import { afterCommit, etaSeconds, imagesPerSecond, noProgress, type Progress } from './progress.js';
 import { publishState } from './publisher.js';
-import { initialState, type Durable, type Effect, type Event, type Note, type Outcome, type Recovered, type Settings, type State } from './state.js';
+import {
+  initialState,
+  type Durable,
+  type Effect,
+  type Event,
+  type Note,
+  type Outcome,
+  type Recovered,
+  type Settings,
+  type State,
+} from './state.js';
 
 /** What was sent must leave the sockets before the process ends, but a dead peer must not hold it. Milliseconds. */
 const CLOSE_GRACE_MS = 1_000;
@@ -34,6 +46,8 @@ export interface ServerOptions {
   readonly recovered: Recovered;
   /** Digest of state 0, which the seed alone decides. */
   readonly seedDigest: string;
+  /** State 0 itself, for workers that must go back to it. */
+  readonly seedState: () => Omit<TrainingState, 'step'>;
   readonly globalBatch: number;
   readonly keepCheckpoints: number;
   readonly table: ParameterTable;
@@ -58,7 +72,12 @@ export interface Status {
   readonly step: number;
   readonly steps: number;
   readonly generation: number;
-  readonly workers: readonly { readonly id: string; readonly host: string; readonly inRing: boolean; readonly step: number | null }[];
+  readonly workers: readonly {
+    readonly id: string;
+    readonly host: string;
+    readonly inRing: boolean;
+    readonly step: number | null;
+  }[];
   readonly loss: number | null;
   readonly imagesPerSecond: number;
   readonly etaSeconds: number | null;
@@ -97,7 +116,12 @@ export class CoordinatorServer {
   /** Listens. Rejects with the system's error if the port cannot be had. */
   static async listen(options: ServerOptions): Promise<CoordinatorServer> {
     const http = createServer();
-    const webSockets = new WebSocketServer({ server: http, path: CONTROL_PATH, perMessageDeflate: false, maxPayload: MAX_CONTROL_BYTES });
+    const webSockets = new WebSocketServer({
+      server: http,
+      path: CONTROL_PATH,
+      perMessageDeflate: false,
+      maxPayload: MAX_CONTROL_BYTES,
+    });
     await new Promise<void>((resolve, reject) => {
       http.once('error', reject);
       // ws passes the server's errors on; they are handled above.
@@ -127,7 +151,12 @@ export class CoordinatorServer {
       step: state.step,
       steps: options.settings.steps,
       generation: state.generation,
-      workers: [...state.workers.values()].map(({ id, host, have }) => ({ id, host, inRing: state.ring.includes(id), step: have?.step ?? null })),
+      workers: [...state.workers.values()].map(({ id, host, have }) => ({
+        id,
+        host,
+        inRing: state.ring.includes(id),
+        step: have?.step ?? null,
+      })),
       loss: this.loss,
       imagesPerSecond: imagesPerSecond(this.progress, options.globalBatch),
       etaSeconds: etaSeconds(this.progress, options.settings.steps - state.step),
@@ -153,38 +182,44 @@ export class CoordinatorServer {
     const { now, settings } = this.options;
     let worker: string | null = null;
     // A connection that does not introduce itself is not a worker.
-    const introduction = setTimeout(() => socket.close(1008, 'E_NO_HELLO'), settings.heartbeatTimeoutMs);
+    const introduction = setTimeout(() => {
+      socket.close(1008, 'E_NO_HELLO');
+    }, settings.heartbeatTimeoutMs);
+    const refuse = (code: string, message: string): void => {
+      sendMessage(socket, { type: 'refuse', code, message });
+      socket.close(1008, code);
+    };
     socket.on('message', (data) => {
-      try {
-        const message = parseWorkerMessage(unpackMessage(data));
-        if (message.type !== 'hello') {
-          if (worker !== null && this.sockets.get(worker) === socket) this.dispatch({ type: 'message', worker, message, now: now() });
-          return;
-        }
+      const message = parsed(data);
+      if (message instanceof MessageError) {
+        refuse(message.code, message.message);
+      } else if (message.type !== 'hello') {
+        if (worker !== null && this.sockets.get(worker) === socket)
+          this.dispatch({ type: 'message', worker, message, now: now() });
+      } else if (message.protocol !== PROTOCOL_VERSION) {
+        refuse(
+          'E_PROTOCOL_VERSION',
+          `the worker speaks protocol ${message.protocol}, the coordinator ${PROTOCOL_VERSION}; run the same version of Lockstep`,
+        );
+      } else if (worker !== null) {
+        refuse('E_MESSAGE_INVALID', 'a connection has one hello; open another connection for another worker');
+      } else {
         clearTimeout(introduction);
-        if (message.protocol !== PROTOCOL_VERSION) {
-          const reason = `the worker speaks protocol ${message.protocol}, the coordinator ${PROTOCOL_VERSION}; run the same version of Lockstep`;
-          sendMessage(socket, { type: 'refuse', code: 'E_PROTOCOL_VERSION', message: reason });
-          socket.close(1008, 'E_PROTOCOL_VERSION');
-          return;
-        }
         worker = message.worker;
-        const earlier = this.sockets.get(worker);
+        this.sockets.get(worker)?.terminate();
         this.sockets.set(worker, socket);
-        if (earlier !== undefined && earlier !== socket) earlier.terminate();
         this.dispatch({ type: 'hello', worker, host: message.host, port: message.port, run: message.run, now: now() });
-      } catch (error) {
-        const code = error instanceof MessageError ? error.code : 'E_MESSAGE_INVALID';
-        sendMessage(socket, { type: 'refuse', code, message: error instanceof Error ? error.message : String(error) });
-        socket.close(1008, code);
       }
     });
-    socket.on('error', () => socket.terminate());
-    socket.on('close', (code, reason) => {
+    socket.on('error', () => {
+      socket.terminate();
+    });
+    socket.on('close', (code, text) => {
       clearTimeout(introduction);
       if (worker === null || this.sockets.get(worker) !== socket) return;
       this.sockets.delete(worker);
-      this.dispatch({ type: 'gone', worker, reason: reason.toString() || `its connection closed (${code})`, now: now() });
+      const reason = text.toString() || `its connection closed (${code})`;
+      this.dispatch({ type: 'gone', worker, reason, now: now() });
     });
   }
 
@@ -196,7 +231,10 @@ export class CoordinatorServer {
     for (let effect = this.pending.shift(); effect !== undefined; effect = this.pending.shift()) {
       if (effect.type === 'recordGeneration') {
         // Waited for: no worker may hear of a generation that a restarted coordinator could use again.
-        await this.options.ledger.setGeneration(effect.generation).catch((error: unknown) => this.ledgerFailed(this.state.step, error));
+        await this.options.ledger.setGeneration(effect.generation).catch((error: unknown) => {
+          this.pending.length = 0;
+          this.ledgerFailed(this.state.step, error);
+        });
       } else {
         this.performOne(effect);
       }
@@ -220,7 +258,9 @@ export class CoordinatorServer {
         break;
       }
       case 'recordProbe':
-        this.inBackground(ledger.setProbe(effect.probe).catch((error: unknown) => this.ledgerFailed(this.state.step, error)));
+        this.inBackground(
+          ledger.setProbe(effect.probe).catch((error: unknown) => this.ledgerFailed(this.state.step, error)),
+        );
         break;
       case 'appendLedger': {
         const { record, digest, at } = effect;
@@ -234,12 +274,25 @@ export class CoordinatorServer {
       case 'publish': {
         const { step: published, digest, generation, from } = effect;
         const { settings, table, model, keepCheckpoints: keep } = this.options;
-        const task = { runId: settings.run, table, model, step: published, digest, generation, from, createdAt: now(), keep };
+        const task = {
+          runId: settings.run,
+          table,
+          model,
+          step: published,
+          digest,
+          generation,
+          from,
+          createdAt: now(),
+          keep,
+        };
         // One after another: the last step's checkpoint may be asked for twice, and the second time it must be found whole.
-        const done = this.publishing.then(() => publishState(store, task)).then(
-          () => this.dispatch({ type: 'published', step: published, digest, now: now() }),
-          (error: unknown) => this.dispatch({ type: 'publishFailed', step: published, ...describe(error), now: now() }),
-        );
+        const done = this.publishing
+          .then(() => publishState(store, task))
+          .then(
+            () => this.dispatch({ type: 'published', step: published, digest, now: now() }),
+            (error: unknown) =>
+              this.dispatch({ type: 'publishFailed', step: published, ...failureOf(error), now: now() }),
+          );
         this.publishing = done;
         this.inBackground(done);
         break;
@@ -256,7 +309,7 @@ export class CoordinatorServer {
   }
 
   private ledgerFailed(ofStep: number, error: unknown): void {
-    this.dispatch({ type: 'ledgerFailed', step: ofStep, ...describe(error), now: this.options.now() });
+    this.dispatch({ type: 'ledgerFailed', step: ofStep, ...failureOf(error), now: this.options.now() });
   }
 
   private inBackground(task: Promise<void>): void {
@@ -273,7 +326,12 @@ export class CoordinatorServer {
       // The time without workers is not the time of a step.
       this.progress = { ...this.progress, lastCommit: null };
     }
-    this.metrics.record(note, this.state, this.progress.stepSeconds, imagesPerSecond(this.progress, this.options.globalBatch));
+    this.metrics.record(
+      note,
+      this.state,
+      this.progress.stepSeconds,
+      imagesPerSecond(this.progress, this.options.globalBatch),
+    );
     this.options.report({ at, note, status: this.status() });
   }
 
@@ -298,41 +356,58 @@ export class CoordinatorServer {
   // ---- HTTP ------------------------------------------------------------------------------------------------------
 
   private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const path = (request.url ?? '/').split('?')[0] ?? '/';
+    let body: Reply;
     try {
-      if (request.method !== 'GET' && request.method !== 'HEAD') return reply(response, 405, 'application/json', '{"code":"E_METHOD"}\n');
-      if (path === '/healthz') {
-        const over = this.state.phase.kind === 'over';
-        return reply(response, over ? 503 : 200, 'application/json', `${JSON.stringify({ status: over ? 'over' : 'ok', phase: this.state.phase.kind })}\n`);
-      }
-      if (path === '/metrics') return reply(response, 200, this.metrics.registry.contentType, await this.metrics.registry.metrics());
-      if (path === '/status') return reply(response, 200, 'application/json', `${JSON.stringify(this.status())}\n`);
-      const wanted = /^\/state\/(\d{1,15})$/.exec(path)?.[1];
-      if (wanted !== undefined) return await this.serveState(Number(wanted), response);
-      reply(response, 404, 'application/json', '{"code":"E_NOT_FOUND","paths":["/healthz","/metrics","/status","/state/K"]}\n');
+      body = await this.replyTo(request.method ?? '', (request.url ?? '/').split('?')[0] ?? '/');
     } catch (error) {
-      if (response.headersSent) response.destroy();
-      else reply(response, 500, 'application/json', `${JSON.stringify(describe(error))}\n`);
+      body = json(500, failureOf(error));
     }
-  }
-
-  private async serveState(wanted: number, response: ServerResponse): Promise<void> {
-    const { store, table } = this.options;
-    if (!(await store.list()).includes(wanted)) return reply(response, 404, 'application/json', '{"code":"E_CHECKPOINT_MISSING"}\n');
-    const { state } = await store.read(wanted);
-    response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': encodedStateBytes(tableLength(table)) });
-    for (const chunk of encodeState(state)) response.write(chunk);
+    const bytes = body.chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0);
+    response.writeHead(body.status, { 'content-type': body.type, 'content-length': bytes });
+    for (const chunk of request.method === 'HEAD' ? [] : body.chunks) response.write(chunk);
     response.end();
   }
+
+  private async replyTo(method: string, path: string): Promise<Reply> {
+    if (method !== 'GET' && method !== 'HEAD') return json(405, { code: 'E_METHOD' });
+    const phase = this.state.phase.kind;
+    if (path === '/healthz')
+      return json(phase === 'over' ? 503 : 200, { status: phase === 'over' ? 'over' : 'ok', phase });
+    if (path === '/status') return json(200, this.status());
+    if (path === '/metrics') {
+      const { registry } = this.metrics;
+      return { status: 200, type: registry.contentType, chunks: [Buffer.from(await registry.metrics())] };
+    }
+    const wanted = /^\/state\/(\d{1,15})$/.exec(path)?.[1];
+    if (wanted !== undefined) return this.stateReply(Number(wanted));
+    return json(404, { code: 'E_NOT_FOUND', paths: ['/healthz', '/metrics', '/status', '/state/K'] });
+  }
+
+  /** State K from its checkpoint; state 0 from the seed. */
+  private async stateReply(wanted: number): Promise<Reply> {
+    const { store } = this.options;
+    const published = (await store.list()).includes(wanted);
+    if (!published && wanted !== 0) return json(404, { code: 'E_CHECKPOINT_MISSING' });
+    const state = published ? (await store.read(wanted)).state : { step: 0, ...this.options.seedState() };
+    return { status: 200, type: 'application/octet-stream', chunks: encodeState(state) };
+  }
 }
 
-function reply(response: ServerResponse, status: number, type: string, body: string): void {
-  response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(body) });
-  response.end(body);
+function parsed(data: RawData): WorkerMessage | MessageError {
+  try {
+    return parseWorkerMessage(unpackMessage(data));
+  } catch (error) {
+    return error instanceof MessageError ? error : new MessageError(failureOf(error).message);
+  }
 }
 
-function describe(error: unknown): { code: string; message: string } {
-  const message = error instanceof Error ? error.message : String(error);
-  const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'E_INTERNAL';
-  return { code, message };
+/** An HTTP answer, not yet sent. */
+interface Reply {
+  readonly status: number;
+  readonly type: string;
+  readonly chunks: readonly Uint8Array[];
+}
+
+function json(status: number, value: unknown): Reply {
+  return { status, type: 'application/json', chunks: [Buffer.from(`${JSON.stringify(value)}\n`)] };
 }

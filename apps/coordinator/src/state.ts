@@ -104,7 +104,13 @@ export interface State {
 export type Event = { readonly now: number } & (
   | { readonly type: 'tick' }
   /** A worker's connection is up and it said hello. A second hello of one id replaces its first connection. */
-  | { readonly type: 'hello'; readonly worker: string; readonly host: string; readonly port: number; readonly run: string | null }
+  | {
+      readonly type: 'hello';
+      readonly worker: string;
+      readonly host: string;
+      readonly port: number;
+      readonly run: string | null;
+    }
   | { readonly type: 'message'; readonly worker: string; readonly message: Exclude<WorkerMessage, { type: 'hello' }> }
   | { readonly type: 'gone'; readonly worker: string; readonly reason: string }
   | { readonly type: 'ledgerWritten'; readonly step: number }
@@ -120,10 +126,23 @@ export type Note =
   | { readonly note: 'worker-ready'; readonly worker: string; readonly step: number }
   | { readonly note: 'worker-lost'; readonly worker: string; readonly reason: string }
   | { readonly note: 'worker-refused'; readonly worker: string; readonly code: string; readonly reason: string }
-  | { readonly note: 'generation-opened'; readonly generation: number; readonly step: number; readonly ring: readonly string[]; readonly reason: string }
+  | {
+      readonly note: 'generation-opened';
+      readonly generation: number;
+      readonly step: number;
+      readonly ring: readonly string[];
+      readonly reason: string;
+    }
   | { readonly note: 'waiting'; readonly reason: string }
   | { readonly note: 'reduce-started'; readonly step: number; readonly generation: number }
-  | { readonly note: 'committed'; readonly step: number; readonly generation: number; readonly loss: number; readonly digest: string; readonly redone: boolean }
+  | {
+      readonly note: 'committed';
+      readonly step: number;
+      readonly generation: number;
+      readonly loss: number;
+      readonly digest: string;
+      readonly redone: boolean;
+    }
   | { readonly note: 'dropped'; readonly worker: string; readonly type: string; readonly generation: number }
   | { readonly note: 'ring-broken'; readonly worker: string; readonly peer: string | null; readonly reason: string }
   | { readonly note: 'published'; readonly step: number; readonly digest: string }
@@ -140,7 +159,13 @@ export type Effect =
   | { readonly type: 'recordProbe'; readonly probe: string }
   | { readonly type: 'appendLedger'; readonly record: CommitRecord; readonly digest: string; readonly at: number }
   /** Fetch state `step` from one of the members and publish it whole. */
-  | { readonly type: 'publish'; readonly step: number; readonly digest: string; readonly generation: number; readonly from: readonly Member[] }
+  | {
+      readonly type: 'publish';
+      readonly step: number;
+      readonly digest: string;
+      readonly generation: number;
+      readonly from: readonly Member[];
+    }
   | { readonly type: 'note'; readonly note: Note }
   /** The run is over: answer what is in flight, then exit. */
   | { readonly type: 'exit'; readonly outcome: Outcome };

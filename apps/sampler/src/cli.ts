@@ -43,12 +43,20 @@ export function sampleCommand(name: string, threads: number, env: NodeJS.Process
     .description("draws a grid of images from a run's newest checkpoint, with its EMA weights")
     .argument('[directory]', 'directory of the run', env['LOCKSTEP_OUT'] ?? 'runs/default')
     .option('--out <file>', 'PNG to write', 'samples.png')
-    .addOption(new Option('--grid <rows>x<columns>', 'images in the grid').default({ rows: 8, columns: 8 }, '8x8').argParser(grid))
+    .addOption(
+      new Option('--grid <rows>x<columns>', 'images in the grid')
+        .default({ rows: 8, columns: 8 }, '8x8')
+        .argParser(grid),
+    )
     .option('--seed <number>', 'of the noise: the same seed gives the same images', wholeNumber, 0)
     .addOption(new Option('--sampler <name>', "default: the preset's").choices(['ddim', 'ddpm']))
     .option('--steps <number>', "denoising steps; default: the sampler's", positive)
     .option('--scale <number>', 'enlargement in whole pixels', positive, 2)
-    .addOption(new Option('--device <device>', 'where to compute').choices(['cpu', 'cuda']).default(env['LOCKSTEP_DEVICE'] ?? 'cpu'))
+    .addOption(
+      new Option('--device <device>', 'where to compute')
+        .choices(['cpu', 'cuda'])
+        .default(env['LOCKSTEP_DEVICE'] ?? 'cpu'),
+    )
     .option('--threads <number>', 'threads inside a tensor operation', positive, threads)
     .action(async (directory: string, options: Options) => {
       const { device, threads: used, out } = options;
@@ -68,6 +76,8 @@ export function sampleCommand(name: string, threads: number, env: NodeJS.Process
         },
         warn: (text) => process.stderr.write(`${text}\n`),
       });
-      process.stdout.write(`${out}: ${options.grid.rows}x${options.grid.columns} images from the checkpoint of step ${drawn.step}\n`);
+      process.stdout.write(
+        `${out}: ${options.grid.rows}x${options.grid.columns} images from the checkpoint of step ${drawn.step}\n`,
+      );
     });
 }

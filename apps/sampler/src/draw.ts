@@ -1,23 +1,22 @@
 /** Draws images from a run's newest checkpoint, with its moving-average (EMA) weights. */
 import { renameSync, writeFileSync } from 'node:fs';
 import { DirectoryStore, runPaths, type Checkpoint } from '@lockstep/checkpoint';
-import { makeSchedule, parameterCount, parameterTable, predictionFunction, sample, type EpsFunction, type SamplerConfig } from '@lockstep/diffusion';
+import {
+  makeSchedule,
+  parameterCount,
+  parameterTable,
+  predictionFunction,
+  sample,
+  type EpsFunction,
+  type SamplerConfig,
+} from '@lockstep/diffusion';
 import { record, type Engine } from '@lockstep/engine';
 import { parseStoredRecipe, type StoredRecipe } from './recipe.js';
+import { SamplerError } from './errors.js';
 import { gridPng } from './png.js';
 
 /** Images in one call of the network: large enough for its threads, small enough for a small machine's memory. */
 const IMAGES_A_CALL = 32;
-
-export class SamplerError extends Error {
-  constructor(
-    readonly code: 'E_SAMPLE_NO_CHECKPOINT' | 'E_SAMPLE_MODEL',
-    message: string,
-  ) {
-    super(message);
-    this.name = 'SamplerError';
-  }
-}
 
 export interface DrawRequest {
   /** The run's directory. */
@@ -60,16 +59,29 @@ async function newestCheckpoint({ run, warn }: DrawRequest): Promise<Checkpoint>
   const { checkpoint, skipped } = await new DirectoryStore(runPaths(run).checkpoints).newest();
   for (const bad of skipped) warn(`${bad.code}: the checkpoint of step ${bad.step} is not used: ${bad.reason}`);
   if (checkpoint === undefined) {
-    throw new SamplerError('E_SAMPLE_NO_CHECKPOINT', `${run} holds no whole checkpoint; train first: npx lockstep up --out ${run}`);
+    throw new SamplerError(
+      'E_SAMPLE_NO_CHECKPOINT',
+      `${run} holds no whole checkpoint; train first: npx lockstep up --out ${run}`,
+    );
   }
   return checkpoint;
 }
 
-function sampleImages(engine: Engine, checkpoint: Checkpoint, recipe: StoredRecipe, count: number, request: DrawRequest): Float32Array {
+function sampleImages(
+  engine: Engine,
+  checkpoint: Checkpoint,
+  recipe: StoredRecipe,
+  count: number,
+  request: DrawRequest,
+): Float32Array {
   const { model } = recipe;
   const P = parameterCount(parameterTable(model));
   const weights = checkpoint.state.ema;
-  if (weights.length !== P) throw new SamplerError('E_SAMPLE_MODEL', `the checkpoint has ${weights.length} parameters, its model ${P}; it is of another version of Lockstep`);
+  if (weights.length !== P)
+    throw new SamplerError(
+      'E_SAMPLE_MODEL',
+      `the checkpoint has ${weights.length} parameters, its model ${P}; it is of another version of Lockstep`,
+    );
   const imageSize = model.imageSize * model.imageSize * model.channels;
   const batch = Math.min(IMAGES_A_CALL, count);
   const { fn, specs } = predictionFunction(engine, model, batch);
@@ -79,7 +91,11 @@ function sampleImages(engine: Engine, checkpoint: Checkpoint, recipe: StoredReci
   const eps: EpsFunction = (x, t) => {
     // One graph has one batch size: a smaller last batch is padded, and the padding's prediction dropped.
     const padded = x.length === batch * imageSize ? x : grown(x, batch * imageSize);
-    const [predicted] = recorded.run([weights, padded, seen.fill(recipe.networkTime === 'fraction' ? t / schedule.T : t)]);
+    const [predicted] = recorded.run([
+      weights,
+      padded,
+      seen.fill(recipe.networkTime === 'fraction' ? t / schedule.T : t),
+    ]);
     if (!(predicted instanceof Float32Array)) throw new Error('the prediction function gave no prediction');
     return predicted.subarray(0, x.length);
   };

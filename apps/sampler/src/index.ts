@@ -1,4 +1,5 @@
 export { sampleCommand } from './cli.js';
-export { draw, SamplerError } from './draw.js';
+export { draw } from './draw.js';
+export { SAMPLER_ERRORS, SamplerError } from './errors.js';
 export type { DrawRequest, Drawn } from './draw.js';
 export { gridPng } from './png.js';

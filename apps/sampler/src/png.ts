@@ -11,11 +11,26 @@ const WHITE = 255;
  * @param scale enlargement by whole pixels
  * @throws RangeError if there are fewer images than cells
  */
-export function gridPng(images: Float32Array, rows: number, columns: number, height: number, width: number, scale: number): Buffer {
-  if (images.length < rows * columns * height * width) throw new RangeError(`a grid of ${rows}x${columns} needs ${rows * columns} images`);
+export function gridPng(
+  images: Float32Array,
+  rows: number,
+  columns: number,
+  height: number,
+  width: number,
+  scale: number,
+): Buffer {
+  if (images.length < rows * columns * height * width)
+    throw new RangeError(`a grid of ${rows}x${columns} needs ${rows * columns} images`);
   const gridWidth = columns * (width * scale + GAP) + GAP;
   const gridHeight = rows * (height * scale + GAP) + GAP;
-  const png = new PNG({ width: gridWidth, height: gridHeight, colorType: 0, inputColorType: 0, inputHasAlpha: false, bitDepth: 8 });
+  const png = new PNG({
+    width: gridWidth,
+    height: gridHeight,
+    colorType: 0,
+    inputColorType: 0,
+    inputHasAlpha: false,
+    bitDepth: 8,
+  });
   const pixels = Buffer.alloc(gridWidth * gridHeight, WHITE);
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++) {

@@ -1,6 +1,7 @@
 /** What a checkpoint's manifest says of the model, checked: the file may come from anywhere. */
 import { z } from 'zod';
 import type { ModelConfig, NetworkTime, SamplerConfig, ScheduleConfig } from '@lockstep/diffusion';
+import { SamplerError } from './errors.js';
 
 export interface StoredRecipe {
   readonly model: ModelConfig;
@@ -36,11 +37,12 @@ const sampler = z.discriminatedUnion('kind', [
 
 const recipe = z.object({ model, schedule, networkTime: z.enum(['timestep', 'fraction']), sampler });
 
-/** Throws an error with code E_SAMPLE_MODEL if the manifest does not describe a model that this version can build. */
+/** Throws SamplerError E_SAMPLE_MODEL if the manifest does not describe a model that this version can build. */
 export function parseStoredRecipe(value: unknown): StoredRecipe {
   const parsed = recipe.safeParse(value);
   if (parsed.success) return parsed.data;
-  throw Object.assign(new Error(`the checkpoint's manifest does not describe a model of this version: ${z.prettifyError(parsed.error)}`), {
-    code: 'E_SAMPLE_MODEL',
-  });
+  throw new SamplerError(
+    'E_SAMPLE_MODEL',
+    `the checkpoint's manifest does not describe a model of this version of Lockstep: ${z.prettifyError(parsed.error)}`,
+  );
 }

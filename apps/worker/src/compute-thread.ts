@@ -1,5 +1,6 @@
 /** The compute thread: carries out one request after another. It blocks while it computes; nobody waits on it for I/O. */
 import { parentPort, workerData } from 'node:worker_threads';
+import { failureOf } from '@lockstep/config';
 import { loadEngine } from '@lockstep/engine';
 import { openArena } from './arena.js';
 import type { ComputeReply, ComputeRequest, ComputeSetup } from './compute.js';
@@ -24,7 +25,13 @@ function handle(request: ComputeRequest): ComputeReply {
     case 'compute': {
       const started = performance.now();
       const summary = initialised().compute(request.step, request.microbatch);
-      return { kind: 'computed', step: request.step, microbatch: request.microbatch, ...summary, milliseconds: performance.now() - started };
+      return {
+        kind: 'computed',
+        step: request.step,
+        microbatch: request.microbatch,
+        ...summary,
+        milliseconds: performance.now() - started,
+      };
     }
     case 'fold':
       initialised().fold(request.contribute, request.exponents);
@@ -42,9 +49,7 @@ parentPort?.on('message', (request: ComputeRequest) => {
   try {
     reply = handle(request);
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'E_COMPUTE';
-    reply = { kind: 'failed', code, message };
+    reply = { kind: 'failed', ...failureOf(error) };
   }
   parentPort?.postMessage(reply);
 });

@@ -9,7 +9,12 @@ import type { ArenaBuffers } from './arena.js';
 export type ComputeRequest =
   | { readonly kind: 'initialise'; readonly settings: RunSettings; readonly buffers: ArenaBuffers }
   | { readonly kind: 'compute'; readonly step: number; readonly microbatch: number }
-  | { readonly kind: 'fold'; readonly generation: number; readonly contribute: readonly number[]; readonly exponents: readonly number[] }
+  | {
+      readonly kind: 'fold';
+      readonly generation: number;
+      readonly contribute: readonly number[];
+      readonly exponents: readonly number[];
+    }
   | { readonly kind: 'apply'; readonly step: number; readonly exponents: readonly number[] };
 
 export type ComputeReply =
@@ -40,7 +45,9 @@ export class ComputeThread {
   constructor(setup: ComputeSetup, onReply: (reply: ComputeReply) => void) {
     this.thread = new Thread(new URL('./compute-thread.js', import.meta.url), { workerData: setup });
     this.thread.on('message', onReply);
-    this.thread.on('error', (error: Error) => onReply({ kind: 'failed', code: 'E_COMPUTE_THREAD', message: error.stack ?? error.message }));
+    this.thread.on('error', (error: Error) =>
+      onReply({ kind: 'failed', code: 'E_COMPUTE_THREAD', message: error.stack ?? error.message }),
+    );
   }
 
   request(request: ComputeRequest): void {

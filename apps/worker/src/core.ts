@@ -138,7 +138,11 @@ class Turn {
       this.update({ run: message.run, busy: { kind: 'initialise' } });
       this.effects.push({ type: 'initialise', settings: message.settings });
     } else if (this.state.run !== message.run) {
-      this.exit(3, 'E_OTHER_RUN', `the coordinator now leads run ${message.run}, this worker is in run ${this.state.run}; start a new worker`);
+      this.exit(
+        3,
+        'E_OTHER_RUN',
+        `the coordinator now leads run ${message.run}, this worker is in run ${this.state.run}; start a new worker`,
+      );
     } else {
       this.sayReady();
     }
@@ -179,7 +183,8 @@ class Turn {
   /** Compares the state that this worker holds with the one that the plan starts from. */
   private checkState(): void {
     const { plan, have, busy } = this.state;
-    if (plan === null || plan.digest === null || have === null || busy?.kind === 'apply' || have.digest === null) return;
+    if (plan === null || plan.digest === null || have === null || busy?.kind === 'apply' || have.digest === null)
+      return;
     if (have.step === plan.step && have.digest === plan.digest) {
       for (const [microbatch, gradient] of this.state.held) this.reportGradient(microbatch, gradient);
     } else if (have.step === plan.step + 1 && this.state.record?.step === plan.step) {
@@ -200,7 +205,13 @@ class Turn {
     if (this.state.reduction?.stage === 'ringing') this.update({ reduction: null });
     this.update({ ringReady: -1 });
     this.log('warn', `${event.code}: ${event.message}`);
-    this.send({ type: 'broken', generation: event.generation, peer: event.peer, code: event.code, message: event.message });
+    this.send({
+      type: 'broken',
+      generation: event.generation,
+      peer: event.peer,
+      code: event.code,
+      message: event.message,
+    });
   }
 
   private appliedStep(done: number): void {
@@ -276,7 +287,8 @@ class Turn {
       this.effects.push({ type: 'load', generation, step: planned, digest, sources });
       return;
     }
-    const wrongState = plan.digest !== null && have.digest !== null && plan.digest !== have.digest;
+    // A fresh state whose digest is still being computed may yet turn out to be another one.
+    const wrongState = plan.digest !== null && plan.digest !== have.digest;
     if (have.step !== plan.step || wrongState) return;
     const microbatch = plan.microbatches.find((index) => !this.state.held.has(index));
     if (microbatch === undefined) return;

@@ -1,6 +1,6 @@
 /** A worker process. Started by `lockstep up`, by `nx run worker:serve`, or in a container: one a GPU, or one a core. */
 import { hostname } from 'node:os';
-import { ConfigError, loadConfig, parseFlags } from '@lockstep/config';
+import { ConfigError, failureLine, loadConfig, parseFlags } from '@lockstep/config';
 import { engineDirectory, engineEnvironment } from '@lockstep/engine';
 import { TrainingWorker } from './worker.js';
 
@@ -38,8 +38,7 @@ main().then(
   // The compute thread may be in the middle of a gradient that nobody needs any more.
   (status) => process.exit(status),
   (error: unknown) => {
-    const code = error instanceof Error && 'code' in error ? `${String(error.code)}: ` : '';
-    log('error', `${code}${error instanceof Error ? error.message : String(error)}`);
+    log('error', failureLine(error));
     process.exit(error instanceof ConfigError ? error.exitCode : 1);
   },
 );

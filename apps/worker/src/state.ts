@@ -69,7 +69,13 @@ export type Event =
   | { readonly type: 'folded'; readonly generation: number }
   | { readonly type: 'ringJoined'; readonly generation: number }
   | { readonly type: 'summed'; readonly generation: number; readonly milliseconds: number; readonly bytes: number }
-  | { readonly type: 'ringFailed'; readonly generation: number; readonly peer: string | null; readonly code: string; readonly message: string }
+  | {
+      readonly type: 'ringFailed';
+      readonly generation: number;
+      readonly peer: string | null;
+      readonly code: string;
+      readonly message: string;
+    }
   | { readonly type: 'applied'; readonly step: number }
   | { readonly type: 'digested'; readonly step: number; readonly digest: string }
   | { readonly type: 'loaded'; readonly step: number; readonly digest: string }
@@ -83,14 +89,25 @@ export type Effect =
   | { readonly type: 'initialise'; readonly settings: RunSettings }
   | { readonly type: 'compute'; readonly step: number; readonly microbatch: number }
   /** Sum the named gradients as integers into the reduction buffer. */
-  | { readonly type: 'fold'; readonly generation: number; readonly contribute: readonly number[]; readonly exponents: readonly number[] }
+  | {
+      readonly type: 'fold';
+      readonly generation: number;
+      readonly contribute: readonly number[];
+      readonly exponents: readonly number[];
+    }
   | { readonly type: 'joinRing'; readonly generation: number; readonly ring: readonly Member[] }
   | { readonly type: 'leaveRing' }
   | { readonly type: 'allReduce'; readonly generation: number; readonly step: number }
   /** Turn the sum into the step's gradient, update weights, moments and EMA; forget the step's gradients. */
   | { readonly type: 'apply'; readonly step: number; readonly exponents: readonly number[] }
   | { readonly type: 'digest'; readonly step: number }
-  | { readonly type: 'load'; readonly generation: number; readonly step: number; readonly digest: string; readonly sources: readonly string[] }
+  | {
+      readonly type: 'load';
+      readonly generation: number;
+      readonly step: number;
+      readonly digest: string;
+      readonly sources: readonly string[];
+    }
   | { readonly type: 'log'; readonly level: 'info' | 'warn'; readonly text: string }
   | { readonly type: 'exit'; readonly status: number; readonly code: string; readonly reason: string };
 

@@ -56,13 +56,24 @@ export class Trainer {
   ) {
     const dataset = loadMnist('train');
     if (dataset.digest !== settings.dataDigest) {
-      throw new DataMismatchError(`this worker's training data has digest ${dataset.digest}, the run's ${settings.dataDigest}; install the same data set`);
+      throw new DataMismatchError(
+        `this worker's training data has digest ${dataset.digest}, the run's ${settings.dataDigest}; install the same data set`,
+      );
     }
     const { seed } = settings;
     this.recipe = recipeOf(settings);
     const { globalBatch, microbatchSize, timesteps, lossWeighting, networkTime, model } = this.recipe;
     this.table = parameterTable(model);
-    this.task = { seed, dataset, schedule: makeSchedule(this.recipe.schedule), globalBatch, microbatchSize, timesteps, lossWeighting, networkTime };
+    this.task = {
+      seed,
+      dataset,
+      schedule: makeSchedule(this.recipe.schedule),
+      globalBatch,
+      microbatchSize,
+      timesteps,
+      lossWeighting,
+      networkTime,
+    };
     const { fn, specs } = gradientFunction(engine, model, microbatchSize);
     this.recorded = record(engine, fn, specs);
     this.gradient = new Float32Array(arena.sum.length);
@@ -73,7 +84,9 @@ export class Trainer {
     this.compute(0, 0);
     const gradient = this.gradients.get(0);
     if (gradient === undefined) throw new Error('the probe left no gradient');
-    return createHash('sha256').update(new Uint8Array(gradient.buffer, gradient.byteOffset, gradient.byteLength)).digest('hex');
+    return createHash('sha256')
+      .update(new Uint8Array(gradient.buffer, gradient.byteOffset, gradient.byteLength))
+      .digest('hex');
   }
 
   /** Computes and keeps the gradient of one microbatch of the step that the arena's state starts. */
@@ -81,8 +94,17 @@ export class Trainer {
     if (step !== this.step) this.gradients.clear();
     this.step = step;
     const { x0, eps, sqrtAlphaBar, sqrtOneMinusAlphaBar, t, lossWeight } = makeMicrobatch(this.task, step, microbatch);
-    const [gradient, losses] = this.recorded.run([this.arena.state.weights, x0, eps, sqrtAlphaBar, sqrtOneMinusAlphaBar, t, lossWeight]);
-    if (!(gradient instanceof Float32Array) || losses === undefined) throw new Error('the gradient function gave no gradient');
+    const [gradient, losses] = this.recorded.run([
+      this.arena.state.weights,
+      x0,
+      eps,
+      sqrtAlphaBar,
+      sqrtOneMinusAlphaBar,
+      t,
+      lossWeight,
+    ]);
+    if (!(gradient instanceof Float32Array) || losses === undefined)
+      throw new Error('the gradient function gave no gradient');
     this.gradients.set(microbatch, gradient);
     let loss = 0;
     for (const value of losses) loss += value;
@@ -104,7 +126,14 @@ export class Trainer {
   /** Takes the total in the arena as the step's gradient and updates weights, moments and moving average in place. */
   apply(step: number, exponents: readonly number[]): void {
     const { optimizer, steps } = this.recipe;
-    fromFixedPoint(this.arena.sum, this.gradient, this.table, Int16Array.from(exponents), this.microbatches, 1 / this.microbatches);
+    fromFixedPoint(
+      this.arena.sum,
+      this.gradient,
+      this.table,
+      Int16Array.from(exponents),
+      this.microbatches,
+      1 / this.microbatches,
+    );
     adamStep(this.arena.state, this.gradient, {
       learningRate: learningRateAt(step, {
         peak: optimizer.peakLearningRate,

@@ -16,8 +16,15 @@ import {
   type RingLink,
   type RunSettings,
 } from '@lockstep/comm';
+import { failureOf } from '@lockstep/config';
 import { decodeState, encodeState, encodedStateBytes, stateDigest } from '@lockstep/checkpoint';
-import { initialTrainingState, parameterCount, parameterTable, recipeOf, type TrainingState } from '@lockstep/diffusion';
+import {
+  initialTrainingState,
+  parameterCount,
+  parameterTable,
+  recipeOf,
+  type TrainingState,
+} from '@lockstep/diffusion';
 import { allocateArena, copyState, openArena, snapshotOf, type Arena } from './arena.js';
 import { ComputeThread, type ComputeReply, type ComputeSetup } from './compute.js';
 import { step } from './core.js';
@@ -121,7 +128,12 @@ export class TrainingWorker {
         this.compute?.request({ kind: 'compute', step: effect.step, microbatch: effect.microbatch });
         break;
       case 'fold':
-        this.compute?.request({ kind: 'fold', generation: effect.generation, contribute: effect.contribute, exponents: effect.exponents });
+        this.compute?.request({
+          kind: 'fold',
+          generation: effect.generation,
+          contribute: effect.contribute,
+          exponents: effect.exponents,
+        });
         break;
       case 'apply':
         this.compute?.request({ kind: 'apply', step: effect.step, exponents: effect.exponents });
@@ -206,7 +218,10 @@ export class TrainingWorker {
       if (this.state.connected) {
         this.dispatch({ type: 'heartbeatDue' });
         if (this.options.now() - this.lastHeard > this.heartbeatTimeoutMs) {
-          this.options.log('warn', `E_COORDINATOR_SILENT: nothing heard for ${this.heartbeatTimeoutMs} ms; connecting anew`);
+          this.options.log(
+            'warn',
+            `E_COORDINATOR_SILENT: nothing heard for ${this.heartbeatTimeoutMs} ms; connecting anew`,
+          );
           this.socket?.terminate();
         }
       }
@@ -234,11 +249,21 @@ export class TrainingWorker {
   private computeReplied(reply: ComputeReply): void {
     switch (reply.kind) {
       case 'initialised':
-        this.dispatch({ type: 'initialised', have: { step: 0, digest: this.digestNow(0) }, probe: reply.probe, engine: reply.engine });
+        this.dispatch({
+          type: 'initialised',
+          have: { step: 0, digest: this.digestNow(0) },
+          probe: reply.probe,
+          engine: reply.engine,
+        });
         break;
       case 'computed': {
         const { loss, exponents, milliseconds } = reply;
-        this.dispatch({ type: 'computed', step: reply.step, microbatch: reply.microbatch, gradient: { loss, exponents, milliseconds } });
+        this.dispatch({
+          type: 'computed',
+          step: reply.step,
+          microbatch: reply.microbatch,
+          gradient: { loss, exponents, milliseconds },
+        });
         break;
       }
       case 'folded':
@@ -279,7 +304,10 @@ export class TrainingWorker {
     try {
       if (this.server === null) throw new Error('the data port is not open');
       const link = await this.server.joinRing({ generation, ring, signal: abort.signal });
-      if (abort.signal.aborted) return link.close();
+      if (abort.signal.aborted) {
+        link.close();
+        return;
+      }
       this.link = link;
       this.dispatch({ type: 'ringJoined', generation });
     } catch (error) {
@@ -301,7 +329,7 @@ export class TrainingWorker {
   private ringFailed(generation: number, abort: AbortController, error: unknown): void {
     if (abort.signal.aborted) return;
     const peer = error instanceof Error && 'peer' in error && typeof error.peer === 'string' ? error.peer : null;
-    this.dispatch({ type: 'ringFailed', generation, peer, ...describe(error) });
+    this.dispatch({ type: 'ringFailed', generation, peer, ...failureOf(error) });
   }
 
   // ---- state: fetched and served -----------------------------------------------------------------------------------
@@ -318,14 +346,22 @@ export class TrainingWorker {
         copyState(state, this.arena.state);
         const seconds = Math.max(1e-3, (this.options.now() - started) / 1000);
         const megabytes = encodedStateBytes(this.parameters) / 1e6;
-        this.options.log('info', `loaded state ${wanted} from ${url}: ${megabytes.toFixed(1)} MB at ${(megabytes / seconds).toFixed(0)} MB/s, digest verified`);
+        this.options.log(
+          'info',
+          `loaded state ${wanted} from ${url}: ${megabytes.toFixed(1)} MB at ${(megabytes / seconds).toFixed(0)} MB/s, digest verified`,
+        );
         this.dispatch({ type: 'loaded', step: wanted, digest });
         return;
       } catch (error) {
-        failures.push(`${url}: ${describe(error).message}`);
+        failures.push(`${url}: ${failureOf(error).message}`);
       }
     }
-    this.dispatch({ type: 'loadFailed', generation, code: 'E_STATE_UNAVAILABLE', message: `no source gave state ${wanted}: ${failures.join('; ')}` });
+    this.dispatch({
+      type: 'loadFailed',
+      generation,
+      code: 'E_STATE_UNAVAILABLE',
+      message: `no source gave state ${wanted}: ${failures.join('; ')}`,
+    });
   }
 
   /** GET /state/K: the state that this worker holds or retained, in the encoding of libs/checkpoint. */
@@ -338,7 +374,10 @@ export class TrainingWorker {
       response.end(body);
       return;
     }
-    response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': encodedStateBytes(this.parameters) });
+    response.writeHead(200, {
+      'content-type': 'application/octet-stream',
+      'content-length': encodedStateBytes(this.parameters),
+    });
     for (const chunk of encodeState({ step: wanted, ...state })) response.write(chunk);
     response.end();
   }
@@ -354,7 +393,7 @@ export class TrainingWorker {
   // ---- the end -----------------------------------------------------------------------------------------------------
 
   private fail(error: unknown): void {
-    const { code, message } = describe(error);
+    const { code, message } = failureOf(error);
     void this.close({ status: 1, code, reason: message });
   }
 
@@ -380,15 +419,11 @@ async function fetchState(url: string, wanted: number, digest: string, parameter
   const response = await fetch(url, { signal: AbortSignal.timeout(LOAD_TIMEOUT_MS) });
   if (!response.ok) throw new Error(`HTTP ${response.status} ${(await response.text()).slice(0, 200)}`);
   const declared = Number(response.headers.get('content-length'));
-  if (declared !== encodedStateBytes(parameters)) throw new Error(`it offers ${declared} bytes, not ${encodedStateBytes(parameters)}`);
+  if (declared !== encodedStateBytes(parameters))
+    throw new Error(`it offers ${declared} bytes, not ${encodedStateBytes(parameters)}`);
   const state = decodeState(new Uint8Array(await response.arrayBuffer()), parameters);
   const found = stateDigest(state);
-  if (state.step !== wanted || found !== digest) throw new Error(`it gave state ${state.step} with digest ${found.slice(0, 12)}, not ${digest.slice(0, 12)}`);
+  if (state.step !== wanted || found !== digest)
+    throw new Error(`it gave state ${state.step} with digest ${found.slice(0, 12)}, not ${digest.slice(0, 12)}`);
   return state;
-}
-
-function describe(error: unknown): { code: string; message: string } {
-  const message = error instanceof Error ? error.message : String(error);
-  const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'E_INTERNAL';
-  return { code, message };
 }

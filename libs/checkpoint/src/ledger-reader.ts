@@ -93,7 +93,8 @@ export class LedgerReader {
           return { ok: false, step, reason: `the chain breaks at step ${step}: the entry was changed` };
       }
       // A file cut at a page border can look like a shorter ledger; the tree's own count still has the old number.
-      const lost = entryCount(keys) - (step - FIRST_STEP) - (this.generation() > 0 ? 1 : 0) - (this.probe() === null ? 0 : 1);
+      const lost =
+        entryCount(keys) - (step - FIRST_STEP) - (this.generation() > 0 ? 1 : 0) - (this.probe() === null ? 0 : 1);
       if (lost > 0) return { ok: false, step, reason: `${lost} entries from step ${step} on cannot be reached` };
       return { ok: true, entries: step - FIRST_STEP };
     } catch (error) {

@@ -9,7 +9,14 @@ import { z } from 'zod';
 import { nodeFs } from './durable-fs.js';
 import { CheckpointError, messageOf, systemCode } from './errors.js';
 import { CHAIN_START, checkEntry, FIRST_STEP, nextChain, type LedgerEntry } from './ledger-entry.js';
-import { GENERATION_KEY, PROBE_KEY, ledgerFile, LedgerReader, openDatabase, type LedgerDatabase } from './ledger-reader.js';
+import {
+  GENERATION_KEY,
+  PROBE_KEY,
+  ledgerFile,
+  LedgerReader,
+  openDatabase,
+  type LedgerDatabase,
+} from './ledger-reader.js';
 import { takeWriterLock, type WriterLock } from './writer-lock.js';
 
 /** 'appended': new on disk. 'confirmed': the step was there already, with the same digest. */

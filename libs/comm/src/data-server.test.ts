@@ -32,10 +32,13 @@ test('a dial of a generation that the server has not reached is held and accepte
   const links = await Promise.all([early, b.server.joinRing({ generation: 5, ring, signal: hangGuard() })]);
   const buffers = links.map(() => Int32Array.of(1, 2, 3));
   await Promise.all(links.map((link, rank) => link.allReduce({ step: 0, buffer: buffers[rank] })));
-  assert.deepEqual(buffers.map((buffer) => [...buffer]), [
-    [2, 4, 6],
-    [2, 4, 6],
-  ]);
+  assert.deepEqual(
+    buffers.map((buffer) => [...buffer]),
+    [
+      [2, 4, 6],
+      [2, 4, 6],
+    ],
+  );
 });
 
 test('an early dial whose generation never opens is refused when a newer one does', async (t) => {
@@ -44,7 +47,10 @@ test('an early dial whose generation never opens is refused when a newer one doe
   const b = await listen(t, 'b', watcher.log);
   const early = a.server.joinRing({ generation: 5, ring: [a.member, b.member], signal: hangGuard() });
   await watcher.until('early dial held');
-  const [refused] = await Promise.allSettled([early, b.server.joinRing({ generation: 6, ring: [b.member], signal: hangGuard() })]);
+  const [refused] = await Promise.allSettled([
+    early,
+    b.server.joinRing({ generation: 6, ring: [b.member], signal: hangGuard() }),
+  ]);
   assert.ok(refused.status === 'rejected');
   ringError('E_RING_REFUSED', 'b')(refused.reason);
 });
@@ -66,7 +72,7 @@ test('close codes tell a stale dialler, a stranger and a duplicate apart', async
   await Promise.all([a, b].map(({ server }) => server.joinRing({ generation: 2, ring, signal: hangGuard() })));
   const codeOf = async (query: string) => {
     const ws = new WebSocket(`ws://127.0.0.1:${a.member.port}/ring?${query}`);
-    const [code]: number[] = await once(ws, 'close');
+    const [code] = (await once(ws, 'close')) as [number];
     return code;
   };
   assert.equal(await codeOf('generation=1&from=b'), CLOSE_CODES.staleGeneration);
@@ -88,7 +94,7 @@ test('only a bounded number of early dials is held; the oldest generation has to
   assert.deepEqual(closed, []);
   const last = new WebSocket(`ws://127.0.0.1:${member.port}/ring?generation=999&from=b`);
   dials.push(last);
-  const [code]: number[] = await once(dials[0], 'close');
+  const [code] = (await once(dials[0], 'close')) as [number];
   assert.equal(code, CLOSE_CODES.tooManyHeld);
   assert.deepEqual(closed, [100]);
 });
@@ -104,7 +110,10 @@ test('a predecessor that listens later is dialled again until it does', async (t
   const b = await DataServer.listen({ host: '127.0.0.1', port, selfId: 'b' });
   t.after(() => b.close());
   const links = await Promise.all([joining, b.joinRing({ generation: 1, ring, signal: hangGuard() })]);
-  assert.deepEqual(links.map(({ rank }) => rank), [0, 1]);
+  assert.deepEqual(
+    links.map(({ rank }) => rank),
+    [0, 1],
+  );
 });
 
 test('joining ends with E_RING_ABORTED when its signal fires, when a newer generation opens, and when the server closes', async (t) => {
@@ -127,7 +136,8 @@ test('a newer generation ends the all-reduce of the older one', async (t) => {
   const a = await listen(t, 'a');
   const b = await listen(t, 'b');
   const ring = [a.member, b.member];
-  const join = (generation: number) => [a, b].map(({ server }) => server.joinRing({ generation, ring, signal: hangGuard() }));
+  const join = (generation: number) =>
+    [a, b].map(({ server }) => server.joinRing({ generation, ring, signal: hangGuard() }));
   const [old] = await Promise.all(join(1));
   const stuck = assert.rejects(old.allReduce({ step: 0, buffer: new Int32Array(100) }), ringError('E_RING_ABORTED'));
   const links = await Promise.all(join(2));
@@ -161,9 +171,15 @@ test('other requests reach the worker on the same port, other upgrades get a 404
   assert.equal(await answer.text(), 'state at /state/3');
   const plain = await listen(t, 'b');
   assert.equal((await fetch(`http://127.0.0.1:${plain.member.port}/`)).status, 404);
-  for (const path of ['/', '//', '/ring?generation=x&from=b', '/ring?generation=1', '/ring?generation=99999999999&from=b']) {
+  for (const path of [
+    '/',
+    '//',
+    '/ring?generation=x&from=b',
+    '/ring?generation=1',
+    '/ring?generation=99999999999&from=b',
+  ]) {
     const ws = new WebSocket(`ws://127.0.0.1:${server.port}${path}`);
-    const [error]: Error[] = await once(ws, 'error');
+    const [error] = (await once(ws, 'error')) as [Error];
     assert.match(error.message, /404/, path);
   }
 });

@@ -47,7 +47,12 @@ export type DataServerOptions = {
 };
 
 /** Both ends: no compression (gradients do not compress), no UTF-8 checks (no text), bounded frames. */
-const SOCKET_OPTIONS = { perMessageDeflate: false, maxPayload: MAX_FRAME_BYTES, skipUTF8Validation: true, allowSynchronousEvents: true };
+const SOCKET_OPTIONS = {
+  perMessageDeflate: false,
+  maxPayload: MAX_FRAME_BYTES,
+  skipUTF8Validation: true,
+  allowSynchronousEvents: true,
+};
 
 type HeldDial = { readonly generation: number; readonly outbound: Outbound };
 /** The generation this server has joined or is joining. */
@@ -151,10 +156,16 @@ export class DataServer {
 
   #checkMembers(generation: number, ring: readonly RingMember[]): number {
     if (!Number.isInteger(generation) || generation < 0 || generation > MAX_GENERATION) {
-      throw new RingError('E_RING_STALE', `generation ${generation} is not an integer in 0..${MAX_GENERATION}; take it from the plan`);
+      throw new RingError(
+        'E_RING_STALE',
+        `generation ${generation} is not an integer in 0..${MAX_GENERATION}; take it from the plan`,
+      );
     }
     if (this.#opened !== null && generation <= this.#opened.generation) {
-      throw new RingError('E_RING_STALE', `generation ${generation} after ${this.#opened.generation}; join only newer ones`);
+      throw new RingError(
+        'E_RING_STALE',
+        `generation ${generation} after ${this.#opened.generation}; join only newer ones`,
+      );
     }
     const rank = ring.findIndex(({ id }) => id === this.#selfId);
     if (rank === -1 || new Set(ring.map(({ id }) => id)).size !== ring.length) {
@@ -192,7 +203,9 @@ export class DataServer {
       socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
       return;
     }
-    this.#wss.handleUpgrade(request, socket, head, (ws) => this.#dialled(Number(generation), new Outbound(from, ws, socket)));
+    this.#wss.handleUpgrade(request, socket, head, (ws) =>
+      this.#dialled(Number(generation), new Outbound(from, ws, socket)),
+    );
   }
 
   #dialled(generation: number, outbound: Outbound): void {
@@ -233,7 +246,7 @@ export class DataServer {
   async #dial(generation: number, member: RingMember, stop: AbortSignal): Promise<Inbound> {
     const host = member.host.includes(':') ? `[${member.host}]` : member.host;
     const query = new URLSearchParams({ generation: String(generation), from: this.#selfId });
-    const url = `ws://${host}:${member.port}${RING_PATH}?${query}`;
+    const url = `ws://${host}:${member.port}${RING_PATH}?${query.toString()}`;
     let last: unknown = null;
     for (let attempt = 1; attempt <= MAX_DIAL_ATTEMPTS; attempt++) {
       const ws = new WebSocket(url, { ...SOCKET_OPTIONS, handshakeTimeout: HANDSHAKE_TIMEOUT_MS });
@@ -246,7 +259,8 @@ export class DataServer {
         return inbound;
       } catch (error) {
         if (stop.aborted) throw aborted(generation, stop.reason);
-        if (error instanceof RingError && (error.code === 'E_RING_REFUSED' || error.code === 'E_RING_PROTOCOL')) throw error;
+        if (error instanceof RingError && (error.code === 'E_RING_REFUSED' || error.code === 'E_RING_PROTOCOL'))
+          throw error;
         last = error;
       } finally {
         stop.removeEventListener('abort', onAbort);
@@ -273,5 +287,7 @@ function refuse(outbound: Outbound, code: number): void {
 }
 
 function aborted(generation: number, cause: unknown): RingError {
-  return new RingError('E_RING_ABORTED', `joining generation ${generation} was aborted; wait for the next plan`, null, { cause });
+  return new RingError('E_RING_ABORTED', `joining generation ${generation} was aborted; wait for the next plan`, null, {
+    cause,
+  });
 }

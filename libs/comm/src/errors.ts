@@ -27,10 +27,7 @@
  * - E_RING_MISUSE      two all-reduces at once, a step that went backwards, or a link that is closed
  */
 export type FixedPointErrorCode =
-  | 'E_FIXEDPOINT_NON_FINITE'
-  | 'E_FIXEDPOINT_EXCEEDS'
-  | 'E_FIXEDPOINT_SHAPE'
-  | 'E_FIXEDPOINT_ARGUMENT';
+  'E_FIXEDPOINT_NON_FINITE' | 'E_FIXEDPOINT_EXCEEDS' | 'E_FIXEDPOINT_SHAPE' | 'E_FIXEDPOINT_ARGUMENT';
 
 export type WireErrorCode =
   | 'E_WIRE_SHORT'

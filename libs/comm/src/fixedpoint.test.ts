@@ -47,43 +47,71 @@ function roundHalfEven(x: number): number {
 
 const anyFloat = fc.float({ noNaN: true, noDefaultInfinity: true });
 /** Between 1 and 9 gradients of one network of 1 to 4 tensors. */
-const step = fc
-  .array(fc.integer({ min: 0, max: 5 }), { minLength: 1, maxLength: 4 })
-  .chain((sizes) => {
-    const length = sizes.reduce((a, b) => a + b, 0);
-    const gradient = fc
-      .array(fc.oneof(anyFloat, fc.float({ min: -1, max: 1, noNaN: true })), { minLength: length, maxLength: length })
-      .map((values) => Float32Array.from(values));
-    return fc.record({ table: fc.constant(tableOf(sizes)), gradients: fc.array(gradient, { minLength: 1, maxLength: 9 }) });
+const step = fc.array(fc.integer({ min: 0, max: 5 }), { minLength: 1, maxLength: 4 }).chain((sizes) => {
+  const length = sizes.reduce((a, b) => a + b, 0);
+  const gradient = fc
+    .array(fc.oneof(anyFloat, fc.float({ min: -1, max: 1, noNaN: true })), { minLength: length, maxLength: length })
+    .map((values) => Float32Array.from(values));
+  return fc.record({
+    table: fc.constant(tableOf(sizes)),
+    gradients: fc.array(gradient, { minLength: 1, maxLength: 9 }),
   });
+});
 
 function agreed(gradients: readonly Float32Array[], table: ParameterSpans): Int16Array {
   return gradients.map((gradient) => tensorExponents(gradient, table)).reduce(maxExponents);
 }
 
-function sumOf(gradients: readonly Float32Array[], table: ParameterSpans, exponents: Int16Array, m: number): Int32Array {
+function sumOf(
+  gradients: readonly Float32Array[],
+  table: ParameterSpans,
+  exponents: Int16Array,
+  m: number,
+): Int32Array {
   const sum = new Int32Array(gradients[0]?.length ?? 0);
   for (const gradient of gradients) addFixedPoint(sum, gradient, table, exponents, m);
   return sum;
 }
 
 function codeOf(code: string, tensor?: string) {
-  return (error: unknown) => error instanceof FixedPointError && error.code === code && (tensor === undefined || error.tensor === tensor);
+  return (error: unknown) =>
+    error instanceof FixedPointError && error.code === code && (tensor === undefined || error.tensor === tensor);
 }
 
 test('exponents follow frexp, also for denormals, the largest float, powers of two and their neighbours', () => {
-  const cases = [1, 0.75, 0.5, 2, -8, 8.000001, MAX_FLOAT, -MAX_FLOAT, MIN_DENORMAL, 3 * MIN_DENORMAL, SMALLEST_NORMAL].map(Math.fround);
+  const cases = [
+    1,
+    0.75,
+    0.5,
+    2,
+    -8,
+    8.000001,
+    MAX_FLOAT,
+    -MAX_FLOAT,
+    MIN_DENORMAL,
+    3 * MIN_DENORMAL,
+    SMALLEST_NORMAL,
+  ].map(Math.fround);
   for (const value of [...cases, SMALLEST_NORMAL - MIN_DENORMAL, 0, -0, NaN, Infinity, -Infinity]) {
-    assert.equal(tensorExponents(Float32Array.of(0, value), tableOf([2]))[0], exponentByDefinition([0, value]), String(value));
+    assert.equal(
+      tensorExponents(Float32Array.of(0, value), tableOf([2]))[0],
+      exponentByDefinition([0, value]),
+      String(value),
+    );
   }
-  assert.deepEqual([...tensorExponents(Float32Array.of(1, MIN_DENORMAL, MAX_FLOAT), tableOf([1, 1, 1]))], [1, -148, 128]);
+  assert.deepEqual(
+    [...tensorExponents(Float32Array.of(1, MIN_DENORMAL, MAX_FLOAT), tableOf([1, 1, 1]))],
+    [1, -148, 128],
+  );
 });
 
 test('each tensor has the exponent of its own elements only, wherever its offset falls', () => {
   fc.assert(
     fc.property(step, ({ table, gradients }) => {
       for (const gradient of gradients) {
-        const expected = table.map(({ offset, size }) => exponentByDefinition([...gradient.subarray(offset, offset + size)]));
+        const expected = table.map(({ offset, size }) =>
+          exponentByDefinition([...gradient.subarray(offset, offset + size)]),
+        );
         assert.deepEqual([...tensorExponents(gradient, table)], expected);
       }
     }),
@@ -98,7 +126,10 @@ test('a NaN or Inf anywhere makes its tensor NON_FINITE, survives the maximum, a
     const exponents = tensorExponents(gradient, table);
     assert.deepEqual([...exponents], [1, NON_FINITE]);
     assert.equal(maxExponents(exponents, Int16Array.of(100, 100))[1], NON_FINITE);
-    assert.throws(() => addFixedPoint(new Int32Array(10), gradient, table, exponents, 2), codeOf('E_FIXEDPOINT_NON_FINITE', 'tensor1'));
+    assert.throws(
+      () => addFixedPoint(new Int32Array(10), gradient, table, exponents, 2),
+      codeOf('E_FIXEDPOINT_NON_FINITE', 'tensor1'),
+    );
     assert.throws(
       () => addFixedPoint(new Int32Array(10), gradient, table, Int16Array.of(1, 1), 2),
       codeOf('E_FIXEDPOINT_NON_FINITE', 'tensor1'),
@@ -107,7 +138,9 @@ test('a NaN or Inf anywhere makes its tensor NON_FINITE, survives the maximum, a
 });
 
 test('the maximum of exponents is commutative, associative, and ignores zero tensors', () => {
-  const exponents = fc.array(fc.oneof(fc.constant(ZERO_TENSOR), fc.integer({ min: -148, max: 128 })), { minLength: 3, maxLength: 3 }).map((e) => Int16Array.from(e));
+  const exponents = fc
+    .array(fc.oneof(fc.constant(ZERO_TENSOR), fc.integer({ min: -148, max: 128 })), { minLength: 3, maxLength: 3 })
+    .map((e) => Int16Array.from(e));
   fc.assert(
     fc.property(exponents, exponents, exponents, (a, b, c) => {
       assert.deepEqual(maxExponents(a, b), maxExponents(b, a));
@@ -234,8 +267,14 @@ test('a gradient above its agreed exponent is refused by name, and the sum is le
   const table = tableOf([1, 1]);
   const sum = Int32Array.of(7, 7);
   const gradient = Float32Array.of(0.5, 1);
-  assert.throws(() => addFixedPoint(sum, gradient, table, Int16Array.of(0, 0), 1), codeOf('E_FIXEDPOINT_EXCEEDS', 'tensor1'));
-  assert.throws(() => addFixedPoint(sum, gradient, table, Int16Array.of(ZERO_TENSOR, 1), 1), codeOf('E_FIXEDPOINT_EXCEEDS', 'tensor0'));
+  assert.throws(
+    () => addFixedPoint(sum, gradient, table, Int16Array.of(0, 0), 1),
+    codeOf('E_FIXEDPOINT_EXCEEDS', 'tensor1'),
+  );
+  assert.throws(
+    () => addFixedPoint(sum, gradient, table, Int16Array.of(ZERO_TENSOR, 1), 1),
+    codeOf('E_FIXEDPOINT_EXCEEDS', 'tensor0'),
+  );
   assert.deepEqual([...sum], [7, 7]);
 });
 
@@ -244,12 +283,18 @@ test('a guessed exponent with headroom gives the sum on a coarser grid, up to th
   for (const exponent of [1, 8, 31]) {
     const sum = new Int32Array(2);
     addFixedPoint(sum, gradient, tableOf([2]), Int16Array.of(exponent), 1);
-    assert.deepEqual([...sum], [2 ** (30 - exponent), -(2 ** (30 - exponent))].map((x) => roundHalfEven(x) + 0));
+    assert.deepEqual(
+      [...sum],
+      [2 ** (30 - exponent), -(2 ** (30 - exponent))].map((x) => roundHalfEven(x) + 0),
+    );
   }
   const far = new Int32Array(2).fill(1);
   addFixedPoint(far, gradient, tableOf([2]), Int16Array.of(512), 1, 'overwrite');
   assert.deepEqual([...far], [0, 0]);
-  assert.throws(() => addFixedPoint(far, gradient, tableOf([2]), Int16Array.of(513), 1), codeOf('E_FIXEDPOINT_ARGUMENT'));
+  assert.throws(
+    () => addFixedPoint(far, gradient, tableOf([2]), Int16Array.of(513), 1),
+    codeOf('E_FIXEDPOINT_ARGUMENT'),
+  );
 });
 
 test('a mean that does not fit float32 becomes Infinity, as a float32 sum would', () => {
@@ -266,12 +311,21 @@ test('misfitting arrays, tables and counts are refused with their codes', () => 
   const gradient = new Float32Array(2);
   const zero = Int16Array.of(ZERO_TENSOR);
   assert.throws(() => tensorExponents(new Float32Array(3), table), codeOf('E_FIXEDPOINT_SHAPE'));
-  assert.throws(() => tensorExponents(gradient, [{ name: 'x', offset: 1, size: 1 }]), codeOf('E_FIXEDPOINT_SHAPE', 'x'));
+  assert.throws(
+    () => tensorExponents(gradient, [{ name: 'x', offset: 1, size: 1 }]),
+    codeOf('E_FIXEDPOINT_SHAPE', 'x'),
+  );
   assert.throws(() => maxExponents(zero, new Int16Array(2)), codeOf('E_FIXEDPOINT_SHAPE'));
   assert.throws(() => addFixedPoint(new Int32Array(1), gradient, table, zero, 1), codeOf('E_FIXEDPOINT_SHAPE'));
-  assert.throws(() => addFixedPoint(new Int32Array(2), gradient, table, new Int16Array(2), 1), codeOf('E_FIXEDPOINT_SHAPE'));
+  assert.throws(
+    () => addFixedPoint(new Int32Array(2), gradient, table, new Int16Array(2), 1),
+    codeOf('E_FIXEDPOINT_SHAPE'),
+  );
   for (const m of [0, -1, 1.5, NaN, MAX_SUMMANDS + 1]) {
     assert.throws(() => addFixedPoint(new Int32Array(2), gradient, table, zero, m), codeOf('E_FIXEDPOINT_ARGUMENT'));
   }
-  assert.throws(() => fromFixedPoint(new Int32Array(2), gradient, table, zero, 1, Infinity), codeOf('E_FIXEDPOINT_ARGUMENT'));
+  assert.throws(
+    () => fromFixedPoint(new Int32Array(2), gradient, table, zero, 1, Infinity),
+    codeOf('E_FIXEDPOINT_ARGUMENT'),
+  );
 });

@@ -236,7 +236,10 @@ export function fromFixedPoint(
   checkSpans(sum.length, table);
   checkSpans(out.length, table);
   if (!Number.isFinite(scale)) {
-    throw new FixedPointError('E_FIXEDPOINT_ARGUMENT', `scale is ${scale}; pass a finite factor such as 1 / microbatches`);
+    throw new FixedPointError(
+      'E_FIXEDPOINT_ARGUMENT',
+      `scale is ${scale}; pass a finite factor such as 1 / microbatches`,
+    );
   }
   table.forEach(({ offset, size }, t) => {
     const end = offset + size;

@@ -8,7 +8,7 @@ import type { RingMember } from './data-server.js';
 
 const server = await DataServer.listen({ host: '127.0.0.1', port: 0, selfId: process.argv[2] });
 process.send?.(server.port);
-const [plan]: { generation: number; ring: RingMember[] }[] = await once(process, 'message');
+const [plan] = (await once(process, 'message')) as [{ generation: number; ring: RingMember[] }];
 const link = await server.joinRing({ ...plan, signal: AbortSignal.timeout(30_000) });
 process.send?.('joined');
 await once(process, 'disconnect');

@@ -27,7 +27,11 @@ export function ringError(code: RingErrorCode, peer?: string) {
 }
 
 /** A listening server that the test closes. */
-export async function listen(t: TestContext, selfId: string, log?: DataServerLog): Promise<{ server: DataServer; member: RingMember }> {
+export async function listen(
+  t: TestContext,
+  selfId: string,
+  log?: DataServerLog,
+): Promise<{ server: DataServer; member: RingMember }> {
   const server = await DataServer.listen({ host: '127.0.0.1', port: 0, selfId, ...(log === undefined ? {} : { log }) });
   t.after(() => server.close());
   return { server, member: { id: selfId, host: '127.0.0.1', port: server.port } };
@@ -40,7 +44,14 @@ export async function ringOf(t: TestContext, n: number, generation = 1): Promise
   return await Promise.all(all.map(({ server }) => server.joinRing({ generation, ring, signal: hangGuard() })));
 }
 
-export type FakeFrame = { hop: number; segment: number; step: number; generation: number; values: number[]; flags?: number };
+export type FakeFrame = {
+  hop: number;
+  segment: number;
+  step: number;
+  generation: number;
+  values: number[];
+  flags?: number;
+};
 
 /** The other member of a ring of two, played by the test: it accepted our dial, and has dialled us. */
 export type FakePeer = {
@@ -67,8 +78,15 @@ export async function withFakePeer(t: TestContext, generation: number): Promise<
   const address = fake.address();
   assert.ok(address !== null && typeof address === 'object');
   const { port }: AddressInfo = address;
-  const dialled: Promise<[WebSocket, { socket: Socket }]> = once(fake, 'connection').then(([ws, request]) => [ws, request]);
-  const joining = server.joinRing({ generation, ring: [member, { id: 'w1', host: '127.0.0.1', port }], signal: hangGuard() });
+  const dialled: Promise<[WebSocket, { socket: Socket }]> = once(fake, 'connection').then(([ws, request]) => [
+    ws,
+    request,
+  ]);
+  const joining = server.joinRing({
+    generation,
+    ring: [member, { id: 'w1', host: '127.0.0.1', port }],
+    signal: hangGuard(),
+  });
   const fromReal = new WebSocket(`ws://127.0.0.1:${member.port}/ring?generation=${generation}&from=w1`);
   const [toReal] = await dialled;
   t.after(() => {

@@ -24,7 +24,9 @@ function plainSum(n: number, length: number): Int32Array {
 
 /** All members reduce at once; what became of each. */
 function reduceAll(links: readonly RingLink[], step: number, buffers: readonly Int32Array[]) {
-  return Promise.allSettled(links.map((link, rank) => link.allReduce({ step, buffer: buffers[rank], signal: hangGuard() })));
+  return Promise.allSettled(
+    links.map((link, rank) => link.allReduce({ step, buffer: buffers[rank], signal: hangGuard() })),
+  );
 }
 
 for (const n of [1, 2, 3, 5]) {
@@ -32,12 +34,18 @@ for (const n of [1, 2, 3, 5]) {
     const links = await ringOf(t, n);
     for (const [step, length] of [1_000_003, 0, 1, n - 1, n + 1, 0, 70_000].entries()) {
       const buffers = links.map((_, rank) => values(rank, length));
-      const stats = await Promise.all(links.map((link, rank) => link.allReduce({ step, buffer: buffers[rank], signal: hangGuard() })));
+      const stats = await Promise.all(
+        links.map((link, rank) => link.allReduce({ step, buffer: buffers[rank], signal: hangGuard() })),
+      );
       const expected = plainSum(n, length);
-      for (const buffer of buffers) assert.ok(Buffer.from(buffer.buffer).equals(Buffer.from(expected.buffer)), `length ${length}`);
+      for (const buffer of buffers)
+        assert.ok(Buffer.from(buffer.buffer).equals(Buffer.from(expected.buffer)), `length ${length}`);
       const sent = stats.reduce((sum, { bytesSent }) => sum + bytesSent, 0);
       assert.equal(sent, 2 * (n - 1) * length * 4);
-      assert.equal(stats.reduce((sum, { bytesReceived }) => sum + bytesReceived, 0), sent);
+      assert.equal(
+        stats.reduce((sum, { bytesReceived }) => sum + bytesReceived, 0),
+        sent,
+      );
       for (const { droppedFrames, seconds } of stats) assert.deepEqual([droppedFrames, seconds >= 0], [0, true]);
     }
   });
@@ -46,7 +54,11 @@ for (const n of [1, 2, 3, 5]) {
 test('a part of a SharedArrayBuffer is summed in place and its surroundings stay as they were', async (t) => {
   const links = await ringOf(t, 2);
   const memories = links.map((_, rank) => new Int32Array(new SharedArrayBuffer(4 * 1002)).fill(rank + 1));
-  const results = await reduceAll(links, 0, memories.map((memory) => memory.subarray(1, 1001)));
+  const results = await reduceAll(
+    links,
+    0,
+    memories.map((memory) => memory.subarray(1, 1001)),
+  );
   assert.ok(results.every(({ status }) => status === 'fulfilled'));
   memories.forEach((memory, rank) => {
     assert.deepEqual([memory[0], memory[1], memory[1000], memory[1001]], [rank + 1, 3, 3, rank + 1]);
@@ -76,7 +88,10 @@ test('while a receiver is slow the sender queues up to its high-water mark and n
   const early = links[0].allReduce({ step: 0, buffer: buffers[0], signal: hangGuard() });
   await sleep(300);
   const [first] = await Promise.all([early, links[1].allReduce({ step: 0, buffer: buffers[1], signal: hangGuard() })]);
-  assert.ok(first.peakQueuedBytes >= SEND_HIGH_WATER_BYTES, `${first.peakQueuedBytes} queued: the receiver was not slow`);
+  assert.ok(
+    first.peakQueuedBytes >= SEND_HIGH_WATER_BYTES,
+    `${first.peakQueuedBytes} queued: the receiver was not slow`,
+  );
   assert.ok(first.peakQueuedBytes <= SEND_QUEUE_BOUND_BYTES, `${first.peakQueuedBytes} bytes queued`);
   assert.ok(buffers.every((buffer) => buffer.every((value) => value === 3)));
 });
@@ -99,12 +114,18 @@ for (const n of [2, 3, 5]) {
   test(`when one of ${n} processes is killed midway, every other member gets E_RING_PEER_LOST and the name of the killed one`, async (t) => {
     const child = fork(fileURLToPath(new URL('fixture-member.js', import.meta.url)), ['victim']);
     t.after(() => child.kill('SIGKILL'));
-    const [port]: number[] = await once(child, 'message');
+    const [port] = (await once(child, 'message')) as [number];
     const others = await Promise.all(Array.from({ length: n - 1 }, (_, i) => listen(t, `w${i}`)));
     const ring = [{ id: 'victim', host: '127.0.0.1', port }, ...others.map(({ member }) => member)];
     child.send({ generation: 3, ring });
-    const links = await Promise.all(others.map(({ server }) => server.joinRing({ generation: 3, ring, signal: hangGuard() })));
-    const results = reduceAll(links, 0, links.map(() => new Int32Array(4_000_000)));
+    const links = await Promise.all(
+      others.map(({ server }) => server.joinRing({ generation: 3, ring, signal: hangGuard() })),
+    );
+    const results = reduceAll(
+      links,
+      0,
+      links.map(() => new Int32Array(4_000_000)),
+    );
     await sleep(50);
     child.kill('SIGKILL');
     for (const result of await results) {
@@ -113,7 +134,10 @@ for (const n of [2, 3, 5]) {
     }
     for (const link of links) {
       assert.equal(link.failure?.code, 'E_RING_PEER_LOST');
-      await assert.rejects(link.allReduce({ step: 1, buffer: new Int32Array(1) }), ringError('E_RING_PEER_LOST', 'victim'));
+      await assert.rejects(
+        link.allReduce({ step: 1, buffer: new Int32Array(1) }),
+        ringError('E_RING_PEER_LOST', 'victim'),
+      );
     }
   });
 }
@@ -138,7 +162,10 @@ test('an abort rejects the all-reduce with E_RING_ABORTED here and at the neighb
 
 test('a signal that is aborted already rejects before anything is sent', async (t) => {
   const [link] = await ringOf(t, 1);
-  await assert.rejects(link.allReduce({ step: 0, buffer: new Int32Array(1), signal: AbortSignal.abort() }), ringError('E_RING_ABORTED'));
+  await assert.rejects(
+    link.allReduce({ step: 0, buffer: new Int32Array(1), signal: AbortSignal.abort() }),
+    ringError('E_RING_ABORTED'),
+  );
 });
 
 test('two all-reduces at once and a step that does not increase are refused, and the link lives on', async (t) => {
@@ -187,9 +214,15 @@ test('frames of a step that has not started pause the socket and are used when i
 const BROKEN: readonly { name: string; message: Buffer | string }[] = [
   { name: 'a text message', message: 'hello' },
   { name: 'a frame with a wrong magic', message: Buffer.alloc(24) },
-  { name: 'a frame of a newer generation', message: messageOf({ hop: 1, segment: 1, step: 0, generation: 2, values: [1] }) },
+  {
+    name: 'a frame of a newer generation',
+    message: messageOf({ hop: 1, segment: 1, step: 0, generation: 2, values: [1] }),
+  },
   { name: 'an out-of-order segment', message: messageOf({ hop: 2, segment: 0, step: 0, generation: 1, values: [1] }) },
-  { name: 'a segment of the wrong length', message: messageOf({ hop: 1, segment: 1, step: 0, generation: 1, values: [1, 2] }) },
+  {
+    name: 'a segment of the wrong length',
+    message: messageOf({ hop: 1, segment: 1, step: 0, generation: 1, values: [1, 2] }),
+  },
   { name: 'a second accept', message: messageOf({ hop: 0, segment: 0, step: 0, generation: 1, values: [], flags: 1 }) },
 ];
 for (const { name, message } of BROKEN) {

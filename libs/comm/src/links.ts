@@ -138,7 +138,10 @@ export class RingLink {
       throw new RingError('E_RING_MISUSE', `step ${this.#current.step} is being reduced; await it before step ${step}`);
     }
     if (!Number.isInteger(step) || step <= this.#lastStep) {
-      throw new RingError('E_RING_MISUSE', `step ${step} after step ${this.#lastStep}; redo a step in the next generation`);
+      throw new RingError(
+        'E_RING_MISUSE',
+        `step ${step} after step ${this.#lastStep}; redo a step in the next generation`,
+      );
     }
   }
 
@@ -146,10 +149,17 @@ export class RingLink {
     const current = this.#current;
     if (this.#failure !== null) return 'taken';
     if (frame.generation > this.generation || frame.flags !== 0) {
-      this.#protocolError(`sent a frame of generation ${frame.generation}, flags ${frame.flags}, in ${this.generation}`, null);
+      this.#protocolError(
+        `sent a frame of generation ${frame.generation}, flags ${frame.flags}, in ${this.generation}`,
+        null,
+      );
       return 'taken';
     }
-    if (frame.generation < this.generation || frame.step <= this.#lastStep || (current !== null && frame.step < current.step)) {
+    if (
+      frame.generation < this.generation ||
+      frame.step <= this.#lastStep ||
+      (current !== null && frame.step < current.step)
+    ) {
       this.#dropped++;
       return 'taken';
     }
@@ -187,7 +197,8 @@ export class RingLink {
   }
 
   #flushed(): void {
-    if (this.#neighbours !== null && this.#neighbours.outbound.queuedBytes <= SEND_LOW_WATER_BYTES) this.#stalled = false;
+    if (this.#neighbours !== null && this.#neighbours.outbound.queuedBytes <= SEND_LOW_WATER_BYTES)
+      this.#stalled = false;
     this.#pump();
     this.#settleIfDone();
   }

@@ -65,7 +65,7 @@ const workerMessageSchema = z.discriminatedUnion('type', [
     protocol: count,
     worker: name,
     host: name,
-    port: z.number().int(),
+    port: z.number().int().min(1).max(65_535),
     run: name.nullable(),
   }),
   /** I hold this state and can compute; `record` is of the step that made it; `probe` proves my numerics class. */
@@ -154,7 +154,9 @@ function firstProblem(error: z.ZodError): string {
 export class MessageError extends Error {
   readonly code = 'E_MESSAGE_INVALID';
   constructor(problem: string) {
-    super(`a control message does not have the agreed form (${problem}); run the same version of Lockstep on every machine`);
+    super(
+      `a control message does not have the agreed form (${problem}); run the same version of Lockstep on every machine`,
+    );
     this.name = 'MessageError';
   }
 }

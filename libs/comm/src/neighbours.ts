@@ -51,15 +51,27 @@ function errorOfClose(peer: string, code: number, reason: string): RingError {
   switch (code) {
     case CLOSE_CODES.peerLost: {
       const culprit = reason === '' ? peer : reason;
-      return new RingError('E_RING_PEER_LOST', `${peer} reports that ${culprit} is lost; join the next generation`, culprit);
+      return new RingError(
+        'E_RING_PEER_LOST',
+        `${peer} reports that ${culprit} is lost; join the next generation`,
+        culprit,
+      );
     }
     case CLOSE_CODES.aborted:
     case CLOSE_CODES.staleGeneration:
       return new RingError('E_RING_ABORTED', `${peer} left this generation; join the next one`, peer);
     case CLOSE_CODES.protocol:
-      return new RingError('E_RING_PROTOCOL', `${peer} reports a protocol error (${reason}); run one version of Lockstep`, peer);
+      return new RingError(
+        'E_RING_PROTOCOL',
+        `${peer} reports a protocol error (${reason}); run one version of Lockstep`,
+        peer,
+      );
     default:
-      return new RingError('E_RING_PEER_LOST', `the socket of ${peer} closed (code ${code}); join the next generation`, peer);
+      return new RingError(
+        'E_RING_PEER_LOST',
+        `the socket of ${peer} closed (code ${code}); join the next generation`,
+        peer,
+      );
   }
 }
 
@@ -97,7 +109,13 @@ export class Inbound {
       ws.on('close', (code: number, reason: Buffer) => {
         const refused = code >= CLOSE_CODES.staleGeneration && code <= CLOSE_CODES.duplicate;
         if (!this.#isAccepted && refused) {
-          reject(new RingError('E_RING_REFUSED', `${peer} refused generation ${generation}: ${String(reason)}; wait for the next plan`, peer));
+          reject(
+            new RingError(
+              'E_RING_REFUSED',
+              `${peer} refused generation ${generation}: ${String(reason)}; wait for the next plan`,
+              peer,
+            ),
+          );
         } else {
           const error = errorOfClose(peer, code, String(reason));
           reject(error);
@@ -152,7 +170,9 @@ export class Inbound {
   }
 
   #protocolError(problem: string, cause: unknown): void {
-    this.#fail(new RingError('E_RING_PROTOCOL', `${this.peer} ${problem}; run one version of Lockstep`, this.peer, { cause }));
+    this.#fail(
+      new RingError('E_RING_PROTOCOL', `${this.peer} ${problem}; run one version of Lockstep`, this.peer, { cause }),
+    );
     leave(this.ws, CLOSE_CODES.protocol, 'bad frame');
   }
 
@@ -179,7 +199,13 @@ export class Outbound {
     readonly socket: Duplex,
   ) {
     ws.on('message', () => {
-      this.#fail(new RingError('E_RING_PROTOCOL', `${peer} sent data against the ring's direction; run one version of Lockstep`, peer));
+      this.#fail(
+        new RingError(
+          'E_RING_PROTOCOL',
+          `${peer} sent data against the ring's direction; run one version of Lockstep`,
+          peer,
+        ),
+      );
       leave(ws, CLOSE_CODES.protocol, 'data against the direction');
     });
     ws.on('close', (code: number, reason: Buffer) => this.#fail(errorOfClose(peer, code, String(reason))));

@@ -26,7 +26,9 @@ function simulate(buffers: readonly Int32Array[], segmentElements: number, pick:
       }
       if (links[rank].length > 0) {
         moves.push(() => {
-          const { sent, copy } = links[rank].shift()!;
+          const next = links[rank].shift();
+          assert.ok(next !== undefined);
+          const { sent, copy } = next;
           assert.deepEqual(sent.payload, copy, 'a queued view was overwritten before its delivery');
           members[(rank + 1) % n].receive(sent.hop, sent.segment, sent.payload);
           blocked = members.map(() => false);
@@ -44,12 +46,18 @@ function plainSum(buffers: readonly Int32Array[]): Int32Array {
 }
 
 const scene = fc
-  .record({ n: fc.integer({ min: 1, max: 6 }), length: fc.integer({ min: 0, max: 40 }), segmentElements: fc.integer({ min: 1, max: 12 }) })
+  .record({
+    n: fc.integer({ min: 1, max: 6 }),
+    length: fc.integer({ min: 0, max: 40 }),
+    segmentElements: fc.integer({ min: 1, max: 12 }),
+  })
   .chain(({ n, length, segmentElements }) =>
     fc.record({
       segmentElements: fc.constant(segmentElements),
       buffers: fc.array(
-        fc.array(fc.integer({ min: -(2 ** 27), max: 2 ** 27 }), { minLength: length, maxLength: length }).map((values) => Int32Array.from(values)),
+        fc
+          .array(fc.integer({ min: -(2 ** 27), max: 2 ** 27 }), { minLength: length, maxLength: length })
+          .map((values) => Int32Array.from(values)),
         { minLength: n, maxLength: n },
       ),
     }),
@@ -85,7 +93,11 @@ test('all members together send 2(n-1) times the buffer, and each one 2(n-1)/n o
 
 test('a divisible buffer costs every member exactly 2(n-1)/n of its bytes', () => {
   for (const n of [2, 3, 5]) {
-    const { bytesSent } = simulate(Array.from({ length: n }, () => new Int32Array(n * 7)), 3, () => 0);
+    const { bytesSent } = simulate(
+      Array.from({ length: n }, () => new Int32Array(n * 7)),
+      3,
+      () => 0,
+    );
     assert.deepEqual(bytesSent, new Array(n).fill(2 * (n - 1) * 7 * 4));
   }
 });

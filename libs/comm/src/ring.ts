@@ -92,7 +92,10 @@ export class RingReduction {
   receive(hop: number, segment: number, payload: Int32Array): void {
     const expected = this.#incoming;
     if (expected.hop > this.#lastHop) {
-      throw new RingSequenceError('E_RING_SEGMENT', `segment ${segment} at hop ${hop} after the last one; the peer repeats itself`);
+      throw new RingSequenceError(
+        'E_RING_SEGMENT',
+        `segment ${segment} at hop ${hop} after the last one; the peer repeats itself`,
+      );
     }
     const number = this.#segmentNumber(expected);
     if (hop !== expected.hop || segment !== number) {

@@ -42,7 +42,10 @@ export type Frame = FrameHeader & { readonly payload: Int32Array };
 /** Throws E_WIRE_BYTE_ORDER on a big-endian machine, where raw payloads would be swapped. */
 export function requireLittleEndian(order: 'LE' | 'BE' = endianness()): void {
   if (order !== 'LE') {
-    throw new WireError('E_WIRE_BYTE_ORDER', 'payloads are raw little-endian int32; run workers on little-endian machines');
+    throw new WireError(
+      'E_WIRE_BYTE_ORDER',
+      'payloads are raw little-endian int32; run workers on little-endian machines',
+    );
   }
 }
 
@@ -95,21 +98,30 @@ function checkField(name: string, value: number, max: number): void {
  */
 export function decodeFrame(message: Buffer): Frame {
   if (message.length < HEADER_BYTES) {
-    throw new WireError('E_WIRE_SHORT', `a frame of ${message.length} bytes, the header alone has ${HEADER_BYTES}; is the peer a worker?`);
+    throw new WireError(
+      'E_WIRE_SHORT',
+      `a frame of ${message.length} bytes, the header alone has ${HEADER_BYTES}; is the peer a worker?`,
+    );
   }
   const magic = message.readUInt32LE(0);
   if (magic !== WIRE_MAGIC) {
     throw new WireError('E_WIRE_MAGIC', `a frame starts with 0x${magic.toString(16)}; is the peer a worker?`);
   }
   if (message[4] !== WIRE_VERSION) {
-    throw new WireError('E_WIRE_VERSION', `the peer speaks version ${message[4]}, this worker ${WIRE_VERSION}; run one version`);
+    throw new WireError(
+      'E_WIRE_VERSION',
+      `the peer speaks version ${message[4]}, this worker ${WIRE_VERSION}; run one version`,
+    );
   }
   const flags = message[5];
   if (flags > FLAG_ACCEPT) throw new WireError('E_WIRE_FLAGS', `unknown flags ${flags}; run one version of Lockstep`);
   const count = message.readUInt32LE(20);
   const payloadBytes = message.length - HEADER_BYTES;
   if (payloadBytes !== count * Int32Array.BYTES_PER_ELEMENT) {
-    throw new WireError('E_WIRE_LENGTH', `the header says ${count} int32, ${payloadBytes} bytes follow; the frame is damaged`);
+    throw new WireError(
+      'E_WIRE_LENGTH',
+      `the header says ${count} int32, ${payloadBytes} bytes follow; the frame is damaged`,
+    );
   }
   return {
     flags,

@@ -13,15 +13,23 @@ const FILE_FLAG = 'config';
  * unknown and bad ones. `--key value` and `--key=value` both work.
  * @throws ConfigError E_CONFIG_UNKNOWN_KEY for an argument that is no flag.
  */
-export function parseFlags(schema: SchemaName, argv: readonly string[]): { file?: string; flags: Record<string, FlagValue> } {
+export function parseFlags(
+  schema: SchemaName,
+  argv: readonly string[],
+): { file?: string; flags: Record<string, FlagValue> } {
   const names = [...Object.keys(SCHEMAS[schema].keys).map(flagName), FILE_FLAG];
   const options = Object.fromEntries(names.map((name) => [name, { type: 'string' as const }]));
   const { values, positionals } = parseArgs({ args: [...argv], options, strict: false, allowPositionals: true });
   const [stray] = positionals;
   if (stray !== undefined) {
-    throw new ConfigError('E_CONFIG_UNKNOWN_KEY', `${JSON.stringify(stray)} on the command line is not a flag; write --key value.`);
+    throw new ConfigError(
+      'E_CONFIG_UNKNOWN_KEY',
+      `${JSON.stringify(stray)} on the command line is not a flag; write --key value.`,
+    );
   }
   const { [FILE_FLAG]: file, ...flags } = values;
-  const single = Object.fromEntries(Object.entries(flags).filter((entry): entry is [string, string | boolean] => !Array.isArray(entry[1])));
+  const single = Object.fromEntries(
+    Object.entries(flags).filter((entry): entry is [string, string | boolean] => !Array.isArray(entry[1])),
+  );
   return typeof file === 'string' ? { file, flags: single } : { flags: single };
 }

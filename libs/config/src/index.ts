@@ -6,4 +6,5 @@ export { PROCESS_VARIABLES, type SchemaName } from './schemas.js';
 export type { RunConfig } from './run-schema.js';
 export type { WorkerConfig } from './worker-schema.js';
 export type { UpConfig } from './up-schema.js';
+export { failureLine, failureOf, type Failure } from './failure.js';
 export { parseFlags } from './flags.js';

@@ -1,6 +1,14 @@
 /** The config of a run, as its coordinator reads it. */
 import { deviceKey } from './device-key.js';
-import { choiceKey, integerKey, optionalChoiceKey, optionalPositiveKey, portKey, textKey, type ValuesOf } from './key.js';
+import {
+  choiceKey,
+  integerKey,
+  optionalChoiceKey,
+  optionalPositiveKey,
+  portKey,
+  textKey,
+  type ValuesOf,
+} from './key.js';
 import type { Check } from './schema.js';
 
 /** Below this a busy machine's scheduling pauses already look like a lost worker. */
@@ -22,7 +30,7 @@ export const runKeys = {
   heartbeatTimeoutMs: integerKey({
     default: 5000,
     min: MIN_HEARTBEAT_TIMEOUT_MS,
-    doc: 'milliseconds of silence after which a worker counts as lost; all other timeouts derive from it',
+    doc: 'milliseconds of silence after which a worker counts as lost; heartbeats and all waiting for workers derive from it',
   }),
   host: textKey({ default: '127.0.0.1', doc: 'address that the coordinator listens on' }),
   port: portKey({ default: 29_400, doc: 'port that the coordinator listens on; 0: any free one' }),

@@ -7,7 +7,9 @@ import type { Check } from './schema.js';
 const MAX_THREADS = 1024;
 
 export const workerKeys = {
-  name: optionalTextKey({ doc: 'name in logs, metrics and the ledger, unlike any other worker\'s; null: host name and process id' }),
+  name: optionalTextKey({
+    doc: "name in logs, metrics and the ledger, unlike any other worker's; null: host name and process id",
+  }),
   coordinator: webSocketUrlKey({ default: 'ws://127.0.0.1:29400', doc: 'where the coordinator listens' }),
   host: textKey({ default: '127.0.0.1', doc: 'address that this worker listens on for the next one in the ring' }),
   advertiseHost: optionalTextKey({ doc: 'address under which the other workers reach this one; null: host' }),

@@ -39,7 +39,20 @@ describe('the command line', () => {
     assert.equal((await lockstep(...tinyRun(out, 1, 5))).status, 0);
     const draw = async (name: string, seed: string): Promise<Buffer> => {
       const file = join(folder, name);
-      const { status, stdout, stderr } = await lockstep('sample', out, '--out', file, '--grid', '2x3', '--steps', '4', '--seed', seed, '--scale', '1');
+      const { status, stdout, stderr } = await lockstep(
+        'sample',
+        out,
+        '--out',
+        file,
+        '--grid',
+        '2x3',
+        '--steps',
+        '4',
+        '--seed',
+        seed,
+        '--scale',
+        '1',
+      );
       assert.equal(status, 0, stderr);
       assert.match(stdout, /2x3 images from the checkpoint of step 5/);
       return readFileSync(file);

@@ -33,7 +33,10 @@ export class Cli {
   private over = false;
 
   constructor(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-    this.child = spawn(process.execPath, [CLI, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
+    this.child = spawn(process.execPath, [CLI, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...env },
+    });
     this.child.stdout?.setEncoding('utf8').on('data', (text: string) => (this.stdout += text));
     this.child.stderr?.setEncoding('utf8').on('data', (text: string) => (this.stderr += text));
     this.ended = new Promise((resolve, reject) => {
@@ -75,7 +78,23 @@ export async function lockstep(...args: readonly string[]): Promise<Ended> {
 /** Arguments of a short run of the small network on any free port. */
 export function tinyRun(out: string, workers: number, steps: number, ...more: readonly string[]): string[] {
   const size = ['--global-batch', '12', '--microbatch-size', '2', '--checkpoint-every', '5'];
-  return ['up', '--preset', 'tiny', '--seed', '7', '--steps', String(steps), '--workers', String(workers), '--out', out, '--port', '0', ...size, ...more];
+  return [
+    'up',
+    '--preset',
+    'tiny',
+    '--seed',
+    '7',
+    '--steps',
+    String(steps),
+    '--workers',
+    String(workers),
+    '--out',
+    out,
+    '--port',
+    '0',
+    ...size,
+    ...more,
+  ];
 }
 
 const statusSchema = z.object({
@@ -109,6 +128,7 @@ export function processOf(out: string, part: string): number {
 /** The digest that `lockstep digest` prints, checked to be alone on its line. */
 export async function digestOf(out: string): Promise<string> {
   const { stdout, stderr, status } = await lockstep('digest', out);
-  if (status !== 0 || !/^[0-9a-f]{64}\n$/.test(stdout)) throw new Error(`digest printed ${JSON.stringify(stdout)} ${stderr}`);
+  if (status !== 0 || !/^[0-9a-f]{64}\n$/.test(stdout))
+    throw new Error(`digest printed ${JSON.stringify(stdout)} ${stderr}`);
   return stdout.trim();
 }

@@ -6,7 +6,15 @@ import type { AddressInfo } from 'node:net';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { WebSocketServer, type WebSocket } from 'ws';
-import { CONTROL_PATH, heartbeatInterval, parseWorkerMessage, sendMessage, unpackMessage, type CoordinatorMessage, type WorkerMessage } from '@lockstep/comm';
+import {
+  CONTROL_PATH,
+  heartbeatInterval,
+  parseWorkerMessage,
+  sendMessage,
+  unpackMessage,
+  type CoordinatorMessage,
+  type WorkerMessage,
+} from '@lockstep/comm';
 import { loadMnist } from '@lockstep/diffusion';
 
 const WORKER = fileURLToPath(new URL('../../../apps/worker/dist/main.js', import.meta.url));
@@ -19,7 +27,9 @@ describe('a worker that computes a long step', () => {
     const server = new WebSocketServer({ port: 0, host: '127.0.0.1', path: CONTROL_PATH });
     await once(server, 'listening');
     const { port } = server.address() as AddressInfo;
-    const worker = spawn(process.execPath, [WORKER, '--coordinator', `ws://127.0.0.1:${port}`, '--name', 'w'], { stdio: 'ignore' });
+    const worker = spawn(process.execPath, [WORKER, '--coordinator', `ws://127.0.0.1:${port}`, '--name', 'w'], {
+      stdio: 'ignore',
+    });
     test.after(() => {
       worker.kill('SIGKILL');
       server.close();
@@ -31,9 +41,12 @@ describe('a worker that computes a long step', () => {
       inbox.push({ message: parseWorkerMessage(unpackMessage(data)), at: performance.now() });
       wake();
     });
-    const received = async <T extends WorkerMessage['type']>(type: T): Promise<{ message: Extract<WorkerMessage, { type: T }>; at: number }> => {
+    const received = async <T extends WorkerMessage['type']>(
+      type: T,
+    ): Promise<{ message: Extract<WorkerMessage, { type: T }>; at: number }> => {
       for (;;) {
-        for (const { message, at } of inbox) if (message.type === type) return { message: message as Extract<WorkerMessage, { type: T }>, at };
+        for (const { message, at } of inbox)
+          if (message.type === type) return { message: message as Extract<WorkerMessage, { type: T }>, at };
         await new Promise<void>((resolve) => (wake = resolve));
       }
     };
@@ -74,7 +87,10 @@ describe('a worker that computes a long step', () => {
     const interval = heartbeatInterval(HEARTBEAT_TIMEOUT_MS);
     const beats = inbox.filter((entry) => entry.message.type === 'heartbeat' && entry.at < at).length;
     assert.equal(gradient.microbatch, 0);
-    assert.ok(gradient.milliseconds > 3 * interval, `the step took only ${gradient.milliseconds} ms: make the microbatch larger`);
+    assert.ok(
+      gradient.milliseconds > 3 * interval,
+      `the step took only ${gradient.milliseconds} ms: make the microbatch larger`,
+    );
     // Blocked by the step, it could have sent none; a loaded machine may delay some.
     assert.ok(beats >= Math.floor((at - planned) / interval / 2), `${beats} heartbeats in ${at - planned} ms`);
   });

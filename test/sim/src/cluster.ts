@@ -15,7 +15,12 @@ export const HEARTBEAT_TIMEOUT_MS = 1_000;
 
 /** What survives a crash of the coordinator: entries once written, not those on their way. */
 export interface Disk {
-  readonly entries: { readonly step: number; readonly digest: string; readonly plan: readonly string[]; readonly losses: readonly number[] }[];
+  readonly entries: {
+    readonly step: number;
+    readonly digest: string;
+    readonly plan: readonly string[];
+    readonly losses: readonly number[];
+  }[];
   generation: number;
   probe: string | null;
   checkpoint: { readonly step: number; readonly digest: string } | null;

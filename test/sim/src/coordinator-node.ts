@@ -8,7 +8,14 @@ import {
   type CoordinatorState,
   type Settings,
 } from '@lockstep/coordinator';
-import { CHECKPOINT_EVERY, HEARTBEAT_TIMEOUT_MS, MICROBATCHES, STEPS, type Cluster, type Connection } from './cluster.js';
+import {
+  CHECKPOINT_EVERY,
+  HEARTBEAT_TIMEOUT_MS,
+  MICROBATCHES,
+  STEPS,
+  type Cluster,
+  type Connection,
+} from './cluster.js';
 import { SEED_DIGEST } from './numerics.js';
 
 const settings: Settings = {
@@ -39,14 +46,20 @@ export class CoordinatorNode {
   private readonly pending: CoordinatorEffect[] = [];
   private performing = false;
   private readonly durable = {
-    digestOf: (step: number): string | null => (step === 0 ? SEED_DIGEST : (this.cluster.disk.entries[step - 1]?.digest ?? null)),
+    digestOf: (step: number): string | null =>
+      step === 0 ? SEED_DIGEST : (this.cluster.disk.entries[step - 1]?.digest ?? null),
   };
   /** Writes reach the disk in order. */
   private diskFree = 0;
 
   constructor(private readonly cluster: Cluster) {
     const { disk, world } = cluster;
-    const recovered = { committed: disk.entries.length, generation: disk.generation, checkpoint: disk.checkpoint, probe: disk.probe };
+    const recovered = {
+      committed: disk.entries.length,
+      generation: disk.generation,
+      checkpoint: disk.checkpoint,
+      probe: disk.probe,
+    };
     this.state = initialCoordinatorState(recovered, this.durable, world.now);
     cluster.coordinator = this;
     world.say('coordinator', `starts with ${disk.entries.length} steps, checkpoint ${disk.checkpoint?.step ?? 'none'}`);
@@ -77,7 +90,14 @@ export class CoordinatorNode {
       const earlier = this.connections.get(message.worker);
       this.connections.set(message.worker, connection);
       if (earlier !== undefined && earlier !== connection) earlier.close();
-      this.dispatch({ type: 'hello', worker: message.worker, host: message.host, port: message.port, run: message.run, now });
+      this.dispatch({
+        type: 'hello',
+        worker: message.worker,
+        host: message.host,
+        port: message.port,
+        run: message.run,
+        now,
+      });
     } else if (this.connections.get(connection.worker.id) === connection) {
       this.dispatch({ type: 'message', worker: connection.worker.id, message, now });
     }
@@ -86,7 +106,12 @@ export class CoordinatorNode {
   disconnected(connection: Connection): void {
     if (this.connections.get(connection.worker.id) !== connection) return;
     this.connections.delete(connection.worker.id);
-    this.dispatch({ type: 'gone', worker: connection.worker.id, reason: 'its connection closed', now: this.cluster.world.now });
+    this.dispatch({
+      type: 'gone',
+      worker: connection.worker.id,
+      reason: 'its connection closed',
+      now: this.cluster.world.now,
+    });
   }
 
   private dispatch(event: CoordinatorEvent): void {
@@ -135,10 +160,20 @@ export class CoordinatorNode {
         const { step, digest, from } = effect;
         cluster.world.after(cluster.world.random.between(5, 200), () =>
           this.post(() => {
-            const source = [...cluster.workers].find((node) => from.some((member) => member.port === node.port) && node.serves(step) !== null);
+            const source = [...cluster.workers].find(
+              (node) => from.some((member) => member.port === node.port) && node.serves(step) !== null,
+            );
             const now = cluster.world.now;
-            if (source === undefined) return this.dispatch({ type: 'publishFailed', step, code: 'E_CHECKPOINT_SOURCE', message: 'none holds it', now });
-            if (source.serves(step) !== digest) return cluster.violation(`state ${step} of ${source.id} is not what was committed`);
+            if (source === undefined)
+              return this.dispatch({
+                type: 'publishFailed',
+                step,
+                code: 'E_CHECKPOINT_SOURCE',
+                message: 'none holds it',
+                now,
+              });
+            if (source.serves(step) !== digest)
+              return cluster.violation(`state ${step} of ${source.id} is not what was committed`);
             cluster.disk.checkpoint = { step, digest };
             this.dispatch({ type: 'published', step, digest, now });
           }),
@@ -159,9 +194,12 @@ export class CoordinatorNode {
 
   private append({ record, digest }: Extract<CoordinatorEffect, { type: 'appendLedger' }>): void {
     const { entries } = this.cluster.disk;
-    if (record.step !== entries.length) return this.cluster.violation(`step ${record.step} is recorded after ${entries.length} steps`);
-    if (digest !== this.cluster.truth[record.step + 1]) return this.cluster.violation(`step ${record.step} gave another state than the undisturbed run`);
-    if (record.plan.length !== MICROBATCHES || record.losses.length !== MICROBATCHES) this.cluster.violation(`step ${record.step} misses microbatches`);
+    if (record.step !== entries.length)
+      return this.cluster.violation(`step ${record.step} is recorded after ${entries.length} steps`);
+    if (digest !== this.cluster.truth[record.step + 1])
+      return this.cluster.violation(`step ${record.step} gave another state than the undisturbed run`);
+    if (record.plan.length !== MICROBATCHES || record.losses.length !== MICROBATCHES)
+      this.cluster.violation(`step ${record.step} misses microbatches`);
     entries.push({ step: record.step, digest, plan: record.plan, losses: record.losses });
     this.dispatch({ type: 'ledgerWritten', step: record.step, now: this.cluster.world.now });
   }

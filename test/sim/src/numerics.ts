@@ -40,8 +40,19 @@ export function undisturbed(steps: number, microbatches: number): string[] {
   for (let step = 0; step < steps; step++) {
     const digest = digests[step] ?? '';
     const all = Array.from({ length: microbatches }, (_, index) => index);
-    const exponents = [0, 1, 2].map((tensor) => Math.max(...all.map((index) => exponentsOf(digest, step, index)[tensor] ?? 0)));
-    digests.push(nextDigest(digest, step, foldOf(all.map((index) => gradientOf(digest, step, index)), exponents)));
+    const exponents = [0, 1, 2].map((tensor) =>
+      Math.max(...all.map((index) => exponentsOf(digest, step, index)[tensor] ?? 0)),
+    );
+    digests.push(
+      nextDigest(
+        digest,
+        step,
+        foldOf(
+          all.map((index) => gradientOf(digest, step, index)),
+          exponents,
+        ),
+      ),
+    );
   }
   return digests;
 }

@@ -66,7 +66,8 @@ export function runSchedule(seed: number): Result {
       cluster.slowness = random.between(1, 120);
     },
   ];
-  const victim = (): WorkerNode | undefined => (cluster.workers.size === 0 ? undefined : random.pick([...cluster.workers]));
+  const victim = (): WorkerNode | undefined =>
+    cluster.workers.size === 0 ? undefined : random.pick([...cluster.workers]);
   const count = Math.floor(random.unit() * 7);
   for (let index = 0; index < count; index++) {
     world.after(random.between(50, FAULTS_UNTIL_MS), () => {
@@ -85,8 +86,10 @@ export function runSchedule(seed: number): Result {
   const violations = [...cluster.violations];
   if (violations.length === 0) {
     if (!ended) violations.push(`the run stands still at step ${cluster.disk.entries.length}`);
-    else if (cluster.outcome?.startsWith('complete') !== true) violations.push(`the run ended: ${cluster.outcome ?? 'nowhere'}`);
-    else if (cluster.disk.entries.length !== STEPS) violations.push(`${cluster.disk.entries.length} of ${STEPS} steps are in the ledger`);
+    else if (cluster.outcome?.startsWith('complete') !== true)
+      violations.push(`the run ended: ${cluster.outcome ?? 'nowhere'}`);
+    else if (cluster.disk.entries.length !== STEPS)
+      violations.push(`${cluster.disk.entries.length} of ${STEPS} steps are in the ledger`);
     else if (cluster.disk.checkpoint?.step !== STEPS) violations.push('the last checkpoint is missing');
   }
   return { seed, violations, transcript: world.transcript, duration: world.now, faults };

@@ -1,6 +1,12 @@
 /** A worker process of the simulation: the real core, a pretended engine, and the edge's rules about connections. */
 import { heartbeatInterval, type CoordinatorMessage } from '@lockstep/comm';
-import { initialWorkerState, workerStep, type WorkerEffect, type WorkerEvent, type WorkerState } from '@lockstep/worker';
+import {
+  initialWorkerState,
+  workerStep,
+  type WorkerEffect,
+  type WorkerEvent,
+  type WorkerState,
+} from '@lockstep/worker';
 import { Connection, HEARTBEAT_TIMEOUT_MS, type Cluster } from './cluster.js';
 import { SEED_DIGEST, exponentsOf, foldOf, gradientOf, hashOf, lossOf, nextDigest } from './numerics.js';
 
@@ -85,7 +91,8 @@ export class WorkerNode {
 
   summed(generation: number, total: number): void {
     // The real ring writes into the shared buffer, and only while its generation lasts.
-    if (this.state.reduction?.message.generation === generation && this.state.reduction.stage === 'ringing') this.sum = total;
+    if (this.state.reduction?.message.generation === generation && this.state.reduction.stage === 'ringing')
+      this.sum = total;
     this.dispatch({ type: 'summed', generation, milliseconds: 1, bytes: 4 });
   }
 
@@ -102,14 +109,20 @@ export class WorkerNode {
 
   private perform(effect: WorkerEffect): void {
     const { world, ring } = this.cluster;
-    const later = (low: number, high: number, action: () => void): void => world.after(world.random.between(low, high), () => this.post(action));
+    const later = (low: number, high: number, action: () => void): void =>
+      world.after(world.random.between(low, high), () => this.post(action));
     switch (effect.type) {
       case 'send':
         this.connection?.up(effect.message);
         break;
       case 'initialise':
         later(10, 200, () =>
-          this.dispatch({ type: 'initialised', have: { step: 0, digest: SEED_DIGEST }, probe: hashOf('probe'), engine: 'sim' }),
+          this.dispatch({
+            type: 'initialised',
+            have: { step: 0, digest: SEED_DIGEST },
+            probe: hashOf('probe'),
+            engine: 'sim',
+          }),
         );
         break;
       case 'compute': {
@@ -118,7 +131,11 @@ export class WorkerNode {
           if (this.gradientsOf !== step) this.gradients.clear();
           this.gradientsOf = step;
           this.gradients.set(microbatch, gradientOf(this.digest, step, microbatch));
-          const gradient = { loss: lossOf(this.digest, step, microbatch), exponents: exponentsOf(this.digest, step, microbatch), milliseconds: 1 };
+          const gradient = {
+            loss: lossOf(this.digest, step, microbatch),
+            exponents: exponentsOf(this.digest, step, microbatch),
+            milliseconds: 1,
+          };
           this.dispatch({ type: 'computed', step, microbatch, gradient });
         });
         break;
@@ -126,7 +143,10 @@ export class WorkerNode {
       case 'fold': {
         const held = effect.contribute.map((microbatch) => this.gradients.get(microbatch));
         if (held.includes(undefined)) this.cluster.violation(`${this.id} must fold a gradient that it does not hold`);
-        const sum = foldOf(held.filter((gradient) => gradient !== undefined), effect.exponents);
+        const sum = foldOf(
+          held.filter((gradient) => gradient !== undefined),
+          effect.exponents,
+        );
         later(1, 5, () => {
           this.sum = sum;
           this.dispatch({ type: 'folded', generation: effect.generation });
@@ -135,7 +155,12 @@ export class WorkerNode {
       }
       case 'joinRing':
         later(0, 5, () => {
-          if (this.state.generation === effect.generation) ring.join(effect.generation, effect.ring.map((member) => member.id), this);
+          if (this.state.generation === effect.generation)
+            ring.join(
+              effect.generation,
+              effect.ring.map((member) => member.id),
+              this,
+            );
         });
         break;
       case 'leaveRing':
@@ -156,7 +181,8 @@ export class WorkerNode {
       case 'digest': {
         const { step } = effect;
         later(0, 3, () => {
-          if (this.state.have?.step === step && this.state.busy?.kind !== 'apply') this.dispatch({ type: 'digested', step, digest: this.digest });
+          if (this.state.have?.step === step && this.state.busy?.kind !== 'apply')
+            this.dispatch({ type: 'digested', step, digest: this.digest });
         });
         break;
       }
@@ -167,7 +193,12 @@ export class WorkerNode {
             this.digest = digest;
             this.dispatch({ type: 'loaded', step: effect.step, digest });
           } else {
-            this.dispatch({ type: 'loadFailed', generation: effect.generation, code: 'E_STATE_UNAVAILABLE', message: 'no source' });
+            this.dispatch({
+              type: 'loadFailed',
+              generation: effect.generation,
+              code: 'E_STATE_UNAVAILABLE',
+              message: 'no source',
+            });
           }
         });
         break;

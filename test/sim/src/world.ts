@@ -61,7 +61,8 @@ export class World {
     while (low < high) {
       const middle = (low + high) >> 1;
       const other = this.queue[middle];
-      if (other !== undefined && (other.at > entry.at || (other.at === entry.at && other.order > entry.order))) low = middle + 1;
+      if (other !== undefined && (other.at > entry.at || (other.at === entry.at && other.order > entry.order)))
+        low = middle + 1;
       else high = middle;
     }
     // Latest first, so that the next event is popped from the end.

@@ -1,0 +1,15 @@
+/** What drawing can fail by. */
+export const SAMPLER_ERRORS = {
+  E_SAMPLE_NO_CHECKPOINT: 'the run holds no whole checkpoint',
+  E_SAMPLE_MODEL: 'the checkpoint is of a model that this version cannot build',
+} as const;
+
+export class SamplerError extends Error {
+  constructor(
+    readonly code: keyof typeof SAMPLER_ERRORS,
+    message: string,
+  ) {
+    super(message);
+    this.name = 'SamplerError';
+  }
+}

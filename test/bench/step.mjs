@@ -1,0 +1,119 @@
+// Milliseconds of one training step (gradient of 32 images of the default network), our recorded graph against PyTorch's
+// eager step, one core each, taken in turns in the same minutes.
+//
+//   node test/bench/step.mjs [--python PATH] [--rounds N] [--microbatch N]
+//
+// Ours: one run of the recorded gradient graph for every microbatch of the 32 images, their integer sum, Adam and EMA.
+// PyTorch: forward, backward, Adam. Prints one JSON object with every figure's min and median, and the ratio of medians.
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+
+const IMAGES = 32;
+const WARM_UP = 3;
+
+const { values } = parseArgs({
+  options: {
+    python: { type: 'string', default: process.env.LOCKSTEP_BENCH_PYTHON },
+    rounds: { type: 'string', default: '15' },
+    microbatch: { type: 'string', default: '8' },
+    threads: { type: 'string', default: '1' },
+  },
+});
+const rounds = Number(values.rounds);
+const microbatchSize = Number(values.microbatch);
+const threads = Number(values.threads);
+
+export function summary(samples) {
+  const sorted = [...samples].sort((a, b) => a - b);
+  return { min: sorted[0], median: sorted[Math.floor(sorted.length / 2)], samples: sorted.length };
+}
+
+async function ours() {
+  const { engineDirectory, engineEnvironment, loadEngine } = await import('../../libs/engine/dist/index.js');
+  const { parameterCount, parameterTable, presetOf, initialTrainingState, recipeOf, loadMnist } =
+    await import('../../libs/diffusion/dist/index.js');
+  const { Trainer } = await import('../../apps/worker/dist/trainer.js');
+  const { allocateArena, copyState, openArena } = await import('../../apps/worker/dist/arena.js');
+  Object.assign(process.env, engineEnvironment({ device: 'cpu', threads }));
+  const engine = loadEngine({ device: 'cpu', threads, directory: engineDirectory('cpu', process.env) });
+  const settings = {
+    preset: 'default',
+    seed: 0,
+    steps: 1000,
+    globalBatch: IMAGES,
+    microbatchSize,
+    learningRate: null,
+    timesteps: null,
+    checkpointEvery: 1000,
+    dataDigest: loadMnist('train').digest,
+  };
+  const arena = openArena(allocateArena(parameterCount(parameterTable(presetOf('default').model))));
+  copyState(initialTrainingState(recipeOf(settings), 0), arena.state);
+  const trainer = new Trainer(engine, settings, arena);
+  const indices = Array.from({ length: IMAGES / microbatchSize }, (_, index) => index);
+  let step = 0;
+  const parts = { gradients: [], fold: [], apply: [] };
+  const run = () => {
+    const start = performance.now();
+    const summaries = indices.map((index) => trainer.compute(step, index));
+    const computed = performance.now();
+    const exponents = summaries[0].exponents.map((_, tensor) => Math.max(...summaries.map((s) => s.exponents[tensor])));
+    trainer.fold(indices, exponents);
+    const folded = performance.now();
+    trainer.apply(step++, exponents);
+    const end = performance.now();
+    parts.gradients.push(computed - start);
+    parts.fold.push(folded - computed);
+    parts.apply.push(end - folded);
+    return end - start;
+  };
+  return { run, parts, engine: engine.identity };
+}
+
+/** A PyTorch process that does one step for every line it reads. */
+function peer(python) {
+  const script = fileURLToPath(new URL('./peers/step_torch.py', import.meta.url));
+  // OPENBLAS_CORETYPE, where it is set for old numpy builds, would slow PyTorch down.
+  const env = { ...process.env };
+  delete env.OPENBLAS_CORETYPE;
+  const child = spawn(python, [script, String(IMAGES), String(threads)], { stdio: ['pipe', 'pipe', 'inherit'], env });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const next = async () => JSON.parse((await lines.next()).value);
+  return {
+    ready: next(),
+    run: async () => {
+      child.stdin.write('step\n');
+      return (await next()).ms;
+    },
+    close: () => child.stdin.end(),
+  };
+}
+
+const mine = await ours();
+const torch = values.python === undefined ? null : peer(values.python);
+const versions = torch === null ? null : await torch.ready;
+const samples = { ours: [], torch: [] };
+for (let round = -WARM_UP; round < rounds; round++) {
+  const own = mine.run();
+  const other = torch === null ? null : await torch.run();
+  if (round < 0) continue;
+  samples.ours.push(own);
+  if (other !== null) samples.torch.push(other);
+}
+torch?.close();
+const result = {
+  bench: 'step',
+  images: IMAGES,
+  microbatchSize,
+  threads,
+  engine: mine.engine,
+  ours_ms: summary(samples.ours),
+  parts_ms: Object.fromEntries(Object.entries(mine.parts).map(([name, list]) => [name, summary(list.slice(WARM_UP))])),
+};
+if (torch !== null) {
+  const ratios = samples.ours.map((ms, index) => ms / samples.torch[index]);
+  Object.assign(result, { peer: versions, torch_ms: summary(samples.torch), ratio: summary(ratios) });
+}
+console.log(JSON.stringify(result, null, 2));

@@ -1,0 +1,26 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { runSchedule } from './schedule.js';
+
+/** About 4 ms each. */
+const SCHEDULES = 3_000;
+
+describe('under any schedule of crashes, freezes, half-open connections, slow networks and restarts', () => {
+  it(`all ${SCHEDULES} seeded runs end, commit every step once, with the states of an undisturbed run`, () => {
+    let faults = 0;
+    for (let seed = 0; seed < SCHEDULES; seed++) {
+      const result = runSchedule(seed);
+      faults += result.faults;
+      assert.deepEqual(
+        result.violations,
+        [],
+        `seed ${seed}; replay it alone: npx nx run sim:sim -- ${seed}\n${result.transcript.slice(-40).join('\n')}`,
+      );
+    }
+    assert.ok(faults > SCHEDULES, 'the schedules have faults in them');
+  });
+
+  it('the same seed gives the same transcript', () => {
+    assert.deepEqual(runSchedule(3).transcript, runSchedule(3).transcript);
+  });
+});
