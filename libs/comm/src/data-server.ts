@@ -13,6 +13,7 @@ import { WebSocket, WebSocketServer } from 'ws';
 import { RingError } from './errors.js';
 import { RingLink } from './links.js';
 import { CLOSE_CODES, Inbound, Outbound, leave } from './neighbours.js';
+import { ReceiveArena, connectInto } from './receive-arena.js';
 import { MAX_FRAME_BYTES, requireLittleEndian } from './wire.js';
 
 /** Path of the successor's dial. */
@@ -249,8 +250,13 @@ export class DataServer {
     const url = `ws://${host}:${member.port}${RING_PATH}?${query.toString()}`;
     let last: unknown = null;
     for (let attempt = 1; attempt <= MAX_DIAL_ATTEMPTS; attempt++) {
-      const ws = new WebSocket(url, { ...SOCKET_OPTIONS, handshakeTimeout: HANDSHAKE_TIMEOUT_MS });
-      const inbound = new Inbound(member.id, ws, generation);
+      const arena = new ReceiveArena();
+      const ws = new WebSocket(url, {
+        ...SOCKET_OPTIONS,
+        handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+        createConnection: () => connectInto(arena, { host: member.host, port: member.port, noDelay: true }),
+      });
+      const inbound = new Inbound(member.id, ws, generation, arena);
       const onAbort = () => ws.terminate();
       stop.addEventListener('abort', onAbort, { once: true });
       if (stop.aborted) ws.terminate();

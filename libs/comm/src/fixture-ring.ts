@@ -9,7 +9,7 @@ import type { DataServerLog, RingMember } from './data-server.js';
 import { RingError } from './errors.js';
 import type { RingErrorCode } from './errors.js';
 import type { RingLink } from './links.js';
-import { FLAG_ACCEPT, HEADER_BYTES, encodeMessageHead } from './wire.js';
+import { FLAG_ACCEPT, HEADER_BYTES, encodeMessage } from './wire.js';
 
 /** A signal that only fires if a test hangs: then joinRing and allReduce reject instead. */
 export function hangGuard(): AbortSignal {
@@ -66,8 +66,8 @@ export type FakePeer = {
 /** The body of a data frame as one message. */
 export function messageOf({ values, flags = 0, ...header }: FakeFrame): Buffer {
   const payload = Int32Array.from(values);
-  const head = encodeMessageHead({ ...header, flags, count: payload.length });
-  return Buffer.concat([head.subarray(head.length - HEADER_BYTES), Buffer.from(payload.buffer)]);
+  const { head, tail } = encodeMessage({ ...header, flags, count: payload.length });
+  return Buffer.concat([head.subarray(head.length - HEADER_BYTES), Buffer.from(payload.buffer), tail]);
 }
 
 /** A real member w0 in a ring with the fake w1. */

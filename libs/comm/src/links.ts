@@ -7,7 +7,7 @@
  */
 import { RingError, RingSequenceError } from './errors.js';
 import { CLOSE_CODES, SEND_HIGH_WATER_BYTES, SEND_LOW_WATER_BYTES, leave } from './neighbours.js';
-import type { FrameVerdict, Inbound, Outbound } from './neighbours.js';
+import type { Ending, FrameVerdict, Inbound, Outbound } from './neighbours.js';
 import { RingReduction } from './ring.js';
 import type { Frame } from './wire.js';
 
@@ -63,6 +63,8 @@ export class RingLink {
   #dropped = 0;
   /** Set when the queue reached its high-water mark, until it is down at the low one. */
   #stalled = false;
+  /** A neighbour that left politely while this step needs nothing of it any more: counts when the step is done. */
+  #departure: Ending | null = null;
 
   constructor({ generation, rank, n, neighbours, now }: RingLinkOptions) {
     this.generation = generation;
@@ -72,11 +74,11 @@ export class RingLink {
     this.#now = now;
     neighbours?.inbound.attach(
       (frame) => this.#receive(frame),
-      (error) => this.#fail(error),
+      (ending) => this.#neighbourEnded(ending, this.#current?.ring.allReceived === true),
     );
     neighbours?.outbound.attach(
       () => this.#flushed(),
-      (error) => this.#fail(error),
+      (ending) => this.#neighbourEnded(ending, this.#current?.ring.allTaken === true),
     );
   }
 
@@ -210,6 +212,7 @@ export class RingLink {
     this.#current = null;
     this.#lastStep = current.step;
     this.#resolve(current);
+    if (this.#departure !== null) this.#fail(this.#departure.error, this.#departure.code);
   }
 
   #resolve(current: Reduction): void {
@@ -224,16 +227,26 @@ export class RingLink {
     });
   }
 
+  /**
+   * `finishedWithIt`: the step under way has all that it needs of that neighbour. One that leaves between two steps may be
+   * done with this one before we are; its going must not spoil it, here or further round the ring.
+   */
+  #neighbourEnded(ending: Ending, finishedWithIt: boolean): void {
+    if (ending.code === CLOSE_CODES.done && finishedWithIt) this.#departure ??= ending;
+    else this.#fail(ending.error, ending.code);
+  }
+
   #abort(): void {
-    this.#fail(new RingError('E_RING_ABORTED', 'the all-reduce was aborted; join the next generation'));
+    this.#fail(new RingError('E_RING_ABORTED', 'the all-reduce was aborted; join the next generation'), CLOSE_CODES.aborted);
   }
 
   #protocolError(problem: string, cause: unknown): void {
     const peer = this.#neighbours?.inbound.peer ?? null;
-    this.#fail(new RingError('E_RING_PROTOCOL', `${peer} ${problem}; run one version of Lockstep`, peer, { cause }));
+    const error = new RingError('E_RING_PROTOCOL', `${peer} ${problem}; run one version of Lockstep`, peer, { cause });
+    this.#fail(error, CLOSE_CODES.protocol);
   }
 
-  #fail(error: RingError, code = closeCodeOf(error)): void {
+  #fail(error: RingError, code: number): void {
     if (this.#failure !== null) return;
     this.#failure = error;
     const current = this.#current;
@@ -253,11 +266,4 @@ export class RingLink {
       else current.reject(error);
     });
   }
-}
-
-/** How a failing member says goodbye, so that its neighbours fail with the same story. */
-function closeCodeOf(error: RingError): number {
-  if (error.code === 'E_RING_PEER_LOST') return CLOSE_CODES.peerLost;
-  if (error.code === 'E_RING_PROTOCOL') return CLOSE_CODES.protocol;
-  return CLOSE_CODES.aborted;
 }

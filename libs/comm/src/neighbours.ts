@@ -5,7 +5,9 @@
 import type { Duplex } from 'node:stream';
 import type { RawData, WebSocket } from 'ws';
 import { RingError, WireError } from './errors.js';
-import { FLAG_ACCEPT, HEADER_BYTES, MAX_FRAME_BYTES, decodeFrame, encodeMessageHead } from './wire.js';
+import { READ_BYTES } from './receive-arena.js';
+import type { ReceiveArena } from './receive-arena.js';
+import { FLAG_ACCEPT, HEADER_BYTES, MAX_FRAME_BYTES, decodeFrame, encodeMessage, misalignment } from './wire.js';
 import type { Frame, FrameHeader } from './wire.js';
 
 /**
@@ -16,14 +18,19 @@ export const SEND_HIGH_WATER_BYTES = 1024 * 1024;
 export const SEND_LOW_WATER_BYTES = SEND_HIGH_WATER_BYTES / 2;
 /** The queue is looked at before each frame, so it can exceed the high-water mark by less than one frame and its prefix. */
 export const SEND_QUEUE_BOUND_BYTES = SEND_HIGH_WATER_BYTES + MAX_FRAME_BYTES + 16;
-/** A paused socket still delivers what was read already: at most one unfinished frame and a 64 KiB read of small ones. */
-export const MAX_HELD_BYTES = 2 * MAX_FRAME_BYTES;
+/** A paused socket still delivers what was read already: at most one unfinished frame and one read. */
+export const MAX_HELD_BYTES = READ_BYTES + 2 * MAX_FRAME_BYTES;
+/** From this size on WebSocket's header has 10 bytes: only these frames tell (and profit from) the stream's alignment. */
+const ALIGNED_FROM_BYTES = 65_536;
 /** How long a failing member waits for its queue to flush, so that its farewell can follow the data and name the culprit. */
 export const FAREWELL_MS = 200;
 /** How long a closed socket may wait for the peer's answer before it is destroyed. */
 export const CLOSE_GRACE_MS = 1_000;
 
-/** WebSocket close codes of the ring (4000-4999 are for applications, RFC 6455 section 7.4.2). The reason is 4010's peer. */
+/**
+ * WebSocket close codes of the ring (4000-4999 are for applications, RFC 6455 section 7.4.2). 1000 is said by a member that
+ * leaves between two steps. The reason names the member that left or was lost first, if it is not the one that closes.
+ */
 export const CLOSE_CODES = {
   done: 1000,
   staleGeneration: 4001,
@@ -46,39 +53,36 @@ export function leave(ws: WebSocket, code: number, reason = ''): void {
   ws.once('close', () => clearTimeout(timer));
 }
 
-/** What the end of a neighbour's socket means to an accepted member. */
-function errorOfClose(peer: string, code: number, reason: string): RingError {
+/** How a neighbour's socket ended: the error it makes here, and the code to pass on around the ring. */
+export type Ending = { readonly error: RingError; readonly code: number };
+
+function endingOf(peer: string, code: number, reason: string): Ending {
+  const culprit = reason === '' ? peer : reason;
   switch (code) {
-    case CLOSE_CODES.peerLost: {
-      const culprit = reason === '' ? peer : reason;
-      return new RingError(
-        'E_RING_PEER_LOST',
-        `${peer} reports that ${culprit} is lost; join the next generation`,
-        culprit,
-      );
-    }
+    case CLOSE_CODES.done:
+      return { code, error: new RingError('E_RING_PEER_LOST', `${culprit} left the ring; join the next generation`, culprit) };
+    case CLOSE_CODES.peerLost:
+      return { code, error: new RingError('E_RING_PEER_LOST', `${peer} reports that ${culprit} is lost; join the next generation`, culprit) };
     case CLOSE_CODES.aborted:
     case CLOSE_CODES.staleGeneration:
-      return new RingError('E_RING_ABORTED', `${peer} left this generation; join the next one`, peer);
+      return {
+        code: CLOSE_CODES.aborted,
+        error: new RingError('E_RING_ABORTED', `${peer} left this generation; join the next one`, peer),
+      };
     case CLOSE_CODES.protocol:
-      return new RingError(
-        'E_RING_PROTOCOL',
-        `${peer} reports a protocol error (${reason}); run one version of Lockstep`,
-        peer,
-      );
+      return { code, error: new RingError('E_RING_PROTOCOL', `${peer} reports a protocol error (${reason}); run one version of Lockstep`, peer) };
     default:
-      return new RingError(
-        'E_RING_PEER_LOST',
-        `the socket of ${peer} closed (code ${code}); join the next generation`,
-        peer,
-      );
+      return {
+        code: CLOSE_CODES.peerLost,
+        error: new RingError('E_RING_PEER_LOST', `the socket of ${peer} closed (code ${code}); join the next generation`, peer),
+      };
   }
 }
 
 /** Whether a frame was consumed, or is of a step that has not started here and must wait. */
 export type FrameVerdict = 'taken' | 'later';
 export type FrameHandler = (frame: Frame) => FrameVerdict;
-export type FailureHandler = (error: RingError) => void;
+export type EndingHandler = (ending: Ending) => void;
 
 /** Frames from the predecessor, in order. Holds and pauses (TCP's backpressure) while the handler says `later`. */
 export class Inbound {
@@ -88,13 +92,15 @@ export class Inbound {
   #heldBytes = 0;
   #isAccepted = false;
   #onFrame: FrameHandler = () => 'later';
-  #onFailure: FailureHandler = () => undefined;
-  #failure: RingError | null = null;
+  #onEnding: EndingHandler = () => undefined;
+  #ending: Ending | null = null;
 
   constructor(
     readonly peer: string,
     readonly ws: WebSocket,
     generation: number,
+    /** What the socket reads into. */
+    readonly arena: ReceiveArena,
   ) {
     this.accepted = new Promise((resolve, reject) => {
       ws.on('message', (data: RawData, isBinary: boolean) => {
@@ -117,9 +123,9 @@ export class Inbound {
             ),
           );
         } else {
-          const error = errorOfClose(peer, code, String(reason));
-          reject(error);
-          this.#fail(error);
+          const ending = endingOf(peer, code, String(reason));
+          reject(ending.error);
+          this.#end(ending);
         }
       });
       // A 'close' event always follows; here it only must not be thrown.
@@ -129,11 +135,11 @@ export class Inbound {
     this.accepted.catch(() => undefined);
   }
 
-  /** Hands over to a ring link. A failure that happened before is reported at once. */
-  attach(onFrame: FrameHandler, onFailure: FailureHandler): void {
+  /** Hands over to a ring link. An ending that happened before is reported at once. */
+  attach(onFrame: FrameHandler, onEnding: EndingHandler): void {
     this.#onFrame = onFrame;
-    this.#onFailure = onFailure;
-    if (this.#failure !== null) onFailure(this.#failure);
+    this.#onEnding = onEnding;
+    if (this.#ending !== null) onEnding(this.#ending);
   }
 
   /** Offers the held frames again, and reads on if all were taken. */
@@ -149,7 +155,8 @@ export class Inbound {
     // After we said goodbye, what still comes is of no use, and must not pause the socket: the answer comes behind it.
     if (this.ws.readyState !== this.ws.OPEN) return;
     if (this.#held.length === 0 && this.#onFrame(frame) === 'taken') return;
-    this.#held.push(frame);
+    // A copy: the arena will be written again before the frame's step starts.
+    this.#held.push({ ...frame, payload: frame.payload.slice() });
     this.#heldBytes += HEADER_BYTES + frame.payload.byteLength;
     if (this.#heldBytes > MAX_HELD_BYTES) this.#protocolError('sent more than a paused socket can hold', null);
     else this.ws.pause();
@@ -161,6 +168,8 @@ export class Inbound {
       return null;
     }
     try {
+      const past = misalignment(data);
+      if (past !== 0 && data.length >= ALIGNED_FROM_BYTES) this.arena.shift(Int32Array.BYTES_PER_ELEMENT - past);
       return decodeFrame(data);
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
@@ -176,10 +185,10 @@ export class Inbound {
     leave(this.ws, CLOSE_CODES.protocol, 'bad frame');
   }
 
-  #fail(error: RingError): void {
-    if (this.#failure !== null) return;
-    this.#failure = error;
-    this.#onFailure(error);
+  #end(ending: Ending): void {
+    if (this.#ending !== null) return;
+    this.#ending = ending;
+    this.#onEnding(ending);
   }
 }
 
@@ -189,8 +198,8 @@ export class Outbound {
   #peak = 0;
   #released: Promise<void> | null = null;
   #onFlush: () => void = () => undefined;
-  #onFailure: FailureHandler = () => undefined;
-  #failure: RingError | null = null;
+  #onEnding: EndingHandler = () => undefined;
+  #ending: Ending | null = null;
 
   /** `socket` is the stream under `ws`, which the server got with the upgrade request. */
   constructor(
@@ -208,13 +217,13 @@ export class Outbound {
       );
       leave(ws, CLOSE_CODES.protocol, 'data against the direction');
     });
-    ws.on('close', (code: number, reason: Buffer) => this.#fail(errorOfClose(peer, code, String(reason))));
+    ws.on('close', (code: number, reason: Buffer) => this.#end(endingOf(peer, code, String(reason))));
     // A 'close' event always follows; here it only must not be thrown.
     ws.on('error', () => undefined);
   }
 
   get closed(): boolean {
-    return this.#failure !== null;
+    return this.#ending !== null;
   }
 
   /** Bytes queued in this process. */
@@ -227,28 +236,31 @@ export class Outbound {
     return this.#unflushed;
   }
 
-  attach(onFlush: () => void, onFailure: FailureHandler): void {
+  attach(onFlush: () => void, onEnding: EndingHandler): void {
     this.#onFlush = onFlush;
-    this.#onFailure = onFailure;
-    if (this.#failure !== null) onFailure(this.#failure);
+    this.#onEnding = onEnding;
+    if (this.#ending !== null) onEnding(this.#ending);
   }
 
   /** Tells the successor that it is ours in this generation. */
   accept(generation: number): void {
-    this.socket.write(encodeMessageHead({ flags: FLAG_ACCEPT, hop: 0, generation, step: 0, segment: 0, count: 0 }));
+    const { head, tail } = encodeMessage({ flags: FLAG_ACCEPT, hop: 0, generation, step: 0, segment: 0, count: 0 });
+    this.socket.write(Buffer.concat([head, tail]));
   }
 
   /** Queues one frame; the payload's memory must not change until it is flushed (see ring.ts on why it does not). */
   send(header: Omit<FrameHeader, 'count' | 'flags'>, payload: Int32Array): void {
     const view = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
+    const { head, tail } = encodeMessage({ ...header, flags: 0, count: payload.length });
     this.#unflushed++;
-    // Both parts in one system call.
+    // All parts in one system call.
     this.socket.cork();
-    this.socket.write(encodeMessageHead({ ...header, flags: 0, count: payload.length }));
+    this.socket.write(head);
     this.socket.write(view, () => {
       this.#unflushed--;
       this.#onFlush();
     });
+    if (tail.length > 0) this.socket.write(tail);
     this.#peak = Math.max(this.#peak, this.socket.writableLength);
     this.socket.uncork();
   }
@@ -277,9 +289,9 @@ export class Outbound {
     return this.#released;
   }
 
-  #fail(error: RingError): void {
-    if (this.#failure !== null) return;
-    this.#failure = error;
-    this.#onFailure(error);
+  #end(ending: Ending): void {
+    if (this.#ending !== null) return;
+    this.#ending = ending;
+    this.#onEnding(ending);
   }
 }

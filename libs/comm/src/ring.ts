@@ -70,7 +70,17 @@ export class RingReduction {
 
   /** Whether every segment was received and every send was taken. What was taken may still have to be flushed. */
   get done(): boolean {
-    return this.#incoming.hop > this.#lastHop && this.#outgoing.hop > this.#lastHop;
+    return this.allReceived && this.allTaken;
+  }
+
+  /** Whether nothing is to come from rank-1 any more: the buffer holds the sum. */
+  get allReceived(): boolean {
+    return this.#incoming.hop > this.#lastHop;
+  }
+
+  /** Whether nothing is to go to rank+1 any more. */
+  get allTaken(): boolean {
+    return this.#outgoing.hop > this.#lastHop;
   }
 
   /** The next segment to send, or undefined if there is none yet (or none any more). */
@@ -156,6 +166,15 @@ export class RingReduction {
   }
 }
 
+/** buffer[start..] += payload. Unrolled: the loop's own work costs as much as the addition. */
 function addInto(buffer: Int32Array, start: number, payload: Int32Array): void {
-  for (let i = 0; i < payload.length; i++) buffer[start + i] = (buffer[start + i] + payload[i]) | 0;
+  const local = buffer.subarray(start, start + payload.length);
+  const unrolled = payload.length - (payload.length % 4);
+  for (let i = 0; i < unrolled; i += 4) {
+    local[i] += payload[i];
+    local[i + 1] += payload[i + 1];
+    local[i + 2] += payload[i + 2];
+    local[i + 3] += payload[i + 3];
+  }
+  for (let i = unrolled; i < payload.length; i++) local[i] += payload[i];
 }

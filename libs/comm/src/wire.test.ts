@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { WireError } from './errors.js';
 import { SEGMENT_ELEMENTS } from './ring.js';
-import { HEADER_BYTES, decodeFrame, encodeMessageHead, requireLittleEndian } from './wire.js';
+import { HEADER_BYTES, decodeFrame, encodeMessage, requireLittleEndian } from './wire.js';
 
 const u32 = fc.integer({ min: 0, max: 0xffff_ffff });
 const header = fc.record({
@@ -20,7 +20,7 @@ function messageOf(
   values: Int32Array,
   at: number,
 ): Buffer {
-  const head = encodeMessageHead({ ...fields, count: values.length });
+  const head = encodeMessage({ ...fields, count: values.length });
   const body = Buffer.concat([
     head.subarray(head.length - HEADER_BYTES),
     Buffer.from(values.buffer, values.byteOffset, values.byteLength),
@@ -55,15 +55,23 @@ test('an aligned payload is viewed in place, an unaligned one is copied', () => 
 });
 
 test('the WebSocket prefix announces the whole message with the shortest length encoding', () => {
-  const lengthOf = (count: number) => encodeMessageHead({ ...sample, count });
-  assert.deepEqual([...lengthOf(0).subarray(0, 2)], [0x82, HEADER_BYTES]);
-  assert.deepEqual([...lengthOf(25).subarray(0, 2)], [0x82, 124]);
-  const medium = lengthOf(26);
-  assert.deepEqual([medium[1], medium.readUInt16BE(2), medium.length], [126, HEADER_BYTES + 104, 4 + HEADER_BYTES]);
-  const large = lengthOf(SEGMENT_ELEMENTS);
-  assert.deepEqual(
-    [large[1], Number(large.readBigUInt64BE(2)), large.length],
-    [127, HEADER_BYTES + 4 * SEGMENT_ELEMENTS, 10 + HEADER_BYTES],
+  for (const count of [0, 1, 24, 25, 26, 1000, 16_376, 16_377, 16_378, SEGMENT_ELEMENTS]) {
+    const { head, tail } = encodeMessage({ ...sample, count });
+    const messageBytes = HEADER_BYTES + 4 * count + tail.length;
+    assert.equal(head[0], 0x82);
+    const announced = head[1] < 126 ? head[1] : head[1] === 126 ? head.readUInt16BE(2) : Number(head.readBigUInt64BE(2));
+    assert.equal(announced, messageBytes);
+    assert.equal(head.length - HEADER_BYTES, messageBytes < 126 ? 2 : messageBytes < 65_536 ? 4 : 10);
+  }
+});
+
+test('every WebSocket frame is a multiple of 4 bytes long, so that one alignment serves a whole stream', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 0, max: SEGMENT_ELEMENTS }), (count) => {
+      const { head, tail } = encodeMessage({ ...sample, count });
+      assert.equal((head.length + 4 * count + tail.length) % 4, 0);
+    }),
+    { examples: [[24], [25], [26], [16_377], [16_378]] },
   );
 });
 
@@ -93,7 +101,7 @@ test('a value that does not fit its field is refused before it is sent', () => {
     { flags: 2 },
   ]) {
     assert.throws(
-      () => encodeMessageHead({ ...sample, count: 0, ...wrong }),
+      () => encodeMessage({ ...sample, count: 0, ...wrong }),
       wireCode('E_WIRE_FIELD'),
       JSON.stringify(wrong),
     );

@@ -1,6 +1,7 @@
 /**
  * Data frames: what one WebSocket message between two neighbours of the ring holds. Little-endian, 24 bytes of header (a
- * multiple of 8, so that a message that starts aligned has an aligned payload), then `count` raw int32.
+ * multiple of 8, so that a message that starts aligned has an aligned payload), then `count` raw int32, then 0, 2 or 4 bytes of
+ * padding that make the WebSocket frame around it a multiple of 4 long, so that all frames of a stream are aligned alike.
  *
  *   offset 0  u32  magic "LSRG"
  *          4  u8   version
@@ -19,8 +20,8 @@ export const WIRE_MAGIC = 0x4752_534c;
 /** Raised whenever the meaning of a frame changes: two versions never share a ring. */
 export const WIRE_VERSION = 1;
 export const HEADER_BYTES = 24;
-/** The largest frame: a full segment. A peer that announces more is refused before anything is allocated. */
-export const MAX_FRAME_BYTES = HEADER_BYTES + SEGMENT_ELEMENTS * Int32Array.BYTES_PER_ELEMENT;
+/** The largest frame: a full segment and padding. A peer that announces more is refused before anything is allocated. */
+export const MAX_FRAME_BYTES = HEADER_BYTES + SEGMENT_ELEMENTS * Int32Array.BYTES_PER_ELEMENT + 2;
 export const FLAG_ACCEPT = 1;
 
 const U32_MAX = 0xffff_ffff;
@@ -49,21 +50,41 @@ export function requireLittleEndian(order: 'LE' | 'BE' = endianness()): void {
   }
 }
 
+/** Length of WebSocket's own header of an unmasked message (RFC 6455 section 5.2). */
+function prefixOf(messageBytes: number): 2 | 4 | 10 {
+  if (messageBytes < 126) return 2;
+  return messageBytes <= U16_MAX ? 4 : 10;
+}
+
+/** Bytes of padding at the end of a frame of `count` elements: the fewest that make the WebSocket frame a multiple of 4. */
+function paddingOf(count: number): 0 | 2 | 4 {
+  const bytes = HEADER_BYTES + count * Int32Array.BYTES_PER_ELEMENT;
+  if (prefixOf(bytes) === 4) return 0;
+  // One length just below 126 would be pushed into the longer header by its padding.
+  return prefixOf(bytes + 2) === 4 ? 4 : 2;
+}
+
+const PADDING = Buffer.alloc(4);
+
+/** What goes before and after the payload on the socket. */
+export type MessageParts = { readonly head: Buffer; readonly tail: Buffer };
+
 /**
- * The bytes to write to the socket before the payload: a WebSocket frame header (RFC 6455 section 5.2: one unmasked,
- * unfragmented binary message, as a server sends) and the data frame's header. The payload then follows as a buffer of
- * its own, so it is never copied; ws' own `send` takes only one buffer, or fragments, which the receiver must join again.
+ * The bytes to write to the socket around the payload: a WebSocket frame header (RFC 6455 section 5.2: one unmasked,
+ * unfragmented binary message, as a server sends) and the data frame's header; padding. The payload itself is written as
+ * a buffer of its own, so it is never copied; ws' own `send` takes only one buffer, or fragments, which its receiver joins.
  * Throws E_WIRE_FIELD.
  */
-export function encodeMessageHead(header: FrameHeader): Buffer {
+export function encodeMessage(header: FrameHeader): MessageParts {
   checkField('flags', header.flags, FLAG_ACCEPT);
   checkField('hop', header.hop, U16_MAX);
   checkField('generation', header.generation, U32_MAX);
   checkField('step', header.step, U32_MAX);
   checkField('segment', header.segment, U32_MAX);
   checkField('count', header.count, SEGMENT_ELEMENTS);
-  const messageBytes = HEADER_BYTES + header.count * Int32Array.BYTES_PER_ELEMENT;
-  const prefix = messageBytes < 126 ? 2 : messageBytes <= U16_MAX ? 4 : 10;
+  const padding = paddingOf(header.count);
+  const messageBytes = HEADER_BYTES + header.count * Int32Array.BYTES_PER_ELEMENT + padding;
+  const prefix = prefixOf(messageBytes);
   const head = Buffer.allocUnsafe(prefix + HEADER_BYTES);
   head[0] = 0x82;
   if (prefix === 2) head[1] = messageBytes;
@@ -83,7 +104,7 @@ export function encodeMessageHead(header: FrameHeader): Buffer {
   head.writeUInt32LE(header.step, prefix + 12);
   head.writeUInt32LE(header.segment, prefix + 16);
   head.writeUInt32LE(header.count, prefix + 20);
-  return head;
+  return { head, tail: PADDING.subarray(0, padding) };
 }
 
 function checkField(name: string, value: number, max: number): void {
@@ -117,7 +138,7 @@ export function decodeFrame(message: Buffer): Frame {
   if (flags > FLAG_ACCEPT) throw new WireError('E_WIRE_FLAGS', `unknown flags ${flags}; run one version of Lockstep`);
   const count = message.readUInt32LE(20);
   const payloadBytes = message.length - HEADER_BYTES;
-  if (payloadBytes !== count * Int32Array.BYTES_PER_ELEMENT) {
+  if (payloadBytes !== count * Int32Array.BYTES_PER_ELEMENT + paddingOf(count)) {
     throw new WireError(
       'E_WIRE_LENGTH',
       `the header says ${count} int32, ${payloadBytes} bytes follow; the frame is damaged`,
@@ -134,10 +155,14 @@ export function decodeFrame(message: Buffer): Frame {
   };
 }
 
+/** How many bytes a message's payload lies past a multiple of 4 in memory: 0 if it can be viewed in place. */
+export function misalignment(message: Buffer): number {
+  return (message.byteOffset + HEADER_BYTES) % Int32Array.BYTES_PER_ELEMENT;
+}
+
 function int32View(message: Buffer, count: number): Int32Array {
-  const start = message.byteOffset + HEADER_BYTES;
-  if (start % Int32Array.BYTES_PER_ELEMENT === 0) return new Int32Array(message.buffer, start, count);
+  if (misalignment(message) === 0) return new Int32Array(message.buffer, message.byteOffset + HEADER_BYTES, count);
   const copy = new Int32Array(count);
-  new Uint8Array(copy.buffer).set(message.subarray(HEADER_BYTES));
+  new Uint8Array(copy.buffer).set(message.subarray(HEADER_BYTES, HEADER_BYTES + copy.byteLength));
   return copy;
 }

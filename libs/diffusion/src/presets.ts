@@ -47,9 +47,9 @@ const DEFAULT: Preset = {
   timesteps: 'stratified',
   lossWeighting: 'none',
   networkTime: 'timestep',
-  globalBatch: 64,
-  microbatchSize: 16,
-  steps: 1200,
+  globalBatch: 32,
+  microbatchSize: 8,
+  steps: 800,
   optimizer: {
     beta1: 0.9,
     beta2: 0.99,
