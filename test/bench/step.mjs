@@ -9,6 +9,7 @@ import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { summary } from './summary.mjs';
 
 const IMAGES = 32;
 const WARM_UP = 3;
@@ -24,11 +25,6 @@ const { values } = parseArgs({
 const rounds = Number(values.rounds);
 const microbatchSize = Number(values.microbatch);
 const threads = Number(values.threads);
-
-export function summary(samples) {
-  const sorted = [...samples].sort((a, b) => a - b);
-  return { min: sorted[0], median: sorted[Math.floor(sorted.length / 2)], samples: sorted.length };
-}
 
 async function ours() {
   const { engineDirectory, engineEnvironment, loadEngine } = await import('../../libs/engine/dist/index.js');

@@ -3,6 +3,7 @@ import { renameSync, writeFileSync } from 'node:fs';
 import { DirectoryStore, runPaths, type Checkpoint } from '@lockstep/checkpoint';
 import {
   makeSchedule,
+  networkEps,
   parameterCount,
   parameterTable,
   predictionFunction,
@@ -87,18 +88,10 @@ function sampleImages(
   const { fn, specs } = predictionFunction(engine, model, batch);
   const recorded = record(engine, fn, specs);
   const schedule = makeSchedule(recipe.schedule);
-  const seen = new Float32Array(batch);
-  const eps: EpsFunction = (x, t) => {
-    // One graph has one batch size: a smaller last batch is padded, and the padding's prediction dropped.
-    const padded = x.length === batch * imageSize ? x : grown(x, batch * imageSize);
-    const [predicted] = recorded.run([
-      weights,
-      padded,
-      seen.fill(recipe.networkTime === 'fraction' ? t / schedule.T : t),
-    ]);
-    if (!(predicted instanceof Float32Array)) throw new Error('the prediction function gave no prediction');
-    return predicted.subarray(0, x.length);
-  };
+  const network = networkEps((inputs) => recorded.run(inputs), weights, batch, schedule, recipe.networkTime);
+  // One graph has one batch size: a smaller last batch is padded, and the padding's prediction dropped.
+  const eps: EpsFunction = (x, t) =>
+    network(x.length === batch * imageSize ? x : grown(x, batch * imageSize), t).subarray(0, x.length);
   const images = new Float32Array(count * imageSize);
   const sampler = chosenSampler(recipe.sampler, request);
   const calls = Math.ceil(count / batch);

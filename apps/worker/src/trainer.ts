@@ -10,6 +10,7 @@ import {
   emaDecayAt,
   globalNorm,
   gradientFunction,
+  gradientInputs,
   learningRateAt,
   loadMnist,
   makeMicrobatch,
@@ -93,16 +94,8 @@ export class Trainer {
   compute(step: number, microbatch: number): GradientSummary {
     if (step !== this.step) this.gradients.clear();
     this.step = step;
-    const { x0, eps, sqrtAlphaBar, sqrtOneMinusAlphaBar, t, lossWeight } = makeMicrobatch(this.task, step, microbatch);
-    const [gradient, losses] = this.recorded.run([
-      this.arena.state.weights,
-      x0,
-      eps,
-      sqrtAlphaBar,
-      sqrtOneMinusAlphaBar,
-      t,
-      lossWeight,
-    ]);
+    const batch = makeMicrobatch(this.task, step, microbatch);
+    const [gradient, losses] = this.recorded.run(gradientInputs(this.arena.state.weights, batch));
     if (!(gradient instanceof Float32Array) || losses === undefined)
       throw new Error('the gradient function gave no gradient');
     this.gradients.set(microbatch, gradient);

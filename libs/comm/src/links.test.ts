@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { hangGuard, listen, messageOf, ringError, ringOf, withFakePeer } from './fixture-ring.js';
 import type { RingLink } from './links.js';
 import { SEND_HIGH_WATER_BYTES, SEND_QUEUE_BOUND_BYTES } from './neighbours.js';
+import { decodeFrame } from './wire.js';
 
 /** Different values for each rank and element, whose sums do not overflow. */
 function values(rank: number, length: number): Int32Array {
@@ -252,6 +253,48 @@ test('closing a link ends the all-reduce under way, and later calls', async (t) 
   await assert.rejects(reducing, ringError('E_RING_ABORTED'));
   await assert.rejects(links[0].allReduce({ step: 1, buffer: new Int32Array(10) }), ringError('E_RING_ABORTED'));
   await assert.rejects(links[1].allReduce({ step: 0, buffer: new Int32Array(10) }), ringError('E_RING_ABORTED'));
+});
+
+test('a member that leaves as soon as its own part is done does not spoil the step for the others', async (t) => {
+  for (let round = 1; round <= 5; round++) {
+    const links = await ringOf(t, 3, round);
+    const buffers = links.map((_, rank) => values(rank, 400_000));
+    const expected = plainSum(3, 400_000);
+    await Promise.all(
+      links.map(async (link, rank) => {
+        await link.allReduce({ step: 0, buffer: buffers[rank], signal: hangGuard() });
+        link.close();
+      }),
+    );
+    for (const buffer of buffers) assert.deepEqual(buffer, expected);
+  }
+});
+
+test('a neighbour that leaves between two steps is named by the next all-reduce', async (t) => {
+  const links = await ringOf(t, 2);
+  links[1].close();
+  const reducing = links[0].allReduce({ step: 0, buffer: new Int32Array(10), signal: hangGuard() });
+  await assert.rejects(reducing, ringError('E_RING_PEER_LOST', 'w1'));
+});
+
+test('a peer that has all it needs may leave first: the last frames from the other side still count', async (t) => {
+  const peer = await withFakePeer(t, 1);
+  const lastSend = new Promise<void>((resolve) => {
+    peer.fromReal.on('message', (message: Buffer) => {
+      if (decodeFrame(message).hop === 2) resolve();
+    });
+  });
+  const buffer = Int32Array.of(1, 2);
+  const reducing = peer.link.allReduce({ step: 0, buffer, signal: hangGuard() });
+  peer.send({ hop: 1, segment: 1, step: 0, generation: 1, values: [10] });
+  // All of ours has arrived there: it closes its receiving side before its own last frame reaches us.
+  await lastSend;
+  peer.fromReal.close(1000);
+  await once(peer.fromReal, 'close');
+  peer.send({ hop: 2, segment: 0, step: 0, generation: 1, values: [21] });
+  await reducing;
+  assert.deepEqual([...buffer], [21, 12]);
+  assert.equal(peer.link.failure?.code, 'E_RING_PEER_LOST');
 });
 
 test('a peer that stops reading does not delay the rejection forever: its socket is destroyed', async (t) => {

@@ -237,7 +237,10 @@ export class RingLink {
   }
 
   #abort(): void {
-    this.#fail(new RingError('E_RING_ABORTED', 'the all-reduce was aborted; join the next generation'), CLOSE_CODES.aborted);
+    this.#fail(
+      new RingError('E_RING_ABORTED', 'the all-reduce was aborted; join the next generation'),
+      CLOSE_CODES.aborted,
+    );
   }
 
   #protocolError(problem: string, cause: unknown): void {

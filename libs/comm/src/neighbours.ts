@@ -60,9 +60,19 @@ function endingOf(peer: string, code: number, reason: string): Ending {
   const culprit = reason === '' ? peer : reason;
   switch (code) {
     case CLOSE_CODES.done:
-      return { code, error: new RingError('E_RING_PEER_LOST', `${culprit} left the ring; join the next generation`, culprit) };
+      return {
+        code,
+        error: new RingError('E_RING_PEER_LOST', `${culprit} left the ring; join the next generation`, culprit),
+      };
     case CLOSE_CODES.peerLost:
-      return { code, error: new RingError('E_RING_PEER_LOST', `${peer} reports that ${culprit} is lost; join the next generation`, culprit) };
+      return {
+        code,
+        error: new RingError(
+          'E_RING_PEER_LOST',
+          `${peer} reports that ${culprit} is lost; join the next generation`,
+          culprit,
+        ),
+      };
     case CLOSE_CODES.aborted:
     case CLOSE_CODES.staleGeneration:
       return {
@@ -70,11 +80,22 @@ function endingOf(peer: string, code: number, reason: string): Ending {
         error: new RingError('E_RING_ABORTED', `${peer} left this generation; join the next one`, peer),
       };
     case CLOSE_CODES.protocol:
-      return { code, error: new RingError('E_RING_PROTOCOL', `${peer} reports a protocol error (${reason}); run one version of Lockstep`, peer) };
+      return {
+        code,
+        error: new RingError(
+          'E_RING_PROTOCOL',
+          `${peer} reports a protocol error (${reason}); run one version of Lockstep`,
+          peer,
+        ),
+      };
     default:
       return {
         code: CLOSE_CODES.peerLost,
-        error: new RingError('E_RING_PEER_LOST', `the socket of ${peer} closed (code ${code}); join the next generation`, peer),
+        error: new RingError(
+          'E_RING_PEER_LOST',
+          `the socket of ${peer} closed (code ${code}); join the next generation`,
+          peer,
+        ),
       };
   }
 }
@@ -179,9 +200,10 @@ export class Inbound {
   }
 
   #protocolError(problem: string, cause: unknown): void {
-    this.#fail(
-      new RingError('E_RING_PROTOCOL', `${this.peer} ${problem}; run one version of Lockstep`, this.peer, { cause }),
-    );
+    const error = new RingError('E_RING_PROTOCOL', `${this.peer} ${problem}; run one version of Lockstep`, this.peer, {
+      cause,
+    });
+    this.#end({ error, code: CLOSE_CODES.protocol });
     leave(this.ws, CLOSE_CODES.protocol, 'bad frame');
   }
 
@@ -208,13 +230,12 @@ export class Outbound {
     readonly socket: Duplex,
   ) {
     ws.on('message', () => {
-      this.#fail(
-        new RingError(
-          'E_RING_PROTOCOL',
-          `${peer} sent data against the ring's direction; run one version of Lockstep`,
-          peer,
-        ),
+      const error = new RingError(
+        'E_RING_PROTOCOL',
+        `${peer} sent data against the ring's direction; run one version of Lockstep`,
+        peer,
       );
+      this.#end({ error, code: CLOSE_CODES.protocol });
       leave(ws, CLOSE_CODES.protocol, 'data against the direction');
     });
     ws.on('close', (code: number, reason: Buffer) => this.#end(endingOf(peer, code, String(reason))));

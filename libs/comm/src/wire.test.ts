@@ -20,11 +20,9 @@ function messageOf(
   values: Int32Array,
   at: number,
 ): Buffer {
-  const head = encodeMessage({ ...fields, count: values.length });
-  const body = Buffer.concat([
-    head.subarray(head.length - HEADER_BYTES),
-    Buffer.from(values.buffer, values.byteOffset, values.byteLength),
-  ]);
+  const { head, tail } = encodeMessage({ ...fields, count: values.length });
+  const payload = Buffer.from(values.buffer, values.byteOffset, values.byteLength);
+  const body = Buffer.concat([head.subarray(head.length - HEADER_BYTES), payload, tail]);
   const memory = Buffer.alloc(body.length + at);
   body.copy(memory, at);
   return memory.subarray(at);
@@ -59,7 +57,8 @@ test('the WebSocket prefix announces the whole message with the shortest length 
     const { head, tail } = encodeMessage({ ...sample, count });
     const messageBytes = HEADER_BYTES + 4 * count + tail.length;
     assert.equal(head[0], 0x82);
-    const announced = head[1] < 126 ? head[1] : head[1] === 126 ? head.readUInt16BE(2) : Number(head.readBigUInt64BE(2));
+    const announced =
+      head[1] < 126 ? head[1] : head[1] === 126 ? head.readUInt16BE(2) : Number(head.readBigUInt64BE(2));
     assert.equal(announced, messageBytes);
     assert.equal(head.length - HEADER_BYTES, messageBytes < 126 ? 2 : messageBytes < 65_536 ? 4 : 10);
   }
