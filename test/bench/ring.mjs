@@ -12,7 +12,8 @@ import { DataServer } from '../../libs/comm/dist/index.js';
 
 const SIZES = [770_000, 16_000_000];
 const MEMBERS = [2, 4];
-const WARM_UP = 2;
+// The first rounds compile the loops and grow the kernel's socket buffers.
+const WARM_UP = 6;
 
 /** One member: reduces `repeats` times, a one-element all-reduce before each as a barrier. */
 async function member({ rank, n, elements, repeats }) {

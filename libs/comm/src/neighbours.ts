@@ -189,6 +189,7 @@ export class Inbound {
       return null;
     }
     try {
+      this.arena.messageEnded(data);
       const past = misalignment(data);
       if (past !== 0 && data.length >= ALIGNED_FROM_BYTES) this.arena.shift(Int32Array.BYTES_PER_ELEMENT - past);
       return decodeFrame(data);

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { MAX_HELD_BYTES } from './neighbours.js';
 import { ARENA_BYTES, READ_BYTES, ReceiveArena } from './receive-arena.js';
-import { MAX_FRAME_BYTES } from './wire.js';
+import { MAX_FRAME_BYTES, wireBytes } from './wire.js';
 
 /** What may be read and not handled yet, as the arena's header says. */
 const UNHANDLED_BYTES = READ_BYTES + MAX_FRAME_BYTES + 10;
@@ -57,6 +57,21 @@ test('reads keep the alignment of the stream, through every wrap, and shift move
       },
     ),
   );
+});
+
+test('after a message, a read ends where a full frame would end, however the reads before it came out', () => {
+  const full = wireBytes(MAX_FRAME_BYTES);
+  const arena = new ReceiveArena();
+  const window = arena.window();
+  // 130 bytes of HTTP, one message with its header of 2 bytes, and the beginning of the next.
+  arena.advance(130 + 28 + 1000);
+  arena.messageEnded(window.subarray(132, 158));
+  assert.equal(arena.window().length, READ_BYTES - 1000);
+  arena.advance(500);
+  assert.equal(arena.window().length, READ_BYTES - 1500);
+  arena.advance(full - 1500);
+  arena.messageEnded(Buffer.alloc(MAX_FRAME_BYTES));
+  assert.equal(arena.window().length, READ_BYTES);
 });
 
 test('what a paused socket may deliver still fits what is held', () => {

@@ -31,7 +31,7 @@ export type OutgoingSegment = { readonly hop: number; readonly segment: number; 
 
 /**
  * Elements in a segment: 256 KiB. Smaller ones pay ws and system calls more often; larger ones lengthen the pipeline's
- * fill and fall out of the second-level cache between receipt and addition (measured by test/bench/ring.mjs).
+ * fill and fall out of the second-level cache between receipt and addition.
  */
 export const SEGMENT_ELEMENTS = 65_536;
 
@@ -123,7 +123,7 @@ export class RingReduction {
       );
     }
     if (hop < this.#n) addInto(this.#buffer, start, payload);
-    else this.#buffer.set(payload, start);
+    else storeInto(this.#buffer, start, payload);
     this.#advance(expected, end);
     if (hop < this.#lastHop) this.#sendable++;
   }
@@ -177,4 +177,17 @@ function addInto(buffer: Int32Array, start: number, payload: Int32Array): void {
     local[i + 3] += payload[i + 3];
   }
   for (let i = unrolled; i < payload.length; i++) local[i] += payload[i];
+}
+
+/** buffer[start..] = payload. V8's `set` copies byte by byte if the target is shared and the two are not aligned to 8. */
+function storeInto(buffer: Int32Array, start: number, payload: Int32Array): void {
+  const local = buffer.subarray(start, start + payload.length);
+  const unrolled = payload.length - (payload.length % 4);
+  for (let i = 0; i < unrolled; i += 4) {
+    local[i] = payload[i];
+    local[i + 1] = payload[i + 1];
+    local[i + 2] = payload[i + 2];
+    local[i + 3] = payload[i + 3];
+  }
+  for (let i = unrolled; i < payload.length; i++) local[i] = payload[i];
 }

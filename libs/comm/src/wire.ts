@@ -56,6 +56,11 @@ function prefixOf(messageBytes: number): 2 | 4 | 10 {
   return messageBytes <= U16_MAX ? 4 : 10;
 }
 
+/** Bytes on the wire of a message of so many bytes. */
+export function wireBytes(messageBytes: number): number {
+  return prefixOf(messageBytes) + messageBytes;
+}
+
 /** Bytes of padding at the end of a frame of `count` elements: the fewest that make the WebSocket frame a multiple of 4. */
 function paddingOf(count: number): 0 | 2 | 4 {
   const bytes = HEADER_BYTES + count * Int32Array.BYTES_PER_ELEMENT;

@@ -22,7 +22,7 @@ def rank_main(rank, processes, elements, repeats, port):
     dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=processes)
     data = torch.ones(elements, dtype=torch.float32)
     seconds = torch.zeros(repeats, dtype=torch.float64)
-    for repeat in range(-2, repeats):  # two warm-up rounds
+    for repeat in range(-6, repeats):  # warm-up rounds, as many as ring.mjs has
         data.fill_(1.0)
         dist.barrier()
         start = time.perf_counter()
