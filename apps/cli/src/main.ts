@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 /** `lockstep up | sample | digest`: starts the parts; owns no logic of training. */
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
