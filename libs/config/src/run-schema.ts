@@ -16,7 +16,7 @@ const MIN_HEARTBEAT_TIMEOUT_MS = 500;
 
 export const runKeys = {
   preset: choiceKey({ default: 'default', choices: ['default', 'tiny'], doc: 'network and recipe' }),
-  steps: integerKey({ default: 800, min: 1, doc: 'optimiser updates in the whole run' }),
+  steps: integerKey({ default: 1000, min: 1, doc: 'optimiser updates in the whole run' }),
   seed: integerKey({ default: 0, min: 0, doc: 'of all random numbers; the same seed gives the same weights' }),
   globalBatch: integerKey({ default: 32, min: 1, doc: 'samples a step, whatever the number of workers' }),
   microbatchSize: integerKey({

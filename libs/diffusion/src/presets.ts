@@ -49,7 +49,7 @@ const DEFAULT: Preset = {
   networkTime: 'timestep',
   globalBatch: 32,
   microbatchSize: 8,
-  steps: 800,
+  steps: 1000,
   optimizer: {
     beta1: 0.9,
     beta2: 0.99,
