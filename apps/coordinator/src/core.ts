@@ -6,7 +6,7 @@
  * A member that already applied the step when its generation ended says so, and that alone commits the step: the sum is
  * exact, so there is only one state k+1, and the others fetch it. Nobody rolls back.
  */
-import { NON_FINITE, heartbeatInterval } from '@lockstep/comm';
+import { NON_FINITE, heartbeatInterval, stateUrl } from '@lockstep/comm';
 import type { CommitRecord, CoordinatorMessage, Member, WorkerMessage } from '@lockstep/comm';
 import { assignMicrobatches, shareOf } from './plan.js';
 import type { Covered, Durable, Effect, Event, Note, Outcome, Phase, Settings, State, WorkerView } from './state.js';
@@ -605,11 +605,6 @@ function holderOf(phase: Phase, ofStep: number, microbatch: number): string | nu
   return phase.record.step === ofStep
     ? (phase.record.plan[microbatch] ?? null)
     : (phase.early[microbatch]?.worker ?? null);
-}
-
-function stateUrl(view: WorkerView, ofStep: number): string {
-  const host = view.host.includes(':') ? `[${view.host}]` : view.host;
-  return `http://${host}:${view.port}/state/${ofStep}`;
 }
 
 function stopped(reason: string): Outcome {

@@ -1,11 +1,8 @@
 /** Fetches a committed state from a worker and publishes it as a checkpoint. */
-import type { Member } from '@lockstep/comm';
-import { decodeState, encodedStateBytes, stateDigest, tableLength } from '@lockstep/checkpoint';
+import { stateUrl, type Member } from '@lockstep/comm';
+import { fetchState, tableLength } from '@lockstep/checkpoint';
 import type { CheckpointStore, JsonValue, ParameterTable, TrainingState } from '@lockstep/checkpoint';
 import { CoordinatorError } from './errors.js';
-
-/** A worker that does not hand its state over within this time is given up; the next one is asked. Milliseconds. */
-const FETCH_TIMEOUT_MS = 60_000;
 
 export interface PublishTask {
   readonly runId: string;
@@ -25,7 +22,7 @@ export interface PublishTask {
  * @throws CoordinatorError E_CHECKPOINT_SOURCE when no worker gave it, CheckpointError E_CHECKPOINT_WRITE when the disk did not take it.
  */
 export async function publishState(store: CheckpointStore, task: PublishTask): Promise<void> {
-  const state = await fetchState(task);
+  const state = await takeState(task);
   await store.publish({
     runId: task.runId,
     state,
@@ -37,27 +34,12 @@ export async function publishState(store: CheckpointStore, task: PublishTask): P
   await store.prune(task.keep);
 }
 
-async function fetchState(task: PublishTask): Promise<TrainingState> {
+async function takeState(task: PublishTask): Promise<TrainingState> {
   const length = tableLength(task.table);
   const failures: string[] = [];
   for (const member of task.from) {
     try {
-      const host = member.host.includes(':') ? `[${member.host}]` : member.host;
-      const response = await fetch(`http://${host}:${member.port}/state/${task.step}`, {
-        signal: AbortSignal.timeout(FETCH_TIMEOUT_MS),
-      });
-      if (!response.ok) throw new Error(`HTTP ${response.status} ${(await response.text()).slice(0, 200)}`);
-      const declared = Number(response.headers.get('content-length'));
-      if (declared !== encodedStateBytes(length))
-        throw new Error(`it offers ${declared} bytes, not ${encodedStateBytes(length)}`);
-      const state = decodeState(new Uint8Array(await response.arrayBuffer()), length);
-      const digest = stateDigest(state);
-      if (state.step !== task.step || digest !== task.digest) {
-        throw new Error(
-          `it gave state ${state.step} with digest ${digest.slice(0, 12)}, not ${task.digest.slice(0, 12)}`,
-        );
-      }
-      return state;
+      return await fetchState(stateUrl(member, task.step), task.step, task.digest, length);
     } catch (error) {
       failures.push(`${member.id}: ${error instanceof Error ? error.message : String(error)}`);
     }

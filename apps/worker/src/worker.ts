@@ -17,7 +17,7 @@ import {
   type RunSettings,
 } from '@lockstep/comm';
 import { failureOf } from '@lockstep/config';
-import { decodeState, encodeState, encodedStateBytes, stateDigest } from '@lockstep/checkpoint';
+import { encodeState, encodedStateBytes, fetchState, stateDigest } from '@lockstep/checkpoint';
 import {
   initialTrainingState,
   parameterCount,
@@ -35,8 +35,6 @@ const FIRST_BACKOFF_MS = 100;
 const LONGEST_BACKOFF_MS = 2_000;
 /** A worker without a coordinator for this long ends with E_COORDINATOR_UNREACHABLE. Milliseconds. */
 const GIVE_UP_MS = 600_000;
-/** A source that does not hand over the state within this time is given up; the next one is asked. Milliseconds. */
-const LOAD_TIMEOUT_MS = 60_000;
 /** Before the coordinator's first word its pace is not known. Milliseconds. */
 const UNTIL_WELCOME_TIMEOUT_MS = 10_000;
 
@@ -413,17 +411,4 @@ export class TrainingWorker {
     await this.server?.close();
     this.end(ending);
   }
-}
-
-async function fetchState(url: string, wanted: number, digest: string, parameters: number): Promise<TrainingState> {
-  const response = await fetch(url, { signal: AbortSignal.timeout(LOAD_TIMEOUT_MS) });
-  if (!response.ok) throw new Error(`HTTP ${response.status} ${(await response.text()).slice(0, 200)}`);
-  const declared = Number(response.headers.get('content-length'));
-  if (declared !== encodedStateBytes(parameters))
-    throw new Error(`it offers ${declared} bytes, not ${encodedStateBytes(parameters)}`);
-  const state = decodeState(new Uint8Array(await response.arrayBuffer()), parameters);
-  const found = stateDigest(state);
-  if (state.step !== wanted || found !== digest)
-    throw new Error(`it gave state ${state.step} with digest ${found.slice(0, 12)}, not ${digest.slice(0, 12)}`);
-  return state;
 }

@@ -35,3 +35,4 @@ export { RUN_FILE_NAME, openRun, readRun, runPaths, type OpenedRun, type RunPath
 export { FIRST_STEP, type LedgerEntry } from './ledger-entry.js';
 export { LedgerReader, type ChainReport } from './ledger-reader.js';
 export { Ledger, type AppendResult } from './ledger.js';
+export { fetchState } from './fetch-state.js';

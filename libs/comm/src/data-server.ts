@@ -10,6 +10,7 @@ import type { IncomingMessage, RequestListener, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket, WebSocketServer } from 'ws';
+import { hostInUrl } from './messages.js';
 import { RingError } from './errors.js';
 import { RingLink } from './links.js';
 import { CLOSE_CODES, Inbound, Outbound, leave } from './neighbours.js';
@@ -245,9 +246,8 @@ export class DataServer {
   }
 
   async #dial(generation: number, member: RingMember, stop: AbortSignal): Promise<Inbound> {
-    const host = member.host.includes(':') ? `[${member.host}]` : member.host;
     const query = new URLSearchParams({ generation: String(generation), from: this.#selfId });
-    const url = `ws://${host}:${member.port}${RING_PATH}?${query.toString()}`;
+    const url = `ws://${hostInUrl(member.host)}:${member.port}${RING_PATH}?${query.toString()}`;
     let last: unknown = null;
     for (let attempt = 1; attempt <= MAX_DIAL_ATTEMPTS; attempt++) {
       const arena = new ReceiveArena();
@@ -275,7 +275,7 @@ export class DataServer {
     }
     throw new RingError(
       'E_RING_UNREACHABLE',
-      `${member.id} at ${host}:${member.port} did not answer ${MAX_DIAL_ATTEMPTS} dials; check its host, port and firewall`,
+      `${member.id} at ${hostInUrl(member.host)}:${member.port} did not answer ${MAX_DIAL_ATTEMPTS} dials; check its host, port and firewall`,
       member.id,
       { cause: last },
     );

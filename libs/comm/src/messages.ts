@@ -29,6 +29,16 @@ const exponents = z.array(z.number().int().min(-32_768).max(32_767)).max(MAX_TEN
 export const memberSchema = z.object({ id: name, host: name, port: z.number().int().min(1).max(65_535) });
 export type Member = z.infer<typeof memberSchema>;
 
+/** A host as it stands in a URL: an IPv6 address in brackets. */
+export function hostInUrl(host: string): string {
+  return host.includes(':') ? `[${host}]` : host;
+}
+
+/** Where a worker serves state `step`. */
+export function stateUrl({ host, port }: Pick<Member, 'host' | 'port'>, step: number): string {
+  return `http://${hostInUrl(host)}:${port}/state/${step}`;
+}
+
 /** What the ledger will say of a step; travels with the step so that it outlives the coordinator. */
 export const commitRecordSchema = z.object({
   step: count,
