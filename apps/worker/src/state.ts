@@ -2,37 +2,55 @@
  * What a worker knows, what can happen to it, and what it can do. No I/O, no clock, no randomness: core.ts decides,
  * worker.ts carries the effects out on two threads (sockets here, tensors there).
  */
-import type { CommitRecord, CoordinatorMessage, HeldState, Member, RunSettings, WorkerMessage } from '@lockstep/comm';
+import type {
+  CommitRecord,
+  CoordinatorMessage,
+  EngineDescription,
+  HeldState,
+  Place,
+  RunSettings,
+  Work,
+  WorkerMessage,
+} from '@lockstep/comm';
 
 /** A gradient of the step that `have` starts, kept by the compute thread until the step is applied. */
 export interface HeldGradient {
   readonly loss: number | null;
   readonly exponents: readonly number[];
+  /** Names the samples that it is of. */
+  readonly samples: string;
+  /** sha256 of its bytes; null if the work did not ask for it. */
+  readonly digest: string | null;
   readonly milliseconds: number;
+  readonly cpuMilliseconds: number;
 }
 
 export interface Plan {
   readonly generation: number;
   readonly step: number;
-  readonly microbatches: readonly number[];
-  readonly ring: readonly Member[];
+  readonly place: Place;
+  readonly work: Work;
   /** Digest of state `step`; null when it is the one that this worker made itself by the step before. */
   readonly digest: string | null;
   readonly sources: readonly string[];
 }
 
-/** The compute thread does one thing at a time; while it does, weights and gradients are its own. */
+/** The compute thread does one thing at a time. It alone writes the state, except while one is loaded. */
 export type Busy =
   | { readonly kind: 'initialise' }
   | { readonly kind: 'compute'; readonly step: number; readonly microbatch: number }
-  | { readonly kind: 'fold'; readonly generation: number }
   | { readonly kind: 'apply'; readonly step: number }
   | { readonly kind: 'load'; readonly generation: number; readonly step: number };
 
+/** The reducer thread (integer sums, digests) does one thing at a time; it reads the state, which must not change meanwhile. */
+export type Reducing =
+  | { readonly kind: 'fold'; readonly generation: number }
+  | { readonly kind: 'digest'; readonly step: number };
+
 export interface Reduction {
   readonly message: Extract<CoordinatorMessage, { type: 'reduce' }>;
-  /** waiting -> folded (this worker's integer sum is ready) -> ringing -> summed (the total is ready). */
-  readonly stage: 'waiting' | 'folded' | 'ringing' | 'summed';
+  /** waiting -> folding -> folded (this worker's integer sum is ready) -> ringing -> summed (the total is ready). */
+  readonly stage: 'waiting' | 'folding' | 'folded' | 'ringing' | 'summed';
 }
 
 export interface State {
@@ -45,10 +63,11 @@ export interface State {
   readonly have: { readonly step: number; readonly digest: string | null } | null;
   readonly record: CommitRecord | null;
   readonly probe: string | null;
-  readonly engine: string;
+  readonly engine: EngineDescription;
   readonly plan: Plan | null;
   readonly held: ReadonlyMap<number, HeldGradient>;
   readonly busy: Busy | null;
+  readonly reducing: Reducing | null;
   /** Generation whose ring is connected; -1 for none. */
   readonly ringReady: number;
   readonly reduction: Reduction | null;
@@ -64,9 +83,11 @@ export type Event =
   | { readonly type: 'connected' }
   | { readonly type: 'disconnected' }
   | { readonly type: 'message'; readonly message: CoordinatorMessage }
-  | { readonly type: 'initialised'; readonly have: HeldState; readonly probe: string; readonly engine: string }
+  | { readonly type: 'initialised'; readonly have: HeldState; readonly probe: string; readonly engine: EngineDescription }
   | { readonly type: 'computed'; readonly step: number; readonly microbatch: number; readonly gradient: HeldGradient }
   | { readonly type: 'folded'; readonly generation: number }
+  /** Weights or a gradient that should be at rest are not what they were. */
+  | { readonly type: 'corrupt'; readonly what: string }
   | { readonly type: 'ringJoined'; readonly generation: number }
   | { readonly type: 'summed'; readonly generation: number; readonly milliseconds: number; readonly bytes: number }
   | {
@@ -78,7 +99,14 @@ export type Event =
     }
   | { readonly type: 'applied'; readonly step: number }
   | { readonly type: 'digested'; readonly step: number; readonly digest: string }
-  | { readonly type: 'loaded'; readonly step: number; readonly digest: string }
+  | {
+      readonly type: 'loaded';
+      readonly step: number;
+      readonly digest: string;
+      readonly source: string;
+      readonly bytes: number;
+      readonly milliseconds: number;
+    }
   | { readonly type: 'loadFailed'; readonly generation: number; readonly code: string; readonly message: string }
   | { readonly type: 'heartbeatDue' }
   | { readonly type: 'leave'; readonly reason: string };
@@ -87,19 +115,20 @@ export type Effect =
   | { readonly type: 'send'; readonly message: WorkerMessage }
   /** Load the engine and the data, make state 0, compute the probe. */
   | { readonly type: 'initialise'; readonly settings: RunSettings }
-  | { readonly type: 'compute'; readonly step: number; readonly microbatch: number }
-  /** Sum the named gradients as integers into the reduction buffer. */
+  /** `digest`: also hash the gradient's bytes. */
+  | { readonly type: 'compute'; readonly step: number; readonly microbatch: number; readonly digest: boolean }
+  /** Check weights and the named gradients against their checksums, then sum the gradients as integers into the reduction buffer. */
   | {
       readonly type: 'fold';
       readonly generation: number;
       readonly contribute: readonly number[];
       readonly exponents: readonly number[];
     }
-  | { readonly type: 'joinRing'; readonly generation: number; readonly ring: readonly Member[] }
+  | { readonly type: 'joinRing'; readonly generation: number; readonly place: Place }
   | { readonly type: 'leaveRing' }
   | { readonly type: 'allReduce'; readonly generation: number; readonly step: number }
-  /** Turn the sum into the step's gradient, update weights, moments and EMA; forget the step's gradients. */
-  | { readonly type: 'apply'; readonly step: number; readonly exponents: readonly number[] }
+  /** Turn the sum into the step's gradient, update weights, moments and EMA (`skip`: leave them); forget the step's gradients. */
+  | { readonly type: 'apply'; readonly step: number; readonly exponents: readonly number[]; readonly skip: boolean }
   | { readonly type: 'digest'; readonly step: number }
   | {
       readonly type: 'load';
@@ -122,10 +151,11 @@ export function initialState(id: string, host: string, port: number): State {
     have: null,
     record: null,
     probe: null,
-    engine: '',
+    engine: {},
     plan: null,
     held: new Map(),
     busy: null,
+    reducing: null,
     ringReady: -1,
     reduction: null,
     lastRing: { milliseconds: 0, bytes: 0 },

@@ -8,13 +8,13 @@
 import { z } from 'zod';
 
 /** Both ends must speak the same version: the coordinator refuses another with E_PROTOCOL_VERSION. */
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 
 /** A step has at most this many microbatches: bounds every list in a message. */
 export const MAX_MICROBATCHES = 65_536;
 /** A network has at most this many parameter tensors: bounds the exponent lists. */
 export const MAX_TENSORS = 65_536;
-/** Most workers in one generation. */
+/** Most workers in one generation; the coordinator refuses another one with E_TOO_MANY_WORKERS. */
 export const MAX_WORKERS = 4_096;
 
 const name = z.string().min(1).max(128);
@@ -29,6 +29,15 @@ const exponents = z.array(z.number().int().min(-32_768).max(32_767)).max(MAX_TEN
 export const memberSchema = z.object({ id: name, host: name, port: z.number().int().min(1).max(65_535) });
 export type Member = z.infer<typeof memberSchema>;
 
+/** One worker's place in a generation's ring. It dials its predecessor and awaits its successor; a ring of one has itself as both. */
+export const placeSchema = z.object({
+  rank: count,
+  size: z.number().int().min(1).max(MAX_WORKERS),
+  predecessor: memberSchema,
+  successor: name,
+});
+export type Place = z.infer<typeof placeSchema>;
+
 /** A host as it stands in a URL: an IPv6 address in brackets. */
 export function hostInUrl(host: string): string {
   return host.includes(':') ? `[${host}]` : host;
@@ -39,12 +48,21 @@ export function stateUrl({ host, port }: Pick<Member, 'host' | 'port'>, step: nu
   return `http://${hostInUrl(host)}:${port}/state/${step}`;
 }
 
-/** What the ledger will say of a step; travels with the step so that it outlives the coordinator. */
+/** Names the samples of one microbatch: see libs/diffusion, `samplesDigest`. */
+const samplesDigest = z.string().regex(/^[0-9a-f]{16}$/);
+
+/** What the ledger will say of a step; travels with the step so that it outlives the coordinator. Lists go by microbatch. */
 export const commitRecordSchema = z.object({
   step: count,
   generation: count,
+  /** Whose gradient entered the sum. */
   plan: z.array(name).max(MAX_MICROBATCHES),
-  losses: z.array(z.number()).max(MAX_MICROBATCHES),
+  /** Mean loss; null if it was not finite. */
+  losses: z.array(z.number().nullable()).max(MAX_MICROBATCHES),
+  /** What was trained on, as its worker reported it. */
+  samples: z.array(samplesDigest).max(MAX_MICROBATCHES),
+  /** A gradient was not finite, so state step + 1 has the numbers of state step. */
+  skipped: z.boolean(),
 });
 export type CommitRecord = z.infer<typeof commitRecordSchema>;
 
@@ -64,6 +82,10 @@ export const runSettingsSchema = z.strictObject({
   dataDigest: digest,
 });
 export type RunSettings = z.infer<typeof runSettingsSchema>;
+
+/** What an engine says it is (version, instruction set, threads, device ...): names a difference, proves nothing. */
+export const engineSchema = z.record(z.string().max(64), z.string().max(1_024));
+export type EngineDescription = z.infer<typeof engineSchema>;
 
 const heldState = z.object({ step: count, digest });
 export type HeldState = z.infer<typeof heldState>;
@@ -85,11 +107,14 @@ const workerMessageSchema = z.discriminatedUnion('type', [
     record: commitRecordSchema.nullable(),
     generation: count,
     probe: digest,
-    engine: text,
+    engine: engineSchema,
   }),
   /** I am alive, and this far. */
   z.object({ type: z.literal('heartbeat'), generation: count, step: count }),
-  /** One microbatch's gradient is done and kept here: its mean loss (null: not finite), and each tensor's exponent. */
+  /**
+   * One microbatch's gradient is done and kept here: its mean loss (null: not finite), each tensor's exponent, the samples it
+   * is of, the wall and processor time it took, and sha256 of its bytes if the plan asked for it.
+   */
   z.object({
     type: z.literal('gradient'),
     generation: count,
@@ -97,15 +122,20 @@ const workerMessageSchema = z.discriminatedUnion('type', [
     microbatch: count,
     loss: z.number().nullable(),
     exponents,
+    samples: samplesDigest,
+    digest: digest.nullable(),
     milliseconds,
+    cpuMilliseconds: milliseconds,
   }),
+  /** I took the state that the plan starts from out of `source`; its digest was right. */
+  z.object({ type: z.literal('loaded'), generation: count, step: count, source: text, bytes: count, milliseconds }),
   /** The step is in my weights, and this is the digest of the state that came of it. */
   z.object({
     type: z.literal('applied'),
     generation: count,
     step: count,
     digest,
-    record: commitRecordSchema,
+    record: commitRecordSchema.nullable(),
     ringMilliseconds: milliseconds,
     ringBytes: count,
   }),
@@ -113,10 +143,17 @@ const workerMessageSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('broken'), generation: count, peer: name.nullable(), code: name, message: text }),
   /** I could not load the state that the plan asks for. */
   z.object({ type: z.literal('unable'), generation: count, code: name, message: text }),
-  /** I am leaving on purpose. */
-  z.object({ type: z.literal('bye'), reason: text }),
+  /** I am leaving: on purpose, or as I found my own memory damaged. */
+  z.object({ type: z.literal('bye'), code: name, reason: text }),
 ]);
 export type WorkerMessage = z.infer<typeof workerMessageSchema>;
+
+/** A worker is told of at most this many sources of a state. */
+export const MAX_SOURCES = 8;
+
+/** Microbatches to compute, in this order; which of them need a digest of their bytes; which to compute anew though held. */
+export const workSchema = z.object({ microbatches, digests: microbatches, anew: microbatches });
+export type Work = z.infer<typeof workSchema>;
 
 const coordinatorMessageSchema = z.discriminatedUnion('type', [
   /** You are in: this is the run and the pace of heartbeats. */
@@ -128,25 +165,31 @@ const coordinatorMessageSchema = z.discriminatedUnion('type', [
   }),
   /** You cannot take part; do not come back unchanged. */
   z.object({ type: z.literal('refuse'), code: name, message: text }),
-  /** A generation opens: the ring, the step to do, the state to do it from and where to get it, and your microbatches. */
+  /** A generation opens: your place in its ring, the step to do, the state to do it from and where to get it, and your work. */
   z.object({
     type: z.literal('plan'),
     generation: count,
     step: count,
-    ring: z.array(memberSchema).min(1).max(MAX_WORKERS),
-    microbatches,
+    place: placeSchema,
+    work: workSchema,
     digest,
-    sources: z.array(z.string().max(512)).max(MAX_WORKERS),
+    sources: z.array(z.string().max(512)).max(MAX_SOURCES),
   }),
-  /** All gradients are there: sum yours with these exponents, reduce, apply; then go on with `next`, if it is given. */
+  /** Your work of this step changed: this list replaces the one you have. */
+  z.object({ type: z.literal('assign'), generation: count, step: count, work: workSchema }),
+  /**
+   * All gradients are there: sum yours with these exponents, reduce, apply; then go on with `next`, if it is given. A record
+   * that says `skipped` has nothing to sum: the state goes over into the next step as it is. Few workers keep the record.
+   */
   z.object({
     type: z.literal('reduce'),
     generation: count,
     step: count,
     contribute: microbatches,
     exponents,
-    record: commitRecordSchema,
-    next: microbatches.nullable(),
+    skip: z.boolean(),
+    record: commitRecordSchema.nullable(),
+    next: workSchema.nullable(),
   }),
   /** I am alive. */
   z.object({ type: z.literal('heartbeat') }),

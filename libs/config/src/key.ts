@@ -45,6 +45,17 @@ export function portKey(options: { default: number; doc: string }): Key<number> 
   return integerKey({ ...options, min: 0, max: 65_535 });
 }
 
+/** A number in 0..1. */
+export function fractionKey(options: { default: number; doc: string }): Key<number> {
+  return {
+    schema: z.number().min(0).max(1),
+    default: options.default,
+    doc: options.doc,
+    allowed: 'a number in 0..1',
+    fromText: numberFrom,
+  };
+}
+
 /** A number above 0, or null for "not set"; the text "null" stands for null. */
 export function optionalPositiveKey(options: { doc: string }): Key<number | null> {
   return {

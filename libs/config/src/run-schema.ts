@@ -2,6 +2,7 @@
 import { deviceKey } from './device-key.js';
 import {
   choiceKey,
+  fractionKey,
   integerKey,
   optionalChoiceKey,
   optionalPositiveKey,
@@ -30,7 +31,21 @@ export const runKeys = {
   heartbeatTimeoutMs: integerKey({
     default: 5000,
     min: MIN_HEARTBEAT_TIMEOUT_MS,
-    doc: 'milliseconds of silence after which a worker counts as lost; heartbeats and all waiting for workers derive from it',
+    doc: 'milliseconds of silence after which a peer counts as lost: the one timeout, all others derive from it',
+  }),
+  auditRate: fractionKey({
+    default: 0,
+    doc: 'share of microbatches that a second worker computes too; a worker whose bits are wrong is evicted',
+  }),
+  numerics: choiceKey({
+    default: 'strict',
+    choices: ['strict', 'relaxed'],
+    doc: 'strict: only workers whose gradients have the same bits; relaxed: any, and the ledger says that bits are not reproducible',
+  }),
+  nonFinite: choiceKey({
+    default: 'stop',
+    choices: ['stop', 'skip'],
+    doc: 'what a gradient with NaN or infinity does: stop the run, or skip the update of that step',
   }),
   host: textKey({ default: '127.0.0.1', doc: 'address that the coordinator listens on' }),
   port: portKey({ default: 29_400, doc: 'port that the coordinator listens on; 0: any free one' }),
