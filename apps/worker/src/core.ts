@@ -1,14 +1,17 @@
 /**
  * The worker's decisions, as a pure function: (state, event) -> (state, effects).
  *
- * A step, seen from here (`advance` below, read upwards from the last stage):
+ * A step, seen from here (`advance` below):
  *   plan -> gradients of my microbatches -> told the exponents -> integer sum of mine -> ring all-reduce -> Adam, EMA
  *   -> digest -> report, while the next step's gradients are already being computed.
  * A gradient depends only on (state, seed, step, microbatch), so it is kept over generations until its step is applied.
+ *
+ * Two threads work for it. The compute thread (`busy`) makes gradients and applies steps. The reducer thread (`reducing`)
+ * sums and hashes, so that a gradient that another worker delivered first holds nobody up, though it cannot be stopped.
  */
 import { PROTOCOL_VERSION } from '@lockstep/comm';
 import type { CoordinatorMessage, WorkerMessage } from '@lockstep/comm';
-import type { Effect, Event, HeldGradient, State } from './state.js';
+import type { Effect, Event, HeldGradient, HeldHere, Plan, Reduction, State } from './state.js';
 
 type Told<T extends CoordinatorMessage['type']> = Extract<CoordinatorMessage, { type: T }>;
 
@@ -51,11 +54,16 @@ class Turn {
       case 'computed':
         this.computed(event.step, event.microbatch, event.gradient);
         break;
-      case 'folded':
-        this.update({ busy: null });
-        if (this.state.reduction?.message.generation === event.generation) {
-          this.update({ reduction: { ...this.state.reduction, stage: 'folded' } });
-        }
+      case 'folded': {
+        const { reduction } = this.state;
+        this.update({ reducing: null });
+        if (reduction?.message.generation === event.generation && reduction.stage === 'folding')
+          this.update({ reduction: { ...reduction, stage: 'folded' } });
+        break;
+      }
+      case 'corrupt':
+        this.log('error', `E_STATE_CORRUPT: ${event.what}`);
+        this.leave(1, 'E_STATE_CORRUPT', event.what);
         break;
       case 'ringJoined':
         if (event.generation === this.state.generation) this.update({ ringReady: event.generation });
@@ -71,10 +79,14 @@ class Turn {
       case 'ringFailed':
         this.ringFailed(event);
         break;
+      case 'ringReleased':
+        this.update({ sumInRing: false });
+        break;
       case 'applied':
         this.appliedStep(event.step);
         break;
       case 'digested':
+        this.update({ reducing: null });
         if (this.state.have?.step === event.step) {
           this.update({ have: { step: event.step, digest: event.digest } });
           if (this.state.owesReady) this.sayReady();
@@ -83,8 +95,7 @@ class Turn {
         }
         break;
       case 'loaded':
-        this.update({ busy: null, have: { step: event.step, digest: event.digest }, record: null, held: new Map() });
-        this.checkState();
+        this.loaded(event);
         break;
       case 'loadFailed':
         this.update({ busy: null });
@@ -100,8 +111,7 @@ class Turn {
         this.send({ type: 'heartbeat', generation: this.state.generation, step: this.state.have?.step ?? 0 });
         break;
       case 'leave':
-        this.send({ type: 'bye', reason: event.reason });
-        this.exit(0, 'LEFT', event.reason);
+        this.leave(0, 'LEFT', event.reason);
         break;
       default:
         event satisfies never;
@@ -120,6 +130,9 @@ class Turn {
         break;
       case 'plan':
         this.planned(message);
+        break;
+      case 'assign':
+        this.assigned(message);
         break;
       case 'reduce':
         // A worker that is still loading the state keeps it until it holds that state.
@@ -168,15 +181,29 @@ class Turn {
 
   private planned(message: Told<'plan'>): void {
     if (message.generation <= this.state.generation) return;
-    const { generation, step: planned, microbatches, ring, digest, sources } = message;
+    const { generation, step: planned, work, place, digest, sources } = message;
     this.update({
       generation,
-      plan: { generation, step: planned, microbatches, ring, digest, sources },
+      plan: { generation, step: planned, work, place, digest, sources },
       reduction: null,
       ringReady: -1,
     });
-    // Leaving first: nothing may write into the reduction buffer once the next fold may begin.
-    this.effects.push({ type: 'leaveRing' }, { type: 'joinRing', generation, ring });
+    this.effects.push({ type: 'leaveRing' }, { type: 'joinRing', generation, place });
+    this.checkState();
+  }
+
+  private assigned({ generation, step: planned, work }: Told<'assign'>): void {
+    const { plan } = this.state;
+    if (plan === null || generation !== plan.generation || planned !== plan.step) return;
+    const held = new Map(this.state.held);
+    for (const microbatch of work.anew) held.delete(microbatch);
+    this.update({ plan: { ...plan, work }, held });
+  }
+
+  private loaded({ step: loadedStep, digest, source, bytes, milliseconds }: Extract<Event, { type: 'loaded' }>): void {
+    const { generation } = this.state;
+    this.update({ busy: null, have: { step: loadedStep, digest }, record: null, applied: -1, held: new Map() });
+    this.send({ type: 'loaded', generation, step: loadedStep, source, bytes, milliseconds });
     this.checkState();
   }
 
@@ -187,7 +214,7 @@ class Turn {
       return;
     if (have.step === plan.step && have.digest === plan.digest) {
       for (const [microbatch, gradient] of this.state.held) this.reportGradient(microbatch, gradient);
-    } else if (have.step === plan.step + 1 && this.state.record?.step === plan.step) {
+    } else if (have.step === plan.step + 1 && this.state.applied === plan.step) {
       this.reportApplied();
     }
     // Anything else is fetched by `advance`, as soon as the compute thread is free.
@@ -216,23 +243,29 @@ class Turn {
 
   private appliedStep(done: number): void {
     const { reduction, plan } = this.state;
-    this.update({ busy: null, have: { step: done + 1, digest: null }, held: new Map() });
+    this.update({
+      busy: null,
+      have: { step: done + 1, digest: null },
+      applied: done,
+      held: new Map(),
+      reducing: { kind: 'digest', step: done + 1 },
+    });
     this.effects.push({ type: 'digest', step: done + 1 });
     // A newer generation may have come while the step was being applied: then its plan stands, and has no `next`.
     if (reduction !== null && plan !== null && plan.generation === reduction.message.generation) {
       const next = reduction.message.next;
-      this.update({ plan: next === null ? null : { ...plan, step: done + 1, microbatches: next, digest: null } });
+      this.update({ plan: next === null ? null : { ...plan, step: done + 1, work: next, digest: null } });
     }
     this.update({ reduction: null });
   }
 
   private reportApplied(): void {
-    const { have, record } = this.state;
-    if (have === null || have.digest === null || record === null || record.step !== have.step - 1) return;
+    const { have, record, applied } = this.state;
+    if (have === null || have.digest === null || applied !== have.step - 1) return;
     this.send({
       type: 'applied',
       generation: this.state.generation,
-      step: record.step,
+      step: applied,
       digest: have.digest,
       record,
       ringMilliseconds: this.state.lastRing.milliseconds,
@@ -249,40 +282,71 @@ class Turn {
       microbatch,
       loss: gradient.loss,
       exponents: [...gradient.exponents],
+      samples: gradient.samples,
+      digest: gradient.digest,
       milliseconds: gradient.milliseconds,
+      cpuMilliseconds: gradient.cpuMilliseconds,
     });
   }
 
-  /** Starts the next thing that the compute thread or the ring can do, the furthest stage of the step first. */
+  /** Starts whatever the threads and the ring can do next. */
   advance(): void {
-    const { busy, reduction, plan, have } = this.state;
-    if (this.state.leaving || busy !== null || have === null) return;
-    if (reduction !== null && reduction.message.step === have.step) {
-      const { generation, step: ofStep, exponents, contribute, record } = reduction.message;
-      switch (reduction.stage) {
-        case 'summed':
-          this.update({ busy: { kind: 'apply', step: ofStep }, record });
-          this.effects.push({ type: 'apply', step: ofStep, exponents });
+    const { reduction, have, plan } = this.state;
+    if (this.state.leaving || have === null) return;
+    const mine = plan === null || plan.digest === null || plan.digest === have.digest;
+    if (reduction !== null && reduction.message.step === have.step && mine) this.reduce(reduction);
+    else if (plan !== null) this.compute(plan, have);
+  }
+
+  /** The step's last stages: sum, ring, apply. */
+  private reduce(reduction: Reduction): void {
+    const { busy, reducing, sumInRing } = this.state;
+    const { generation, step: ofStep, exponents, contribute, record, skip } = reduction.message;
+    const idle = busy === null && reducing === null;
+    switch (reduction.stage) {
+      case 'waiting':
+        if (skip) {
+          if (idle) this.apply(reduction.message);
           return;
-        case 'folded':
-          if (this.state.ringReady !== generation) return;
-          this.update({ reduction: { ...reduction, stage: 'ringing' } });
-          this.effects.push({ type: 'allReduce', generation, step: ofStep });
-          return;
-        case 'waiting':
-          this.update({ busy: { kind: 'fold', generation } });
-          this.effects.push({ type: 'fold', generation, contribute, exponents });
-          return;
-        case 'ringing':
-          return;
-        default:
-          reduction.stage satisfies never;
-      }
+        }
+        // The sum is the ring's until it lets go of it, also of a generation that is over: what it still sends is read from there.
+        if (reducing !== null || sumInRing) return;
+        this.update({ reduction: { ...reduction, stage: 'folding' }, reducing: { kind: 'fold', generation } });
+        this.effects.push({ type: 'fold', generation, contribute, exponents });
+        return;
+      case 'folded':
+        if (this.state.ringReady !== generation) return;
+        this.update({ reduction: { ...reduction, stage: 'ringing' }, sumInRing: true });
+        this.effects.push({ type: 'allReduce', generation, step: ofStep });
+        return;
+      case 'summed':
+        if (idle) this.apply({ step: ofStep, exponents, record, skip });
+        return;
+      case 'folding':
+      case 'ringing':
+        return;
+      default:
+        reduction.stage satisfies never;
     }
-    if (plan === null) return;
+  }
+
+  private apply({
+    step: ofStep,
+    exponents,
+    record,
+    skip,
+  }: Pick<Told<'reduce'>, 'step' | 'exponents' | 'record' | 'skip'>): void {
+    this.update({ busy: { kind: 'apply', step: ofStep }, record });
+    this.effects.push({ type: 'apply', step: ofStep, exponents, skip });
+  }
+
+  /** The step's first stages: the right state, then the gradients. */
+  private compute(plan: Plan, have: HeldHere): void {
+    const { busy, reducing } = this.state;
+    if (busy !== null) return;
     if (this.mustLoad()) {
       const { generation, step: planned, digest, sources } = plan;
-      if (digest === null) return;
+      if (digest === null || reducing !== null) return;
       this.update({ busy: { kind: 'load', generation, step: planned } });
       this.effects.push({ type: 'load', generation, step: planned, digest, sources });
       return;
@@ -290,20 +354,29 @@ class Turn {
     // A fresh state whose digest is still being computed may yet turn out to be another one.
     const wrongState = plan.digest !== null && plan.digest !== have.digest;
     if (have.step !== plan.step || wrongState) return;
-    const microbatch = plan.microbatches.find((index) => !this.state.held.has(index));
+    const { microbatches, digests } = plan.work;
+    const microbatch = microbatches.find((index) => {
+      const gradient = this.state.held.get(index);
+      return gradient === undefined || (gradient.digest === null && digests.includes(index));
+    });
     if (microbatch === undefined) return;
     this.update({ busy: { kind: 'compute', step: have.step, microbatch } });
-    this.effects.push({ type: 'compute', step: have.step, microbatch });
+    this.effects.push({ type: 'compute', step: have.step, microbatch, digest: digests.includes(microbatch) });
   }
 
   /** True if the plan starts from a state that this worker neither holds nor has just gone beyond. */
   private mustLoad(): boolean {
-    const { plan, have, record } = this.state;
+    const { plan, have, applied } = this.state;
     if (plan === null || plan.digest === null || have === null || have.digest === null) return false;
     // Not again in this generation: the coordinator opens another one, with other sources.
     if (this.state.unableIn === plan.generation) return false;
     if (have.step === plan.step) return have.digest !== plan.digest;
-    return !(have.step === plan.step + 1 && record?.step === plan.step);
+    return !(have.step === plan.step + 1 && applied === plan.step);
+  }
+
+  private leave(status: number, code: string, reason: string): void {
+    this.send({ type: 'bye', code, reason });
+    this.exit(status, code, reason);
   }
 
   private exit(status: number, code: string, reason: string): void {
@@ -315,7 +388,7 @@ class Turn {
     this.state = { ...this.state, ...change };
   }
 
-  private log(level: 'info' | 'warn', text: string): void {
+  private log(level: 'info' | 'warn' | 'error', text: string): void {
     this.effects.push({ type: 'log', level, text });
   }
 

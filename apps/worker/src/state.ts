@@ -25,6 +25,12 @@ export interface HeldGradient {
   readonly cpuMilliseconds: number;
 }
 
+/** The state in memory; its digest is null while it is being computed. */
+export interface HeldHere {
+  readonly step: number;
+  readonly digest: string | null;
+}
+
 export interface Plan {
   readonly generation: number;
   readonly step: number;
@@ -44,8 +50,7 @@ export type Busy =
 
 /** The reducer thread (integer sums, digests) does one thing at a time; it reads the state, which must not change meanwhile. */
 export type Reducing =
-  | { readonly kind: 'fold'; readonly generation: number }
-  | { readonly kind: 'digest'; readonly step: number };
+  { readonly kind: 'fold'; readonly generation: number } | { readonly kind: 'digest'; readonly step: number };
 
 export interface Reduction {
   readonly message: Extract<CoordinatorMessage, { type: 'reduce' }>;
@@ -60,7 +65,10 @@ export interface State {
   readonly connected: boolean;
   readonly run: string | null;
   readonly generation: number;
-  readonly have: { readonly step: number; readonly digest: string | null } | null;
+  readonly have: HeldHere | null;
+  /** The step that this worker applied to come to `have`; -1 if it loaded that state or made it from the seed. */
+  readonly applied: number;
+  /** Record of the step `applied`, if this worker was given it to keep. */
   readonly record: CommitRecord | null;
   readonly probe: string | null;
   readonly engine: EngineDescription;
@@ -71,6 +79,8 @@ export interface State {
   /** Generation whose ring is connected; -1 for none. */
   readonly ringReady: number;
   readonly reduction: Reduction | null;
+  /** The ring reads and writes the sum, until it says that it released it. */
+  readonly sumInRing: boolean;
   readonly lastRing: { readonly milliseconds: number; readonly bytes: number };
   readonly leaving: boolean;
   /** The coordinator was not told `ready` on this connection yet, as a digest was missing. */
@@ -83,7 +93,12 @@ export type Event =
   | { readonly type: 'connected' }
   | { readonly type: 'disconnected' }
   | { readonly type: 'message'; readonly message: CoordinatorMessage }
-  | { readonly type: 'initialised'; readonly have: HeldState; readonly probe: string; readonly engine: EngineDescription }
+  | {
+      readonly type: 'initialised';
+      readonly have: HeldState;
+      readonly probe: string;
+      readonly engine: EngineDescription;
+    }
   | { readonly type: 'computed'; readonly step: number; readonly microbatch: number; readonly gradient: HeldGradient }
   | { readonly type: 'folded'; readonly generation: number }
   /** Weights or a gradient that should be at rest are not what they were. */
@@ -97,6 +112,8 @@ export type Event =
       readonly code: string;
       readonly message: string;
     }
+  /** An all-reduce is over, well or not: the sum is this worker's again. */
+  | { readonly type: 'ringReleased' }
   | { readonly type: 'applied'; readonly step: number }
   | { readonly type: 'digested'; readonly step: number; readonly digest: string }
   | {
@@ -137,7 +154,7 @@ export type Effect =
       readonly digest: string;
       readonly sources: readonly string[];
     }
-  | { readonly type: 'log'; readonly level: 'info' | 'warn'; readonly text: string }
+  | { readonly type: 'log'; readonly level: 'info' | 'warn' | 'error'; readonly text: string }
   | { readonly type: 'exit'; readonly status: number; readonly code: string; readonly reason: string };
 
 export function initialState(id: string, host: string, port: number): State {
@@ -149,6 +166,7 @@ export function initialState(id: string, host: string, port: number): State {
     run: null,
     generation: 0,
     have: null,
+    applied: -1,
     record: null,
     probe: null,
     engine: {},
@@ -158,6 +176,7 @@ export function initialState(id: string, host: string, port: number): State {
     reducing: null,
     ringReady: -1,
     reduction: null,
+    sumInRing: false,
     lastRing: { milliseconds: 0, bytes: 0 },
     leaving: false,
     owesReady: false,
