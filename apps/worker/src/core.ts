@@ -181,10 +181,10 @@ class Turn {
 
   private planned(message: Told<'plan'>): void {
     if (message.generation <= this.state.generation) return;
-    const { generation, step: planned, work, place, digest, sources } = message;
+    const { generation, step: planned, work, place, digest, reload, sources } = message;
     this.update({
       generation,
-      plan: { generation, step: planned, work, place, digest, sources },
+      plan: { generation, step: planned, work, place, digest, reload, sources },
       reduction: null,
       ringReady: -1,
     });
@@ -214,7 +214,7 @@ class Turn {
       return;
     if (have.step === plan.step && have.digest === plan.digest) {
       for (const [microbatch, gradient] of this.state.held) this.reportGradient(microbatch, gradient);
-    } else if (have.step === plan.step + 1 && this.state.applied === plan.step) {
+    } else if (this.hasFinished(plan, have)) {
       this.reportApplied();
     }
     // Anything else is fetched by `advance`, as soon as the compute thread is free.
@@ -254,7 +254,7 @@ class Turn {
     // A newer generation may have come while the step was being applied: then its plan stands, and has no `next`.
     if (reduction !== null && plan !== null && plan.generation === reduction.message.generation) {
       const next = reduction.message.next;
-      this.update({ plan: next === null ? null : { ...plan, step: done + 1, work: next, digest: null } });
+      this.update({ plan: next === null ? null : { ...plan, step: done + 1, work: next, digest: null, reload: false } });
     }
     this.update({ reduction: null });
   }
@@ -366,12 +366,17 @@ class Turn {
 
   /** True if the plan starts from a state that this worker neither holds nor has just gone beyond. */
   private mustLoad(): boolean {
-    const { plan, have, applied } = this.state;
+    const { plan, have } = this.state;
     if (plan === null || plan.digest === null || have === null || have.digest === null) return false;
     // Not again in this generation: the coordinator opens another one, with other sources.
     if (this.state.unableIn === plan.generation) return false;
     if (have.step === plan.step) return have.digest !== plan.digest;
-    return !(have.step === plan.step + 1 && applied === plan.step);
+    return !this.hasFinished(plan, have);
+  }
+
+  /** True if this worker has done the step that the plan asks for, and may say so. */
+  private hasFinished(plan: Plan, have: HeldHere): boolean {
+    return !plan.reload && have.step === plan.step + 1 && this.state.applied === plan.step;
   }
 
   private leave(status: number, code: string, reason: string): void {

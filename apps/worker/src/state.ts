@@ -38,6 +38,8 @@ export interface Plan {
   readonly work: Work;
   /** Digest of state `step`; null when it is the one that this worker made itself by the step before. */
   readonly digest: string | null;
+  /** The state beyond the step is contested, and does not count. */
+  readonly reload: boolean;
   readonly sources: readonly string[];
 }
 

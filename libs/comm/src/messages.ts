@@ -173,6 +173,8 @@ const coordinatorMessageSchema = z.discriminatedUnion('type', [
     place: placeSchema,
     work: workSchema,
     digest,
+    /** What you hold beyond this step is contested: load the state, and do the step again. */
+    reload: z.boolean(),
     sources: z.array(z.string().max(512)).max(MAX_SOURCES),
   }),
   /** Your work of this step changed: this list replaces the one you have. */

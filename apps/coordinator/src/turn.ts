@@ -1,0 +1,150 @@
+/**
+ * One event's turn: the state as it becomes, and the effects in the order in which they must happen. The files that decide
+ * (membership, generation, commit) work on a Turn; core.ts calls them.
+ */
+import type { CommitRecord, CoordinatorMessage, Member } from '@lockstep/comm';
+import { paceOf, type Pace } from './balance.js';
+import type { Durable, Effect, Note, Outcome, Phase, Settings, State, WorkerView } from './state.js';
+
+export class Turn {
+  readonly effects: Effect[] = [];
+  /** Why the next generation must open; core.ts opens it when the event is dealt with. */
+  reopen: string | null = null;
+
+  constructor(
+    public state: State,
+    readonly now: number,
+    readonly settings: Settings,
+    private readonly ledger: Durable,
+  ) {}
+
+  update(change: Partial<State>): void {
+    this.state = { ...this.state, ...change };
+  }
+
+  setPhase(phase: Phase): void {
+    this.update({ phase });
+  }
+
+  worker(id: string): WorkerView | undefined {
+    return this.state.workers.get(id);
+  }
+
+  setWorker(id: string, change: Partial<WorkerView>): void {
+    const view = this.state.workers.get(id);
+    if (view !== undefined) this.state.workers.set(id, { ...view, ...change });
+  }
+
+  setHave(id: string, step: number, digest: string, record?: CommitRecord | null): void {
+    this.setWorker(id, { have: { step, digest }, ...(record ? { record } : {}) });
+  }
+
+  note(note: Note): void {
+    this.effects.push({ type: 'note', note });
+  }
+
+  send(worker: string, message: CoordinatorMessage): void {
+    this.effects.push({ type: 'send', worker, message });
+  }
+
+  /** The ledger's digest of a state; null for one that this history has not come to yet. */
+  digestOf(step: number): string | null {
+    return step <= Math.max(this.state.known, this.state.step) ? this.ledger.digestOf(step) : null;
+  }
+
+  inRing(id: string): boolean {
+    return this.state.ranks.has(id);
+  }
+
+  readyWorkers(): WorkerView[] {
+    return [...this.state.workers.values()].filter((view) => view.have !== null);
+  }
+
+  /** Ready workers that are in no ring and could be: those that claim an unproved state wait until it is. */
+  joiners(): WorkerView[] {
+    return this.readyWorkers().filter((view) => !this.inRing(view.id) && !this.claims(view));
+  }
+
+  /** True if the worker says that it has finished the step that is being done. */
+  claims({ have }: WorkerView): boolean {
+    return have?.step === this.state.step + 1 && this.state.step < this.settings.steps;
+  }
+
+  /** Those of `views` that hold the state that the step starts from. */
+  holders(views: readonly WorkerView[]): WorkerView[] {
+    return views.filter((view) => view.have?.step === this.state.step && view.have.digest === this.state.digest);
+  }
+
+  pace(ring: readonly string[] = this.state.ring): Pace {
+    return paceOf(ring, (id) => this.worker(id)?.speed ?? null);
+  }
+
+  /** Workers of `ring` whose gradients must have the same bits as `worker`'s. */
+  peers(worker: string, ring: readonly string[] = this.state.ring): string[] {
+    const probe = this.worker(worker)?.probe;
+    return ring.filter((id) => id !== worker && this.worker(id)?.probe === probe);
+  }
+
+  // ---- ways out --------------------------------------------------------------------------------------------------
+
+  lose(worker: string, reason: string): void {
+    if (!this.state.workers.delete(worker)) return;
+    this.note({ note: 'worker-lost', worker, reason });
+    const { kind } = this.state.phase;
+    if (this.inRing(worker) && (kind === 'computing' || kind === 'reducing')) this.reopen ??= `lost ${worker}: ${reason}`;
+  }
+
+  evict(worker: string, code: string, reason: string): void {
+    this.effects.push({ type: 'close', worker, reason: `${code}: ${reason}` });
+    this.lose(worker, `${code}: ${reason}`);
+  }
+
+  refuse(worker: string, code: string, reason: string): void {
+    this.note({ note: 'worker-refused', worker, code, reason });
+    this.send(worker, { type: 'refuse', code, message: reason });
+    this.effects.push({ type: 'close', worker, reason: `${code}: ${reason}` });
+    this.lose(worker, `${code}: ${reason}`);
+  }
+
+  /** Publishes the state that is committed last, then ends. */
+  finish(outcome: Outcome): void {
+    this.reopen = null;
+    this.setPhase({ kind: 'finishing', outcome });
+    if (this.state.checkpoint?.step !== this.state.step) this.publish();
+  }
+
+  publish(): void {
+    const { step, digest, generation } = this.state;
+    this.effects.push({ type: 'publish', step, digest, generation, from: this.sources() });
+  }
+
+  end(outcome: Outcome): void {
+    this.reopen = null;
+    this.setPhase({ kind: 'over', outcome });
+    this.note({ note: 'over', outcome });
+    for (const id of this.state.workers.keys())
+      this.send(id, { type: 'stop', code: outcome.code, reason: outcome.reason });
+    this.effects.push({ type: 'exit', outcome });
+  }
+
+  fail(code: string, reason: string): void {
+    this.end({ kind: 'failed', code, reason });
+  }
+
+  /** Workers from which the committed state can be had. */
+  sources(): Member[] {
+    return this.holders(this.readyWorkers()).map(memberOf);
+  }
+}
+
+export function memberOf({ id, host, port }: WorkerView): Member {
+  return { id, host, port };
+}
+
+export function stopped(reason: string): Outcome {
+  return { kind: 'stopped', code: 'STOPPED', reason };
+}
+
+export function complete(steps: number): Outcome {
+  return { kind: 'complete', code: 'COMPLETE', reason: `all ${steps} steps are done` };
+}
