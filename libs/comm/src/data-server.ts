@@ -300,8 +300,10 @@ export class DataServer {
     // Before the socket is opened, as it may throw.
     const url = new URL(`ws://${hostInUrl(member.host)}:${member.port}${RING_PATH}?${query.toString()}`);
     const arena = new ReceiveArena();
-    const socket = connectInto(arena, { host: member.host, port: member.port, noDelay: true });
-    const ws = new WebSocket(url, { ...SOCKET_OPTIONS, handshakeTimeout, createConnection: () => socket });
+    // ws only listens for the end of its handshakeTimeout; whoever makes the socket must set it. ws clears it once open.
+    const timeout = Math.max(1, Math.ceil(handshakeTimeout));
+    const socket = connectInto(arena, { host: member.host, port: member.port, noDelay: true, timeout });
+    const ws = new WebSocket(url, { ...SOCKET_OPTIONS, handshakeTimeout: timeout, createConnection: () => socket });
     const inbound = new Inbound(member.id, ws, socket, generation, arena);
     const onAbort = () => ws.terminate();
     stop.addEventListener('abort', onAbort, { once: true });

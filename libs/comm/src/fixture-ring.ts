@@ -94,7 +94,11 @@ export function messageOf({ values, flags = 0, ...header }: FakeFrame): Buffer {
 }
 
 /** A real member w0 in a ring with the fake w1. */
-export async function withFakePeer(t: TestContext, generation: number): Promise<FakePeer> {
+export async function withFakePeer(
+  t: TestContext,
+  generation: number,
+  heartbeatTimeoutMs = PATIENT_MS,
+): Promise<FakePeer> {
   const { server, member } = await listen(t, 'w0');
   const fake = new WebSocketServer({ host: '127.0.0.1', port: 0, perMessageDeflate: false });
   await once(fake, 'listening');
@@ -105,7 +109,8 @@ export async function withFakePeer(t: TestContext, generation: number): Promise<
     ws,
     request,
   ]);
-  const joining = server.joinRing(joinAs('w0', generation, [member, { id: 'w1', host: '127.0.0.1', port }]));
+  const ring = [member, { id: 'w1', host: '127.0.0.1', port }];
+  const joining = server.joinRing(joinAs('w0', generation, ring, heartbeatTimeoutMs));
   const fromReal = new WebSocket(`ws://127.0.0.1:${member.port}/ring?generation=${generation}&from=w1`);
   const [toReal] = await dialled;
   t.after(() => {
