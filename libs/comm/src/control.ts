@@ -1,23 +1,17 @@
 /**
  * The control channel: one WebSocket between a worker and the coordinator, msgpackr messages (binary frames).
- * Either end may be silent for at most the heartbeat timeout; both send heartbeats at a fifth of it.
+ * Either end may be silent for at most the heartbeat timeout; both send heartbeats at a fifth of it
+ * (timeouts.ts).
  */
 import { Packr } from 'msgpackr';
 import type { RawData, WebSocket } from 'ws';
 
 /** Largest control message: a reduce for MAX_MICROBATCHES microbatches fits; anything more is a broken or hostile peer. */
 export const MAX_CONTROL_BYTES = 8 * 1024 * 1024;
-/** Heartbeats are sent this many times in one heartbeat timeout, so that a few lost ones do not matter. */
-export const HEARTBEATS_PER_TIMEOUT = 5;
 /** Path of the control channel on the coordinator's port. */
 export const CONTROL_PATH = '/control';
 
 const packr = new Packr({ useRecords: false });
-
-/** Milliseconds between two heartbeats for a heartbeat timeout in milliseconds. */
-export function heartbeatInterval(timeoutMs: number): number {
-  return Math.max(20, Math.floor(timeoutMs / HEARTBEATS_PER_TIMEOUT));
-}
 
 /** One control message as bytes. */
 export function packMessage(message: object): Buffer {

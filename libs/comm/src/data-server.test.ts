@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 import { DataServer, MAX_HELD_DIALS } from './data-server.js';
-import { hangGuard, listen, ringError } from './fixture-ring.js';
+import { PATIENT_MS, hangGuard, joinAs, listen, ringError } from './fixture-ring.js';
 import { CLOSE_CODES } from './neighbours.js';
 
 /** Waits until a server has logged an event. */
@@ -27,9 +27,9 @@ test('a dial of a generation that the server has not reached is held and accepte
   const a = await listen(t, 'a');
   const b = await listen(t, 'b', watcher.log);
   const ring = [a.member, b.member];
-  const early = a.server.joinRing({ generation: 5, ring, signal: hangGuard() });
+  const early = a.server.joinRing(joinAs('a', 5, ring));
   await watcher.until('early dial held');
-  const links = await Promise.all([early, b.server.joinRing({ generation: 5, ring, signal: hangGuard() })]);
+  const links = await Promise.all([early, b.server.joinRing(joinAs('b', 5, ring))]);
   const buffers = links.map(() => Int32Array.of(1, 2, 3));
   await Promise.all(links.map((link, rank) => link.allReduce({ step: 0, buffer: buffers[rank] })));
   assert.deepEqual(
@@ -45,12 +45,9 @@ test('an early dial whose generation never opens is refused when a newer one doe
   const watcher = logWatcher();
   const a = await listen(t, 'a');
   const b = await listen(t, 'b', watcher.log);
-  const early = a.server.joinRing({ generation: 5, ring: [a.member, b.member], signal: hangGuard() });
+  const early = a.server.joinRing(joinAs('a', 5, [a.member, b.member]));
   await watcher.until('early dial held');
-  const [refused] = await Promise.allSettled([
-    early,
-    b.server.joinRing({ generation: 6, ring: [b.member], signal: hangGuard() }),
-  ]);
+  const [refused] = await Promise.allSettled([early, b.server.joinRing(joinAs('b', 6, [b.member]))]);
   assert.ok(refused.status === 'rejected');
   ringError('E_RING_REFUSED', 'b')(refused.reason);
 });
@@ -58,18 +55,15 @@ test('an early dial whose generation never opens is refused when a newer one doe
 test('a dial of an older generation is refused', async (t) => {
   const a = await listen(t, 'a');
   const b = await listen(t, 'b');
-  await b.server.joinRing({ generation: 7, ring: [b.member], signal: hangGuard() });
-  await assert.rejects(
-    a.server.joinRing({ generation: 6, ring: [a.member, b.member], signal: hangGuard() }),
-    ringError('E_RING_REFUSED', 'b'),
-  );
+  await b.server.joinRing(joinAs('b', 7, [b.member]));
+  await assert.rejects(a.server.joinRing(joinAs('a', 6, [a.member, b.member])), ringError('E_RING_REFUSED', 'b'));
 });
 
 test('close codes tell a stale dialler, a stranger and a duplicate apart', async (t) => {
   const a = await listen(t, 'a');
   const b = await listen(t, 'b');
   const ring = [a.member, b.member];
-  await Promise.all([a, b].map(({ server }) => server.joinRing({ generation: 2, ring, signal: hangGuard() })));
+  await Promise.all([a, b].map(({ server, member }) => server.joinRing(joinAs(member.id, 2, ring))));
   const codeOf = async (query: string) => {
     const ws = new WebSocket(`ws://127.0.0.1:${a.member.port}/ring?${query}`);
     const [code] = (await once(ws, 'close')) as [number];
@@ -105,11 +99,11 @@ test('a predecessor that listens later is dialled again until it does', async (t
   await placeholder.close();
   const a = await listen(t, 'a');
   const ring = [a.member, { id: 'b', host: '127.0.0.1', port }];
-  const joining = a.server.joinRing({ generation: 1, ring, signal: hangGuard() });
+  const joining = a.server.joinRing(joinAs('a', 1, ring));
   await sleep(30);
   const b = await DataServer.listen({ host: '127.0.0.1', port, selfId: 'b' });
   t.after(() => b.close());
-  const links = await Promise.all([joining, b.joinRing({ generation: 1, ring, signal: hangGuard() })]);
+  const links = await Promise.all([joining, b.joinRing(joinAs('b', 1, ring))]);
   assert.deepEqual(
     links.map(({ rank }) => rank),
     [0, 1],
@@ -121,11 +115,11 @@ test('joining ends with E_RING_ABORTED when its signal fires, when a newer gener
   const b = await listen(t, 'b');
   const ring = [a.member, b.member];
   const abort = new AbortController();
-  const first = a.server.joinRing({ generation: 1, ring, signal: abort.signal });
+  const first = a.server.joinRing({ ...joinAs('a', 1, ring), signal: abort.signal });
   abort.abort();
   await assert.rejects(first, ringError('E_RING_ABORTED'));
-  const second = a.server.joinRing({ generation: 2, ring, signal: hangGuard() });
-  const third = a.server.joinRing({ generation: 3, ring, signal: hangGuard() });
+  const second = a.server.joinRing(joinAs('a', 2, ring));
+  const third = a.server.joinRing(joinAs('a', 3, ring));
   await assert.rejects(second, ringError('E_RING_ABORTED'));
   const ended = assert.rejects(third, ringError('E_RING_ABORTED'));
   await a.server.close();
@@ -137,7 +131,7 @@ test('a newer generation ends the all-reduce of the older one', async (t) => {
   const b = await listen(t, 'b');
   const ring = [a.member, b.member];
   const join = (generation: number) =>
-    [a, b].map(({ server }) => server.joinRing({ generation, ring, signal: hangGuard() }));
+    [a, b].map(({ server, member }) => server.joinRing(joinAs(member.id, generation, ring)));
   const [old] = await Promise.all(join(1));
   const stuck = assert.rejects(old.allReduce({ step: 0, buffer: new Int32Array(100) }), ringError('E_RING_ABORTED'));
   const links = await Promise.all(join(2));
@@ -147,16 +141,35 @@ test('a newer generation ends the all-reduce of the older one', async (t) => {
   assert.deepEqual([buffers[0][0], buffers[1][0]], [2, 2]);
 });
 
-test('a generation that is not newer, and a ring without this worker or with a double, are refused by code', async (t) => {
+test('a generation that is not newer, and a place that no ring has, are refused by code', async (t) => {
   const { server, member } = await listen(t, 'a');
-  const join = (generation: number, ids: string[]) =>
-    server.joinRing({ generation, ring: ids.map((id) => ({ ...member, id })), signal: hangGuard() });
-  await assert.rejects(join(1, ['b', 'c']), ringError('E_RING_MEMBERS'));
-  await assert.rejects(join(1, ['a', 'b', 'b']), ringError('E_RING_MEMBERS'));
-  await assert.rejects(join(1, []), ringError('E_RING_MEMBERS'));
-  await assert.rejects(join(1.5, ['a']), ringError('E_RING_STALE'));
-  await join(4, ['a']);
-  await assert.rejects(join(4, ['a']), ringError('E_RING_STALE'));
+  const join = (generation: number, rank: number, size: number, predecessor: string, successor: string) =>
+    server.joinRing({
+      generation,
+      place: { rank, size, predecessor: { ...member, id: predecessor }, successor },
+      heartbeatTimeoutMs: PATIENT_MS,
+      signal: hangGuard(),
+    });
+  for (const [rank, size, predecessor, successor] of [
+    [1, 1, 'a', 'a'],
+    [-1, 1, 'a', 'a'],
+    [0.5, 1, 'a', 'a'],
+    [0, 0, 'a', 'a'],
+    [0, 1, 'b', 'b'],
+    [0, 1, 'a', 'b'],
+    [0, 2, 'a', 'a'],
+    [0, 2, 'b', 'a'],
+    [0, 2, 'b', 'c'],
+    [0, 3, 'b', 'b'],
+    [0, 3, 'a', 'b'],
+    [3, 3, 'b', 'c'],
+  ] as const) {
+    const refused = join(1, rank, size, predecessor, successor);
+    await assert.rejects(refused, ringError('E_RING_MEMBERS'), `${rank} of ${size}, ${predecessor}, ${successor}`);
+  }
+  await assert.rejects(join(1.5, 0, 1, 'a', 'a'), ringError('E_RING_STALE'));
+  await join(4, 0, 1, 'a', 'a');
+  await assert.rejects(join(4, 0, 1, 'a', 'a'), ringError('E_RING_STALE'));
 });
 
 test('other requests reach the worker on the same port, other upgrades get a 404', async (t) => {

@@ -11,10 +11,13 @@ import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket, WebSocketServer } from 'ws';
 import { hostInUrl } from './messages.js';
+import type { Member, Place } from './messages.js';
 import { RingError } from './errors.js';
+import { Keepalive } from './keepalive.js';
 import { RingLink } from './links.js';
 import { CLOSE_CODES, Inbound, Outbound, leave } from './neighbours.js';
 import { ReceiveArena, connectInto } from './receive-arena.js';
+import { timeoutsFrom } from './timeouts.js';
 import { MAX_FRAME_BYTES, requireLittleEndian } from './wire.js';
 
 /** Path of the successor's dial. */
@@ -23,16 +26,19 @@ export const RING_PATH = '/ring';
 export const MAX_HELD_DIALS = 16;
 /** Pause before a failed dial is tried again: a predecessor's server is up before it joins, so failures are short. */
 export const DIAL_RETRY_MS = 100;
-/** At most a minute of refused connections; the caller's signal normally comes first. */
-export const MAX_DIAL_ATTEMPTS = 600;
-/** A TCP connection and an HTTP upgrade take milliseconds; after this the peer is taken for unreachable, and redialled. */
-export const HANDSHAKE_TIMEOUT_MS = 5_000;
 
 /** A generation is a u32 in every frame. */
 export const MAX_GENERATION = 0xffff_ffff;
 
-/** Where a member of the ring can be dialled. */
-export type RingMember = { readonly id: string; readonly host: string; readonly port: number };
+/** A generation's ring, as one member needs to know it. */
+export type JoinOptions = {
+  readonly generation: number;
+  /** This worker's place; it knows only its two neighbours, so that a message to a worker does not grow with their number. */
+  readonly place: Place;
+  /** A neighbour that cannot be dialled, or is not heard, for so long is lost. */
+  readonly heartbeatTimeoutMs: number;
+  readonly signal: AbortSignal;
+};
 
 /** One line for the log: what happened, and its values. */
 export type DataServerLog = (event: string, fields: Readonly<Record<string, string | number>>) => void;
@@ -54,6 +60,8 @@ const SOCKET_OPTIONS = {
   maxPayload: MAX_FRAME_BYTES,
   skipUTF8Validation: true,
   allowSynchronousEvents: true,
+  /** keepalive.ts answers, within bounds. */
+  autoPong: false,
 };
 
 type HeldDial = { readonly generation: number; readonly outbound: Outbound };
@@ -111,26 +119,33 @@ export class DataServer {
 
   /**
    * Joins the ring of a generation: dials the predecessor (again and again until it listens), awaits the successor's dial.
-   * An older generation's link is closed, its all-reduce rejects with E_RING_ABORTED.
-   * ring: all members in ring order, this worker among them, the same list on all of them.
-   * Rejects with RingError: E_RING_STALE, E_RING_MEMBERS, E_RING_ABORTED, E_RING_REFUSED, E_RING_UNREACHABLE, E_RING_PROTOCOL.
+   * An older generation's link is closed, its all-reduce rejects with E_RING_ABORTED. A ring of one opens no socket.
+   * Rejects with RingError: E_RING_STALE, E_RING_MEMBERS, E_RING_ABORTED, E_RING_REFUSED, E_RING_UNREACHABLE,
+   * E_RING_PEER_SILENT, E_RING_PROTOCOL.
    */
-  async joinRing(options: { generation: number; ring: readonly RingMember[]; signal: AbortSignal }): Promise<RingLink> {
-    const { generation, ring, signal } = options;
-    const n = ring.length;
-    const rank = this.#checkMembers(generation, ring);
-    const successor = n === 1 ? null : ring[(rank + 1) % n].id;
+  async joinRing({ generation, place, heartbeatTimeoutMs, signal }: JoinOptions): Promise<RingLink> {
+    this.#check(generation, place);
+    const { rank, size: n } = place;
+    const successor = n === 1 ? null : place.successor;
     const opened = this.#open(generation, successor);
     const failed = new AbortController();
     const stop = AbortSignal.any([signal, opened.superseded.signal, failed.signal]);
-    const inbound = n === 1 ? null : this.#dial(generation, ring[(rank + n - 1) % n], stop);
+    const inbound = n === 1 ? null : this.#dial(generation, place.predecessor, heartbeatTimeoutMs, stop);
     const outbound = successor === null ? null : this.#awaitSuccessor(opened, successor, stop);
     try {
       // Both promises are awaited even if one fails, so that no socket is left behind.
       const [up, down] = await Promise.all([inbound, outbound]);
       stop.throwIfAborted();
       const neighbours = up !== null && down !== null ? { inbound: up, outbound: down } : null;
-      opened.link = new RingLink({ generation, rank, n, neighbours, now: this.#now });
+      opened.link = new RingLink({
+        generation,
+        selfId: this.#selfId,
+        rank,
+        n,
+        neighbours,
+        heartbeatTimeoutMs,
+        now: this.#now,
+      });
       this.#log('ring joined', { generation, rank, n });
       return opened.link;
     } catch (error) {
@@ -156,7 +171,7 @@ export class DataServer {
     await closed;
   }
 
-  #checkMembers(generation: number, ring: readonly RingMember[]): number {
+  #check(generation: number, { rank, size, predecessor, successor }: Place): void {
     if (!Number.isInteger(generation) || generation < 0 || generation > MAX_GENERATION) {
       throw new RingError(
         'E_RING_STALE',
@@ -169,14 +184,16 @@ export class DataServer {
         `generation ${generation} after ${this.#opened.generation}; join only newer ones`,
       );
     }
-    const rank = ring.findIndex(({ id }) => id === this.#selfId);
-    if (rank === -1 || new Set(ring.map(({ id }) => id)).size !== ring.length) {
+    // A ring of one has this worker on both sides, one of two the same other worker, a longer one two others.
+    const others = new Set([this.#selfId, predecessor.id, successor]).size - 1;
+    const alone = predecessor.id === this.#selfId || successor === this.#selfId;
+    const inRange = Number.isInteger(size) && Number.isInteger(rank) && rank >= 0 && rank < size;
+    if (!inRange || others !== Math.min(size - 1, 2) || alone !== (size === 1)) {
       throw new RingError(
         'E_RING_MEMBERS',
-        `the ring [${ring.map(({ id }) => id).join(', ')}] must hold ${this.#selfId} and nobody twice; check the plan`,
+        `${this.#selfId} cannot be rank ${rank} of ${size} between ${predecessor.id} and ${successor}; check the plan`,
       );
     }
-    return rank;
   }
 
   #supersede(): void {
@@ -206,7 +223,7 @@ export class DataServer {
       return;
     }
     this.#wss.handleUpgrade(request, socket, head, (ws) =>
-      this.#dialled(Number(generation), new Outbound(from, ws, socket)),
+      this.#dialled(Number(generation), new Outbound(from, ws, request.socket)),
     );
   }
 
@@ -245,40 +262,65 @@ export class DataServer {
     return outbound;
   }
 
-  async #dial(generation: number, member: RingMember, stop: AbortSignal): Promise<Inbound> {
-    const query = new URLSearchParams({ generation: String(generation), from: this.#selfId });
-    const url = `ws://${hostInUrl(member.host)}:${member.port}${RING_PATH}?${query.toString()}`;
+  async #dial(generation: number, member: Member, heartbeatTimeoutMs: number, stop: AbortSignal): Promise<Inbound> {
+    const { ringDialMs } = timeoutsFrom(heartbeatTimeoutMs);
+    const deadline = this.#now() + ringDialMs;
     let last: unknown = null;
-    for (let attempt = 1; attempt <= MAX_DIAL_ATTEMPTS; attempt++) {
-      const arena = new ReceiveArena();
-      const ws = new WebSocket(url, {
-        ...SOCKET_OPTIONS,
-        handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
-        createConnection: () => connectInto(arena, { host: member.host, port: member.port, noDelay: true }),
-      });
-      const inbound = new Inbound(member.id, ws, generation, arena);
-      const onAbort = () => ws.terminate();
-      stop.addEventListener('abort', onAbort, { once: true });
-      if (stop.aborted) ws.terminate();
+    for (let left = ringDialMs; left > 0; left = deadline - this.#now()) {
       try {
-        await inbound.accepted;
-        return inbound;
+        return await this.#dialOnce(generation, member, { heartbeatTimeoutMs, handshakeTimeout: left, stop });
       } catch (error) {
         if (stop.aborted) throw aborted(generation, stop.reason);
-        if (error instanceof RingError && (error.code === 'E_RING_REFUSED' || error.code === 'E_RING_PROTOCOL'))
-          throw error;
+        // What the predecessor said, or did not say, once it was reached, counts. Anything else may pass.
+        if (error instanceof RingError && error.code !== 'E_RING_PEER_LOST') throw error;
         last = error;
-      } finally {
-        stop.removeEventListener('abort', onAbort);
       }
       await sleep(DIAL_RETRY_MS, undefined, { signal: stop });
     }
+    const address = `${hostInUrl(member.host)}:${member.port}`;
     throw new RingError(
       'E_RING_UNREACHABLE',
-      `${member.id} at ${hostInUrl(member.host)}:${member.port} did not answer ${MAX_DIAL_ATTEMPTS} dials; check its host, port and firewall`,
+      `${member.id} at ${address} could not be reached for ${ringDialMs} ms; check its host, port and firewall`,
       member.id,
       { cause: last },
     );
+  }
+
+  /**
+   * One dial, until the predecessor accepts. It holds a dial that comes early for as long as its plan is on the way, but its
+   * process must answer pings meanwhile.
+   */
+  async #dialOnce(
+    generation: number,
+    member: Member,
+    options: { heartbeatTimeoutMs: number; handshakeTimeout: number; stop: AbortSignal },
+  ): Promise<Inbound> {
+    const { heartbeatTimeoutMs, handshakeTimeout, stop } = options;
+    const query = new URLSearchParams({ generation: String(generation), from: this.#selfId });
+    // Before the socket is opened, as it may throw.
+    const url = new URL(`ws://${hostInUrl(member.host)}:${member.port}${RING_PATH}?${query.toString()}`);
+    const arena = new ReceiveArena();
+    // ws only listens for the end of its handshakeTimeout; whoever makes the socket must set it. ws clears it once open.
+    const timeout = Math.max(1, Math.ceil(handshakeTimeout));
+    const socket = connectInto(arena, { host: member.host, port: member.port, noDelay: true, timeout });
+    const ws = new WebSocket(url, { ...SOCKET_OPTIONS, handshakeTimeout: timeout, createConnection: () => socket });
+    const inbound = new Inbound(member.id, ws, socket, generation, arena);
+    const onAbort = () => ws.terminate();
+    stop.addEventListener('abort', onAbort, { once: true });
+    if (stop.aborted) ws.terminate();
+    try {
+      await new Promise<void>((resolve, reject) => {
+        const onSilent = (_: Inbound, error: RingError) => reject(error);
+        const keepalive = new Keepalive({ ends: [inbound], heartbeatTimeoutMs, now: this.#now, onSilent });
+        void inbound.accepted.then(resolve, reject).finally(() => keepalive.stop());
+      });
+      return inbound;
+    } catch (error) {
+      ws.terminate();
+      throw error;
+    } finally {
+      stop.removeEventListener('abort', onAbort);
+    }
   }
 }
 

@@ -18,12 +18,13 @@
  *
  * Ring (RingError), each naming the peer if there is one to name:
  * - E_RING_PEER_LOST   a neighbour's socket closed or failed
+ * - E_RING_PEER_SILENT nothing came from a neighbour for a heartbeat timeout, though its socket is open
  * - E_RING_ABORTED     the caller's signal, a newer generation, or a neighbour that aborted
  * - E_RING_PROTOCOL    a peer sent what the algorithm does not allow here
  * - E_RING_REFUSED     the predecessor refused our dial (its ring has moved on, or we are not its successor)
- * - E_RING_UNREACHABLE the predecessor could not be dialled within the bounded number of attempts
+ * - E_RING_UNREACHABLE the predecessor could not be dialled for a heartbeat timeout
  * - E_RING_STALE       joinRing was called for a generation that is not newer than the last one
- * - E_RING_MEMBERS     the member list is not a ring with this worker in it
+ * - E_RING_MEMBERS     a rank, size and neighbours that no ring has
  * - E_RING_MISUSE      two all-reduces at once, a step that went backwards, or a link that is closed
  */
 export type FixedPointErrorCode =
@@ -42,6 +43,7 @@ export type RingSequenceErrorCode = 'E_RING_SEGMENT' | 'E_RING_LENGTH';
 
 export type RingErrorCode =
   | 'E_RING_PEER_LOST'
+  | 'E_RING_PEER_SILENT'
   | 'E_RING_ABORTED'
   | 'E_RING_PROTOCOL'
   | 'E_RING_REFUSED'

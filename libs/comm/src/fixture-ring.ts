@@ -5,15 +5,31 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 import { WebSocket, WebSocketServer } from 'ws';
 import { DataServer } from './data-server.js';
-import type { DataServerLog, RingMember } from './data-server.js';
+import type { DataServerLog } from './data-server.js';
 import { RingError } from './errors.js';
 import type { RingErrorCode } from './errors.js';
 import type { RingLink } from './links.js';
+import type { Member, Place } from './messages.js';
 import { FLAG_ACCEPT, HEADER_BYTES, encodeMessage } from './wire.js';
 
 /** A signal that only fires if a test hangs: then joinRing and allReduce reject instead. */
 export function hangGuard(): AbortSignal {
   return AbortSignal.timeout(60_000);
+}
+
+/** Long enough never to matter in a test that is not about it. */
+export const PATIENT_MS = 30_000;
+
+/** Where `id` stands in a ring of these members. */
+export function placeIn(ring: readonly Member[], id: string): Place {
+  const size = ring.length;
+  const rank = ring.findIndex((member) => member.id === id);
+  return { rank, size, predecessor: ring[(rank + size - 1) % size], successor: ring[(rank + 1) % size].id };
+}
+
+/** What a member of that ring joins with. */
+export function joinAs(id: string, generation: number, ring: readonly Member[], heartbeatTimeoutMs = PATIENT_MS) {
+  return { generation, place: placeIn(ring, id), heartbeatTimeoutMs, signal: hangGuard() };
 }
 
 /** Matches a RingError by code, and by the peer it names. */
@@ -31,17 +47,24 @@ export async function listen(
   t: TestContext,
   selfId: string,
   log?: DataServerLog,
-): Promise<{ server: DataServer; member: RingMember }> {
+): Promise<{ server: DataServer; member: Member }> {
   const server = await DataServer.listen({ host: '127.0.0.1', port: 0, selfId, ...(log === undefined ? {} : { log }) });
   t.after(() => server.close());
   return { server, member: { id: selfId, host: '127.0.0.1', port: server.port } };
 }
 
 /** n servers in one ring; ids are w0, w1... */
-export async function ringOf(t: TestContext, n: number, generation = 1): Promise<RingLink[]> {
+export async function ringOf(
+  t: TestContext,
+  n: number,
+  generation = 1,
+  heartbeatTimeoutMs = PATIENT_MS,
+): Promise<RingLink[]> {
   const all = await Promise.all(Array.from({ length: n }, (_, rank) => listen(t, `w${rank}`)));
   const ring = all.map(({ member }) => member);
-  return await Promise.all(all.map(({ server }) => server.joinRing({ generation, ring, signal: hangGuard() })));
+  return await Promise.all(
+    all.map(({ server, member }) => server.joinRing(joinAs(member.id, generation, ring, heartbeatTimeoutMs))),
+  );
 }
 
 export type FakeFrame = {
@@ -71,7 +94,11 @@ export function messageOf({ values, flags = 0, ...header }: FakeFrame): Buffer {
 }
 
 /** A real member w0 in a ring with the fake w1. */
-export async function withFakePeer(t: TestContext, generation: number): Promise<FakePeer> {
+export async function withFakePeer(
+  t: TestContext,
+  generation: number,
+  heartbeatTimeoutMs = PATIENT_MS,
+): Promise<FakePeer> {
   const { server, member } = await listen(t, 'w0');
   const fake = new WebSocketServer({ host: '127.0.0.1', port: 0, perMessageDeflate: false });
   await once(fake, 'listening');
@@ -82,11 +109,8 @@ export async function withFakePeer(t: TestContext, generation: number): Promise<
     ws,
     request,
   ]);
-  const joining = server.joinRing({
-    generation,
-    ring: [member, { id: 'w1', host: '127.0.0.1', port }],
-    signal: hangGuard(),
-  });
+  const ring = [member, { id: 'w1', host: '127.0.0.1', port }];
+  const joining = server.joinRing(joinAs('w0', generation, ring, heartbeatTimeoutMs));
   const fromReal = new WebSocket(`ws://127.0.0.1:${member.port}/ring?generation=${generation}&from=w1`);
   const [toReal] = await dialled;
   t.after(() => {

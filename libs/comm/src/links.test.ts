@@ -4,7 +4,17 @@ import { once } from 'node:events';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { hangGuard, listen, messageOf, ringError, ringOf, withFakePeer } from './fixture-ring.js';
+import {
+  PATIENT_MS,
+  hangGuard,
+  joinAs,
+  listen,
+  messageOf,
+  placeIn,
+  ringError,
+  ringOf,
+  withFakePeer,
+} from './fixture-ring.js';
 import type { RingLink } from './links.js';
 import { SEND_HIGH_WATER_BYTES, SEND_QUEUE_BOUND_BYTES } from './neighbours.js';
 import { decodeFrame } from './wire.js';
@@ -118,10 +128,8 @@ for (const n of [2, 3, 5]) {
     const [port] = (await once(child, 'message')) as [number];
     const others = await Promise.all(Array.from({ length: n - 1 }, (_, i) => listen(t, `w${i}`)));
     const ring = [{ id: 'victim', host: '127.0.0.1', port }, ...others.map(({ member }) => member)];
-    child.send({ generation: 3, ring });
-    const links = await Promise.all(
-      others.map(({ server }) => server.joinRing({ generation: 3, ring, signal: hangGuard() })),
-    );
+    child.send({ generation: 3, place: placeIn(ring, 'victim'), heartbeatTimeoutMs: PATIENT_MS });
+    const links = await Promise.all(others.map(({ server, member }) => server.joinRing(joinAs(member.id, 3, ring))));
     const results = reduceAll(
       links,
       0,

@@ -3,9 +3,11 @@
  * after another. The algorithm is ring.ts; here is only what happens when sockets are fast, slow, early or gone.
  *
  * A link fails once and for good: the first error closes both sockets with a code that names the lost member, so that the
- * news runs around the ring in both directions, and every later call throws that same error.
+ * news runs around the ring in both directions, and every later call throws that same error. A link that carries nothing
+ * more, though nobody closed it, is found by its silence (keepalive.ts).
  */
 import { RingError, RingSequenceError } from './errors.js';
+import { Keepalive } from './keepalive.js';
 import { CLOSE_CODES, SEND_HIGH_WATER_BYTES, SEND_LOW_WATER_BYTES, leave } from './neighbours.js';
 import type { Ending, FrameVerdict, Inbound, Outbound } from './neighbours.js';
 import { RingReduction } from './ring.js';
@@ -42,10 +44,13 @@ type Reduction = {
 
 export type RingLinkOptions = {
   readonly generation: number;
+  readonly selfId: string;
   readonly rank: number;
   readonly n: number;
   /** null for a ring of one. */
   readonly neighbours: Neighbours | null;
+  /** A neighbour that is silent for so long is lost. */
+  readonly heartbeatTimeoutMs: number;
   /** Milliseconds of a clock that never goes back. */
   readonly now: () => number;
 };
@@ -55,7 +60,9 @@ export class RingLink {
   readonly generation: number;
   readonly rank: number;
   readonly n: number;
+  readonly #selfId: string;
   readonly #neighbours: Neighbours | null;
+  readonly #keepalive: Keepalive<Inbound | Outbound> | null;
   readonly #now: () => number;
   #failure: RingError | null = null;
   #current: Reduction | null = null;
@@ -66,19 +73,29 @@ export class RingLink {
   /** A neighbour that left politely while this step needs nothing of it any more: counts when the step is done. */
   #departure: Ending | null = null;
 
-  constructor({ generation, rank, n, neighbours, now }: RingLinkOptions) {
+  constructor({ generation, selfId, rank, n, neighbours, heartbeatTimeoutMs, now }: RingLinkOptions) {
     this.generation = generation;
     this.rank = rank;
     this.n = n;
+    this.#selfId = selfId;
     this.#neighbours = neighbours;
     this.#now = now;
+    this.#keepalive =
+      neighbours === null
+        ? null
+        : new Keepalive<Inbound | Outbound>({
+            ends: [neighbours.inbound, neighbours.outbound],
+            heartbeatTimeoutMs,
+            now,
+            onSilent: (end, error) => this.#fail(error, CLOSE_CODES.peerLost, end),
+          });
     neighbours?.inbound.attach(
       (frame) => this.#receive(frame),
-      (ending) => this.#neighbourEnded(ending, this.#current?.ring.allReceived === true),
+      (ending) => this.#neighbourEnded(neighbours.outbound, ending, this.#current?.ring.allReceived === true),
     );
     neighbours?.outbound.attach(
       () => this.#flushed(),
-      (ending) => this.#neighbourEnded(ending, this.#current?.ring.allTaken === true),
+      (ending) => this.#neighbourEnded(neighbours.inbound, ending, this.#current?.ring.allTaken === true),
     );
   }
 
@@ -95,7 +112,7 @@ export class RingLink {
   /**
    * Sums `buffer` (int32, equal length on all members, may lie on a SharedArrayBuffer) over the ring, in place. Steps must
    * increase. The buffer belongs to the ring until the promise settles; after a rejection its content is undefined.
-   * Rejects with RingError: E_RING_PEER_LOST, E_RING_ABORTED (signal or neighbour), E_RING_PROTOCOL, E_RING_MISUSE.
+   * Rejects with RingError: E_RING_PEER_LOST, E_RING_PEER_SILENT, E_RING_ABORTED (signal or neighbour), E_RING_PROTOCOL, E_RING_MISUSE.
    */
   async allReduce(options: { step: number; buffer: Int32Array; signal?: AbortSignal }): Promise<RingStats> {
     const { step, buffer, signal } = options;
@@ -228,12 +245,17 @@ export class RingLink {
   }
 
   /**
+   * `other`: the neighbour on the other side. If we are told that we are lost ourselves, the news has come round the ring from
+   * there: the link between us and it is dead.
    * `finishedWithIt`: the step under way has all that it needs of that neighbour. One that leaves between two steps may be
    * done with this one before we are; its going must not spoil it, here or further round the ring.
    */
-  #neighbourEnded(ending: Ending, finishedWithIt: boolean): void {
+  #neighbourEnded(other: Inbound | Outbound, ending: Ending, finishedWithIt: boolean): void {
     if (ending.code === CLOSE_CODES.done && finishedWithIt) this.#departure ??= ending;
-    else this.#fail(ending.error, ending.code);
+    else if (ending.error.peer === this.#selfId) {
+      const problem = `${other.peer} has lost this worker; join the next generation, and check the network between the two if this repeats`;
+      this.#fail(new RingError('E_RING_PEER_LOST', problem, other.peer), CLOSE_CODES.peerLost, other);
+    } else this.#fail(ending.error, ending.code);
   }
 
   #abort(): void {
@@ -249,9 +271,11 @@ export class RingLink {
     this.#fail(error, CLOSE_CODES.protocol);
   }
 
-  #fail(error: RingError, code: number): void {
+  /** `deadEnd`: the side on which the neighbour that `error` names is cut off from us. */
+  #fail(error: RingError, code: number, deadEnd: Inbound | Outbound | null = null): void {
     if (this.#failure !== null) return;
     this.#failure = error;
+    this.#keepalive?.stop();
     const current = this.#current;
     this.#current = null;
     if (this.#neighbours === null) {
@@ -259,13 +283,13 @@ export class RingLink {
       return;
     }
     const { inbound, outbound } = this.#neighbours;
-    leave(inbound.ws, code, error.peer ?? '');
-    leave(outbound.ws, code, error.peer ?? '');
+    for (const end of [inbound, outbound]) leave(end.ws, code, end === deadEnd ? '' : (error.peer ?? ''));
     // Not before the queued views are gone: the caller may write to the buffer as soon as it knows.
     void outbound.released().then(() => {
       if (current === null) return;
       // A neighbour that has all it needs may leave before our last flush is reported: the sum is whole here all the same.
-      if (current.ring.done && error.code === 'E_RING_PEER_LOST') this.#resolve(current);
+      const isLoss = error.code === 'E_RING_PEER_LOST' || error.code === 'E_RING_PEER_SILENT';
+      if (current.ring.done && isLoss) this.#resolve(current);
       else current.reject(error);
     });
   }

@@ -2,9 +2,10 @@
  * The two sockets of a ring member. `Inbound`: we dialled the predecessor, payload comes from it. `Outbound`: the successor
  * dialled us, payload goes to it. As the payload's sender is always the WebSocket server, payload is never masked.
  */
-import type { Duplex } from 'node:stream';
+import type { Socket } from 'node:net';
 import type { RawData, WebSocket } from 'ws';
 import { RingError, WireError } from './errors.js';
+import { answerPings } from './keepalive.js';
 import { READ_BYTES } from './receive-arena.js';
 import type { ReceiveArena } from './receive-arena.js';
 import { FLAG_ACCEPT, HEADER_BYTES, MAX_FRAME_BYTES, decodeFrame, encodeMessage, misalignment } from './wire.js';
@@ -29,7 +30,8 @@ export const CLOSE_GRACE_MS = 1_000;
 
 /**
  * WebSocket close codes of the ring (4000-4999 are for applications, RFC 6455 section 7.4.2). 1000 is said by a member that
- * leaves between two steps. The reason names the member that left or was lost first, if it is not the one that closes.
+ * leaves between two steps. The reason names the member that left or was lost first. It is empty if that is the one that
+ * closes, and on a dead link, so that the two ends of one blame each other.
  */
 export const CLOSE_CODES = {
   done: 1000,
@@ -69,7 +71,9 @@ function endingOf(peer: string, code: number, reason: string): Ending {
         code,
         error: new RingError(
           'E_RING_PEER_LOST',
-          `${peer} reports that ${culprit} is lost; join the next generation`,
+          reason === ''
+            ? `${peer} closed the connection as lost; join the next generation`
+            : `${peer} reports that ${culprit} is lost; join the next generation`,
           culprit,
         ),
       };
@@ -119,10 +123,16 @@ export class Inbound {
   constructor(
     readonly peer: string,
     readonly ws: WebSocket,
+    /** The connection under `ws`. */
+    readonly socket: Socket,
     generation: number,
     /** What the socket reads into. */
     readonly arena: ReceiveArena,
   ) {
+    const countControlFrame = (data: Buffer) => this.arena.controlFrameEnded(data.length);
+    ws.on('ping', countControlFrame);
+    ws.on('pong', countControlFrame);
+    answerPings({ ws, socket });
     this.accepted = new Promise((resolve, reject) => {
       ws.on('message', (data: RawData, isBinary: boolean) => {
         const frame = this.#decode(data, isBinary);
@@ -228,8 +238,9 @@ export class Outbound {
   constructor(
     readonly peer: string,
     readonly ws: WebSocket,
-    readonly socket: Duplex,
+    readonly socket: Socket,
   ) {
+    answerPings({ ws, socket });
     ws.on('message', () => {
       const error = new RingError(
         'E_RING_PROTOCOL',

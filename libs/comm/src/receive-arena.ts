@@ -48,12 +48,17 @@ export class ReceiveArena {
     this.#received += bytes;
   }
 
-  /** ws has found a whole message. A boundary that is missed (a ping in between) costs speed only. */
+  /** ws has found a whole message. A boundary that is missed costs speed only. */
   messageEnded(message: Buffer): void {
     if (this.#boundary !== null) this.#boundary += wireBytes(message.length);
     else if (message.buffer === this.#memory?.buffer) {
       this.#boundary = this.#received - (this.#next - (message.byteOffset + message.length));
     }
+  }
+
+  /** ws has found a ping or pong with so many bytes of payload. */
+  controlFrameEnded(payloadBytes: number): void {
+    if (this.#boundary !== null) this.#boundary += wireBytes(payloadBytes);
   }
 
   /** Moves what is read from now on by so many bytes (0..3), to bring payloads to multiples of 4. */
