@@ -1,16 +1,33 @@
-/** What the command line itself refuses. */
+/** What the command line itself refuses or finds. `usage`: the caller can call it rightly; the status is then 2, else 1. */
+import { CheckpointError } from '@lockstep/checkpoint';
+import { ConfigError } from '@lockstep/config';
+
 export const CLI_ERRORS = {
-  E_RUN_EXISTS: 'the directory already holds a run and --resume was not given',
-  E_NOTHING_TO_RESUME: '--resume was given but the directory holds no run',
-  E_NO_CHECKPOINT: 'the directory holds no whole checkpoint',
-} as const;
+  E_RUN_EXISTS: { usage: true, meaning: 'the directory already holds a run and --resume was not given' },
+  E_NOTHING_TO_RESUME: { usage: true, meaning: '--resume was given but the directory holds no run' },
+  E_NO_CHECKPOINT: { usage: true, meaning: 'the directory holds no whole checkpoint' },
+  E_VERIFY_RUN: { usage: false, meaning: 'run.json holds no recipe that this version reads' },
+  E_VERIFY_DATA: { usage: false, meaning: 'the data here is not the data that the run was trained on' },
+  E_VERIFY_CHANGED: { usage: false, meaning: 'the run went back to an earlier step while it was verified' },
+  E_STATUS_ADDRESS: { usage: true, meaning: 'the address is none, or the directory holds no address of a coordinator' },
+  E_STATUS_UNREACHABLE: { usage: false, meaning: 'no coordinator answers at the address' },
+  E_STATUS_FORMAT: { usage: false, meaning: 'what answers at the address is no coordinator of this version' },
+} as const satisfies Record<string, { readonly usage: boolean; readonly meaning: string }>;
 
 export class CliError extends Error {
   constructor(
     readonly code: keyof typeof CLI_ERRORS,
     message: string,
+    options?: ErrorOptions,
   ) {
-    super(message);
+    super(message, options);
     this.name = 'CliError';
   }
+}
+
+/** Exit status after `error`: 2 if the command was called wrongly, else 1. */
+export function exitStatusOf(error: unknown): 1 | 2 {
+  if (error instanceof ConfigError) return 2;
+  if (error instanceof CliError) return CLI_ERRORS[error.code].usage ? 2 : 1;
+  return error instanceof CheckpointError && error.code === 'E_RUN_MISSING' ? 2 : 1;
 }

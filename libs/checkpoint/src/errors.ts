@@ -28,13 +28,19 @@ export const CHECKPOINT_ERRORS = {
   E_RUN_CONFLICT: 'The folder holds a run with another config. Resume with the same config, or choose a new folder.',
   E_RUN_CORRUPT: 'run.json is damaged. Restore it from a copy, or start in a new folder.',
   E_RUN_WRITE: 'The run folder could not be written. Check free space and permissions.',
-  E_LEDGER_ENTRY: 'An entry is not a valid ledger entry. Fix the caller.',
+  E_LEDGER_ENTRY: 'What was to be recorded does not have the form of a ledger entry or record. Fix the caller.',
   E_LEDGER_GAP: 'Steps must be appended one after another. Append the missing step first.',
   E_LEDGER_DIVERGED:
     'A redone step gave another digest than the ledger holds. Do not go on: find the machine that computes differently.',
   E_LEDGER_GENERATION: 'A generation number must never fall. Use one above the stored generation.',
+  E_LEDGER_CLASS:
+    "The run has another numerics class than the one to be recorded. Admit the worker, or refuse it; a run's class never changes.",
+  E_LEDGER_BRANCH:
+    'Entries cannot be cut off: the run is reproducible, has no such entry, or went back too often. The message says what to do.',
   E_LEDGER_LOCKED: 'Another process writes this ledger. Stop it first; the message names its process id and host.',
   E_LEDGER_MISSING: 'There is no ledger in this folder. Check the path.',
+  E_LEDGER_VERSION:
+    'The ledger has the format of another version of Lockstep. Go on with that version, or start a new run.',
   E_LEDGER_CORRUPT: 'The ledger file is damaged. Restore it from a copy; without it, redone steps cannot be checked.',
   E_LEDGER_WRITE: 'The ledger could not be written. Check free space and permissions.',
   E_LEDGER_CLOSED: 'The ledger was used after close(). Open it again.',

@@ -34,5 +34,6 @@ export {
 export { RUN_FILE_NAME, openRun, readRun, runPaths, type OpenedRun, type RunPaths, type RunRecord } from './run.js';
 export { FIRST_STEP, type LedgerEntry } from './ledger-entry.js';
 export { LedgerReader, type ChainReport } from './ledger-reader.js';
-export { Ledger, type AppendResult } from './ledger.js';
+export { MAX_ADMITTED, MAX_BRANCHES, type Admission, type Branch, type NumericsClass } from './ledger-records.js';
+export { Ledger, type AdmitResult, type AppendResult } from './ledger.js';
 export { fetchState } from './fetch-state.js';

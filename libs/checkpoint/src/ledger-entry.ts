@@ -17,21 +17,29 @@ export const FIRST_STEP = 0;
 export const MAX_MICROBATCHES = 65_536;
 
 /** Worker ids are short names; LMDB stores an entry of normal size in one page. */
-const MAX_WORKER_ID_LENGTH = 256;
+export const MAX_WORKER_ID_LENGTH = 256;
 
-const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 hex digits');
+export const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 hex digits');
+const samplesDigest = z.string().regex(/^[0-9a-f]{16}$/, 'must be 16 hex digits');
 const entrySchema = z
   .strictObject({
     step: z.int().nonnegative(),
     generation: z.int().nonnegative(),
     plan: z.array(z.string().min(1).max(MAX_WORKER_ID_LENGTH)).max(MAX_MICROBATCHES),
-    losses: z.array(z.number()).max(MAX_MICROBATCHES),
+    losses: z.array(z.number().nullable()).max(MAX_MICROBATCHES),
+    samples: z.array(samplesDigest).max(MAX_MICROBATCHES),
+    skipped: z.boolean(),
     digest: sha256Hex,
     at: z.int().nonnegative(),
   })
   .refine(
-    ({ plan, losses }) => plan.length === losses.length,
-    'plan and losses must have one element a microbatch each',
+    ({ plan, losses, samples }) => plan.length === losses.length && plan.length === samples.length,
+    'plan, losses and samples must have one element a microbatch each',
+  )
+  .refine(
+    // The other way round a step may be skipped with finite losses: a gradient can overflow where its loss does not.
+    ({ losses, skipped }) => skipped || !losses.includes(null),
+    'a step with a loss that is not finite must be skipped',
   );
 const storedSchema = z.strictObject({ entry: entrySchema, chain: sha256Hex });
 
@@ -40,8 +48,12 @@ export type LedgerEntry = {
   readonly generation: number;
   /** Worker id by microbatch index. */
   readonly plan: readonly string[];
-  /** Mean loss by microbatch index; finite. */
-  readonly losses: readonly number[];
+  /** Mean loss by microbatch index; null if it was not finite. */
+  readonly losses: readonly (number | null)[];
+  /** Which samples were trained on, by microbatch index: 16 hex digits each (libs/diffusion, samplesDigest). */
+  readonly samples: readonly string[];
+  /** A gradient was not finite, so the step changed nothing. */
+  readonly skipped: boolean;
   /** stateDigest of the state after the step. */
   readonly digest: string;
   /** Milliseconds since the epoch. */
@@ -54,8 +66,8 @@ export const CHAIN_START = '0'.repeat(64);
 
 /** chain(k) from chain(k-1) and entry k: 64 hex digits. */
 export function nextChain(previous: string, entry: LedgerEntry): string {
-  const { step, generation, plan, losses, digest, at } = entry;
-  return sha256Of([previous, canonicalJson({ step, generation, plan, losses, digest, at })]);
+  const { step, generation, plan, losses, samples, skipped, digest, at } = entry;
+  return sha256Of([previous, canonicalJson({ step, generation, plan, losses, samples, skipped, digest, at })]);
 }
 
 /** A copy of a caller's entry, checked. @throws CheckpointError E_LEDGER_ENTRY. */

@@ -3,17 +3,33 @@ import { join } from 'node:path';
 import { open as openLmdb, type RootDatabase } from 'lmdb';
 import { CheckpointError, messageOf } from './errors.js';
 import { CHAIN_START, FIRST_STEP, nextChain, parseStored, type LedgerEntry, type StoredEntry } from './ledger-entry.js';
+import {
+  CLASS_KEY,
+  GENERATION_KEY,
+  LEDGER_VERSION,
+  parseAdmission,
+  parseBranch,
+  parseClass,
+  parseGeneration,
+  recordRange,
+  VERSION_KEY,
+  type Admission,
+  type Branch,
+  type NumericsClass,
+} from './ledger-records.js';
 
 /** Keys: a step number for an entry, a string for what is kept beside the entries. LMDB sorts numbers before strings. */
-export type LedgerKey = number | 'generation' | 'probe';
+export type LedgerKey = number | string;
 export type LedgerDatabase = RootDatabase<unknown, LedgerKey>;
-
-export const GENERATION_KEY = 'generation';
-export const PROBE_KEY = 'probe';
 
 export type ChainReport =
   | { readonly ok: true; readonly entries: number }
-  | { readonly ok: false; readonly step: number; readonly reason: string };
+  | {
+      readonly ok: false;
+      readonly code: 'E_LEDGER_CORRUPT' | 'E_LEDGER_VERSION';
+      readonly step: number;
+      readonly reason: string;
+    };
 
 /** The database file of a ledger in `folder`. */
 export function ledgerFile(folder: string): string {
@@ -63,45 +79,80 @@ export class LedgerReader {
 
   /** The stored generation number; 0 before the first setGeneration. @throws CheckpointError E_LEDGER_CORRUPT, E_LEDGER_CLOSED. */
   generation(): number {
-    const value = this.read(() => this.database.get(GENERATION_KEY)) ?? 0;
-    if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
-    throw new CheckpointError(
-      'E_LEDGER_CORRUPT',
-      'the stored generation is not a whole number; restore the ledger from a copy.',
-    );
+    return parseGeneration(this.read(() => this.database.get(GENERATION_KEY)));
   }
 
-  /** The probe digest that the run's workers share, or null before the first setProbe. @throws CheckpointError E_LEDGER_CORRUPT, E_LEDGER_CLOSED. */
-  probe(): string | null {
-    const value = this.read(() => this.database.get(PROBE_KEY)) ?? null;
-    if (value === null || typeof value === 'string') return value;
-    throw new CheckpointError('E_LEDGER_CORRUPT', 'the stored probe is not a text; restore the ledger from a copy.');
+  /** The numerics class of the run, or null before the first setClass. @throws CheckpointError E_LEDGER_CORRUPT, E_LEDGER_CLOSED. */
+  numericsClass(): NumericsClass | null {
+    const value = this.read(() => this.database.get(CLASS_KEY));
+    return value === undefined ? null : parseClass(value);
   }
 
-  /** Walks all entries: contiguous from the first step, each well-formed, each chain value right. Reports the first bad step. */
+  /** Workers of other classes that were let in, in the order of their coming. @throws CheckpointError E_LEDGER_CORRUPT, E_LEDGER_CLOSED. */
+  admitted(): readonly Admission[] {
+    return this.records('admitted').map(parseAdmission);
+  }
+
+  /** The first step whose bits may depend on who did what, or null in a reproducible run. @throws CheckpointError E_LEDGER_CORRUPT, E_LEDGER_CLOSED. */
+  notReproducibleFrom(): number | null {
+    // A step before the first admission may have been done again after it.
+    const steps = [...this.admitted(), ...this.branches()].map(({ step }) => step);
+    return steps.length === 0 ? null : steps.reduce((first, step) => Math.min(first, step));
+  }
+
+  /** Where the run went back and took another way, in the order of the cuts. @throws CheckpointError E_LEDGER_CORRUPT, E_LEDGER_CLOSED. */
+  branches(): readonly Branch[] {
+    return this.records('branch').map(parseBranch);
+  }
+
+  /**
+   * Walks all entries: contiguous from the first step, each well-formed, each chain value right; and all that lies beside
+   * them. Reports the first bad step.
+   */
   verifyChain(): ChainReport {
+    for (;;) {
+      try {
+        const before = this.branches().length;
+        const report = this.#walk();
+        // A writer may have cut entries off meanwhile: what was read then belongs to two ledgers. At most MAX_BRANCHES times.
+        if (report.ok || this.branches().length === before) return report;
+      } catch (error) {
+        if (!(error instanceof CheckpointError)) throw error;
+        if (error.code !== 'E_LEDGER_CORRUPT' && error.code !== 'E_LEDGER_VERSION') throw error;
+        return { ok: false, code: error.code, step: FIRST_STEP, reason: error.message };
+      }
+    }
+  }
+
+  #walk(): ChainReport {
+    this.assertVersion();
     let step = FIRST_STEP;
+    const bad = (reason: string): ChainReport => ({ ok: false, code: 'E_LEDGER_CORRUPT', step, reason });
     try {
-      const keys = this.read(() => this.database.getStats());
+      // Counted first: entries that a writer adds meanwhile must not look like lost ones.
+      const keys = this.keyCount();
       const end = this.lastKey();
       let chain = CHAIN_START;
       for (; end !== undefined && step <= end; step += 1) {
         const stored = this.stored(step);
-        if (!stored) return { ok: false, step, reason: `step ${step} is missing` };
+        if (!stored) return bad(`step ${step} is missing`);
         chain = nextChain(chain, stored.entry);
-        if (chain !== stored.chain)
-          return { ok: false, step, reason: `the chain breaks at step ${step}: the entry was changed` };
+        if (chain !== stored.chain) return bad(`the chain breaks at step ${step}: the entry was changed`);
       }
       // A file cut at a page border can look like a shorter ledger; the tree's own count still has the old number.
-      const lost =
-        entryCount(keys) - (step - FIRST_STEP) - (this.generation() > 0 ? 1 : 0) - (this.probe() === null ? 0 : 1);
-      if (lost > 0) return { ok: false, step, reason: `${lost} entries from step ${step} on cannot be reached` };
+      const lost = keys - (step - FIRST_STEP) - this.#keysBesideEntries();
+      if (lost > 0) return bad(`${lost} entries from step ${step} on cannot be reached`);
       return { ok: true, entries: step - FIRST_STEP };
     } catch (error) {
-      if (error instanceof CheckpointError && error.code === 'E_LEDGER_CORRUPT')
-        return { ok: false, step, reason: error.message };
+      if (error instanceof CheckpointError && error.code === 'E_LEDGER_CORRUPT') return bad(error.message);
       throw error;
     }
+  }
+
+  /** How many keys are not of entries; reads and checks what they hold. */
+  #keysBesideEntries(): number {
+    const single = [this.version() !== undefined, this.generation() > 0, this.numericsClass() !== null];
+    return single.filter(Boolean).length + this.admitted().length + this.branches().length;
   }
 
   /** Releases the file; a second call is fine. */
@@ -109,6 +160,29 @@ export class LedgerReader {
     if (this.#closed) return;
     this.#closed = true;
     await this.database.close();
+  }
+
+  protected version(): unknown {
+    return this.read(() => this.database.get(VERSION_KEY));
+  }
+
+  /** Passes for an empty database: a writer stopped between making the file and its first record leaves one. */
+  protected assertVersion(): void {
+    const version = this.version();
+    if (version === LEDGER_VERSION || (version === undefined && this.keyCount() === 0)) return;
+    throw new CheckpointError(
+      'E_LEDGER_VERSION',
+      `the ledger has format ${version === undefined ? 1 : JSON.stringify(version)}, this build reads ${LEDGER_VERSION}; go on with the version ` +
+        'of Lockstep that wrote it, or start a new run.',
+    );
+  }
+
+  protected keyCount(): number {
+    return entryCount(this.read(() => this.database.getStats()));
+  }
+
+  protected records(prefix: 'admitted' | 'branch'): readonly unknown[] {
+    return this.read(() => [...this.database.getRange(recordRange(prefix))].map(({ value }) => value));
   }
 
   protected stored(step: number): StoredEntry | undefined {

@@ -16,6 +16,8 @@ const entry = (step: number, changes: Partial<LedgerEntry> = {}): LedgerEntry =>
   generation: 1,
   plan: ['w1', 'w2', 'w1', 'w2'],
   losses: [0.5, 0.1 + 0.2, 1e-30, step],
+  samples: [0, 1, 2, 3].map((index) => (4 * step + index).toString(16).padStart(16, '0')),
+  skipped: false,
   digest: step.toString(16).padStart(64, '0'),
   at: 1_700_000_000_000 + step,
   ...changes,
@@ -95,6 +97,9 @@ test('what is not a ledger entry is refused', async (context) => {
   for (const change of [
     { losses: [NaN, 1, 1, 1] },
     { losses: [1] },
+    { losses: [null, 1, 1, 1] },
+    { samples: [] },
+    { samples: entry(0).samples.map(() => 'abc') },
     { digest: 'abc' },
     { step: -1 },
     { at: 0.5 },
@@ -138,9 +143,22 @@ test('a changed, a foreign and a missing entry are each found at their step', as
       /chain breaks at step 2/,
     ],
     ['foreign', (db) => db.put(1, stored(1)), 1, /chain breaks at step 1/],
+    [
+      'other samples',
+      (db) => db.put(3, { ...Object(db.get(3)), entry: entry(3, { samples: entry(2).samples }) }),
+      3,
+      /chain breaks at step 3/,
+    ],
+    [
+      'skipped by hand',
+      (db) => db.put(3, { ...Object(db.get(3)), entry: entry(3, { skipped: true }) }),
+      3,
+      /chain breaks at step 3/,
+    ],
     ['missing', (db) => db.remove(3), 3, /step 3 is missing/],
     ['misplaced', (db) => db.put(4, stored(1)), 4, /says step 1/],
     ['malformed', (db) => db.put(0, { entry: 1 }), 0, /damaged/],
+    ['with a key of no use', (db) => db.put('note', 1), 5, /1 entries from step 5 on cannot be reached/],
   ];
   for (const [what, tamper, step, reason] of tamperings) {
     const path = await folder(context);

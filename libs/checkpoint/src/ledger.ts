@@ -2,35 +2,35 @@
  * The ledger: the coordinator's durable record, one entry a committed step, on LMDB. An entry is on disk before append()
  * resolves; entries never change; a redone step must give the digest that is already there.
  */
-import { execFile } from 'node:child_process';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { z } from 'zod';
 import { nodeFs } from './durable-fs.js';
-import { CheckpointError, messageOf, systemCode } from './errors.js';
+import { CheckpointError, messageOf } from './errors.js';
 import { CHAIN_START, checkEntry, FIRST_STEP, nextChain, type LedgerEntry } from './ledger-entry.js';
+import { checkLedgerFile, ledgerFileExists } from './ledger-file.js';
+import { ledgerFile, LedgerReader, openDatabase, type LedgerDatabase } from './ledger-reader.js';
 import {
+  checkAdmission,
+  checkBranch,
+  checkClass,
+  CLASS_KEY,
   GENERATION_KEY,
-  PROBE_KEY,
-  ledgerFile,
-  LedgerReader,
-  openDatabase,
-  type LedgerDatabase,
-} from './ledger-reader.js';
+  LEDGER_VERSION,
+  MAX_ADMITTED,
+  MAX_BRANCHES,
+  recordKey,
+  VERSION_KEY,
+  type Admission,
+  type NumericsClass,
+} from './ledger-records.js';
 import { takeWriterLock, type WriterLock } from './writer-lock.js';
 
 /** 'appended': new on disk. 'confirmed': the step was there already, with the same digest. */
 export type AppendResult = 'appended' | 'confirmed';
 
+/** 'recorded': new on disk. 'known': this worker with this probe was there already. 'full': there are MAX_ADMITTED already. */
+export type AdmitResult = 'recorded' | 'known' | 'full';
+
 const LOCK_NAME = 'writer.lock';
-
-/** About 15 million entries; a check that takes longer hangs on bad storage. */
-const CHECK_TIMEOUT_MS = 300_000;
-
-const reportSchema = z.discriminatedUnion('ok', [
-  z.strictObject({ ok: z.literal(true), entries: z.int() }),
-  z.strictObject({ ok: z.literal(false), step: z.int(), reason: z.string() }),
-]);
 
 export class Ledger extends LedgerReader {
   readonly #lock: WriterLock;
@@ -43,7 +43,7 @@ export class Ledger extends LedgerReader {
   /**
    * Opens the ledger in `folder` for writing, and creates it where there is none. An existing one is first read through
    * in a process of its own.
-   * @throws CheckpointError E_LEDGER_LOCKED while another process has it open for writing; E_LEDGER_CORRUPT; E_LEDGER_WRITE.
+   * @throws CheckpointError E_LEDGER_LOCKED while another process has it open for writing; E_LEDGER_CORRUPT; E_LEDGER_VERSION; E_LEDGER_WRITE.
    */
   static async open(folder: string): Promise<Ledger> {
     try {
@@ -53,11 +53,13 @@ export class Ledger extends LedgerReader {
     }
     const lock = await takeWriterLock(join(folder, LOCK_NAME));
     try {
-      const isNew = !(await exists(ledgerFile(folder)));
-      if (!isNew) await checkFile(folder);
+      const isNew = !(await ledgerFileExists(folder));
+      if (!isNew) await checkLedgerFile(folder);
       const database = openOrRefuse(folder, 'write');
       if (isNew) await nodeFs.syncFolder(folder);
-      return new Ledger(database, lock);
+      const ledger = new Ledger(database, lock);
+      ledger.#markVersion();
+      return ledger;
     } catch (error) {
       await lock.release();
       throw error;
@@ -66,13 +68,13 @@ export class Ledger extends LedgerReader {
 
   /**
    * Opens the ledger in `folder` for reading only, also while another process writes it.
-   * @throws CheckpointError E_LEDGER_MISSING, E_LEDGER_CORRUPT.
+   * @throws CheckpointError E_LEDGER_MISSING, E_LEDGER_CORRUPT, E_LEDGER_VERSION.
    */
   static async openReader(folder: string): Promise<LedgerReader> {
-    if (!(await exists(ledgerFile(folder)))) {
+    if (!(await ledgerFileExists(folder))) {
       throw new CheckpointError('E_LEDGER_MISSING', `${folder} holds no ledger; check the path.`);
     }
-    await checkFile(folder);
+    await checkLedgerFile(folder);
     return new LedgerReader(openOrRefuse(folder, 'read'));
   }
 
@@ -121,10 +123,72 @@ export class Ledger extends LedgerReader {
     });
   }
 
-  /** Records the digest of the run's numerics class; resolves when it is on disk. @throws CheckpointError E_LEDGER_WRITE; E_LEDGER_CLOSED. */
-  async setProbe(probe: string): Promise<void> {
+  /**
+   * Records the run's numerics class; resolves when it is on disk. The class of a run never changes: the first description of
+   * its engine stays.
+   * @throws CheckpointError E_LEDGER_CLASS when another probe is recorded; E_LEDGER_ENTRY; E_LEDGER_WRITE; E_LEDGER_CLOSED.
+   */
+  async setClass(numericsClass: NumericsClass): Promise<void> {
     this.assertOpen();
-    this.#write(() => this.database.putSync(PROBE_KEY, probe));
+    const given = checkClass(numericsClass);
+    this.#write(() => {
+      const stored = this.numericsClass();
+      if (stored?.probe === given.probe) return;
+      if (stored !== null) {
+        throw new CheckpointError(
+          'E_LEDGER_CLASS',
+          `the run's numerics class has probe ${stored.probe}, not ${given.probe}; admit the worker, or refuse it.`,
+        );
+      }
+      this.database.putSync(CLASS_KEY, given);
+    });
+  }
+
+  /**
+   * Records that a worker of another numerics class was let in: from `step` on the run is not reproducible. Resolves when it
+   * is on disk. One record for each worker and probe, the first; beyond MAX_ADMITTED none, as they would say nothing new.
+   * @throws CheckpointError E_LEDGER_ENTRY; E_LEDGER_WRITE; E_LEDGER_CORRUPT; E_LEDGER_CLOSED.
+   */
+  async admit(admission: Admission): Promise<AdmitResult> {
+    this.assertOpen();
+    const given = checkAdmission(admission);
+    return this.#write(() => {
+      const admitted = this.admitted();
+      if (admitted.some(({ worker, probe }) => worker === given.worker && probe === given.probe)) return 'known';
+      if (admitted.length >= MAX_ADMITTED) return 'full';
+      this.database.putSync(recordKey('admitted', admitted.length), given);
+      return 'recorded';
+    });
+  }
+
+  /**
+   * Cuts off the entries from `step` on, so that those steps can be done again with other digests, and records the cut; both
+   * or neither are on disk when it resolves. The chain goes on from the entry before `step`. Only for a run
+   * with admitted workers: in a reproducible one another digest is an error, not a choice.
+   * @param at milliseconds since the epoch
+   * @throws CheckpointError E_LEDGER_BRANCH when the run is reproducible, no entry has this step or a later one, or
+   *   MAX_BRANCHES are recorded; E_LEDGER_ENTRY; E_LEDGER_WRITE; E_LEDGER_CORRUPT; E_LEDGER_CLOSED.
+   */
+  async branch(step: number, reason: string, at: number): Promise<void> {
+    this.assertOpen();
+    this.#write(() => {
+      const branches = this.branches();
+      const refuse = (why: string): never => {
+        throw new CheckpointError('E_LEDGER_BRANCH', `the entries from step ${step} on cannot be cut off: ${why}.`);
+      };
+      const last = this.lastStored() ?? refuse('the ledger is empty; go on from step 0');
+      const entries = last.entry.step - step + 1;
+      if (!(entries > 0)) refuse(`the last entry is of step ${last.entry.step}; append the next step`);
+      if (this.admitted().length === 0)
+        refuse('the run is reproducible, so a redone step must give the same digest; find the machine that differs');
+      if (branches.length >= MAX_BRANCHES)
+        refuse(
+          `the run went back ${branches.length} times already; start a new run with workers of one numerics class`,
+        );
+      const branch = checkBranch({ step, at, reason, entries, lastChain: last.chain });
+      this.database.putSync(recordKey('branch', branches.length), branch);
+      for (let cut = step; cut <= last.entry.step; cut += 1) this.database.removeSync(cut);
+    });
   }
 
   /** Releases file and lock; a second call is fine. */
@@ -147,6 +211,11 @@ export class Ledger extends LedgerReader {
     }
   }
 
+  #markVersion(): void {
+    if (this.version() !== undefined) return;
+    this.#write(() => this.database.putSync(VERSION_KEY, LEDGER_VERSION));
+  }
+
   /**
    * Synchronous on purpose: it blocks the event loop for one fdatasync (below 1 ms on an SSD), but a failed commit throws
    * here. lmdb-js's queued transactions turn a full disk into an unhandled rejection, which ends the process.
@@ -161,16 +230,6 @@ export class Ledger extends LedgerReader {
   }
 }
 
-async function exists(path: string): Promise<boolean> {
-  try {
-    await nodeFs.sizeOf(path);
-    return true;
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return false;
-    throw error;
-  }
-}
-
 function openOrRefuse(folder: string, mode: 'read' | 'write'): LedgerDatabase {
   try {
     return openDatabase(folder, mode);
@@ -182,30 +241,6 @@ function openOrRefuse(folder: string, mode: 'read' | 'write'): LedgerDatabase {
       `${ledgerFile(folder)} cannot be opened: ${messageOf(error)}; restore it from a copy.`,
       { cause: error },
     );
-  }
-}
-
-/** @throws CheckpointError E_LEDGER_CORRUPT when the check finds a bad step or does not survive the file. */
-async function checkFile(folder: string): Promise<void> {
-  const script = fileURLToPath(new URL('./ledger-check.js', import.meta.url));
-  const output = await new Promise<{ error: Error | null; stdout: string }>((resolve) => {
-    execFile(process.execPath, [script, folder], { timeout: CHECK_TIMEOUT_MS }, (error, stdout) =>
-      resolve({ error, stdout }),
-    );
-  });
-  const report = output.error ? undefined : parseReport(output.stdout);
-  if (report?.ok) return;
-  const what = report ? report.reason : 'the process that read it through did not survive it';
-  throw new CheckpointError('E_LEDGER_CORRUPT', `${ledgerFile(folder)} is damaged: ${what}; restore it from a copy.`, {
-    cause: output.error,
-  });
-}
-
-function parseReport(text: string): z.infer<typeof reportSchema> | undefined {
-  try {
-    return reportSchema.parse(JSON.parse(text));
-  } catch {
-    return undefined;
   }
 }
 

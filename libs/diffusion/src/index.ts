@@ -23,6 +23,7 @@ export { clippedEps, ddimStep, ddpmStep, respacedTimesteps } from './reverse.js'
 export type { DdpmVariance, ReverseStep } from './reverse.js';
 export { MAX_BATCH, sample } from './sampler.js';
 export type { EpsFunction, SampleRequest, SamplerConfig } from './sampler.js';
+export { microbatchIndices, samplesDigest } from './samples.js';
 export { makeSchedule, minSnrWeight, qSample } from './schedule.js';
 export type { Schedule, ScheduleConfig } from './schedule.js';
 export { stratifiedTimesteps, uniformTimestep } from './timesteps.js';

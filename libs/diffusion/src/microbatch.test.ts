@@ -26,7 +26,7 @@ const TASK: MicrobatchTask = {
 };
 
 function names(): (keyof Microbatch)[] {
-  return ['x0', 'eps', 'sqrtAlphaBar', 'sqrtOneMinusAlphaBar', 't', 'lossWeight'];
+  return ['indices', 'x0', 'eps', 'sqrtAlphaBar', 'sqrtOneMinusAlphaBar', 't', 'lossWeight'];
 }
 
 /** All of a step's microbatches, one after another. */
@@ -37,7 +37,7 @@ function wholeStep(task: MicrobatchTask, step: number): number[][] {
 
 /** Dataset index of each sample of a step, read back from its pixels. */
 function samplesOf(step: number): number[] {
-  const x0 = wholeStep(TASK, step)[0];
+  const x0 = wholeStep(TASK, step)[1];
   return x0.filter((_, i) => i % PIXELS === 0).map((value) => Math.round((value + 1) * 127.5));
 }
 
@@ -62,6 +62,12 @@ test('batches that do not divide the data set still take every sample once an ep
   for (let epoch = 0; epoch < 4; epoch++) {
     const seen = taken.slice(epoch * 10, (epoch + 1) * 10).sort((a, b) => a - b);
     assert.deepEqual(seen, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  }
+});
+
+test('the indices are those of the images in the batch', () => {
+  for (const step of [0, 1, 2, 7]) {
+    assert.deepEqual(wholeStep(TASK, step)[0], samplesOf(step));
   }
 });
 

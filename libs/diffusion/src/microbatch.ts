@@ -4,11 +4,10 @@
  * Samples, timesteps and noise belong to (step, position in the global batch) alone. How a step is cut into microbatches,
  * which worker asks, and in what order, changes nothing.
  */
-import { DiffusionError } from './errors.js';
 import type { Dataset } from './mnist.js';
 import { pixelToFloat } from './mnist.js';
-import { datasetIndex } from './order.js';
 import { fillNormal, STREAMS } from './random.js';
+import { microbatchIndices } from './samples.js';
 import type { Schedule } from './schedule.js';
 import { minSnrWeight } from './schedule.js';
 import type { TimestepSampling } from './timesteps.js';
@@ -33,6 +32,8 @@ export type MicrobatchTask = {
 
 /** Inputs of the gradient function for n samples, each array one row a sample. */
 export type Microbatch = {
+  /** [n] which samples of the data set these are */
+  readonly indices: Uint32Array;
   /** [n, rows, columns, 1], -1..1 */
   readonly x0: Float32Array;
   /** [n, rows, columns, 1], standard normal */
@@ -85,23 +86,12 @@ function timestepsOf(task: MicrobatchTask, step: number, first: number): ArrayLi
  */
 export function makeMicrobatch(task: MicrobatchTask, step: number, index: number): Microbatch {
   const { seed, dataset, schedule, globalBatch, microbatchSize: n } = task;
-  const microbatches = globalBatch / n;
-  if (!Number.isInteger(microbatches) || microbatches < 1 || !Number.isInteger(n) || n < 1) {
-    throw new DiffusionError(
-      'E_MICROBATCH',
-      `microbatches of ${n} do not divide a global batch of ${globalBatch}: choose sizes that do`,
-    );
-  }
-  if (!Number.isInteger(index) || index < 0 || index >= microbatches) {
-    throw new DiffusionError(
-      'E_MICROBATCH',
-      `microbatch ${index} of ${microbatches}: use an index from 0 to ${microbatches - 1}`,
-    );
-  }
+  const indices = microbatchIndices(seed, dataset.count, globalBatch, n, step, index);
   const first = index * n;
   const timesteps = timestepsOf(task, step, first);
   const size = dataset.rows * dataset.columns;
   const batch = {
+    indices,
     x0: new Float32Array(n * size),
     eps: new Float32Array(n * size),
     sqrtAlphaBar: new Float32Array(n),
@@ -112,7 +102,7 @@ export function makeMicrobatch(task: MicrobatchTask, step: number, index: number
   for (let i = 0; i < n; i++) {
     const position = first + i;
     const t = timesteps[i];
-    const image = datasetIndex(seed, dataset.count, step * globalBatch + position) * size;
+    const image = indices[i] * size;
     for (let p = 0; p < size; p++) {
       batch.x0[i * size + p] = PIXELS[dataset.images[image + p]];
     }

@@ -1,0 +1,56 @@
+/** `lockstep up`: config from flags, environment and file; then the processes of up.ts. */
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { Command } from 'commander';
+import { RUN_FILE_NAME } from '@lockstep/checkpoint';
+import { describeConfig, loadConfig, type UpConfig } from '@lockstep/config';
+import { addConfigFlags, givenFlags } from './config-flags.js';
+import { CliError } from './errors.js';
+import { up } from './up.js';
+
+/** Config keys that the coordinator process takes as flags; host and port are set by `up` itself. */
+const NOT_FOR_COORDINATOR = new Set(['workers', 'maxRestarts', 'host', 'port']);
+
+export function upCommand(): Command {
+  return addConfigFlags(new Command('up'), 'up')
+    .description('trains: a coordinator and local workers, until all steps are done; Ctrl-C leaves a checkpoint')
+    .option('--resume', 'go on with the run in --out')
+    .action(async (options: Record<string, unknown>) => {
+      process.exitCode = await runUp(options);
+    });
+}
+
+async function runUp(options: Readonly<Record<string, unknown>>): Promise<number> {
+  const keys = describeConfig('up');
+  const file = typeof options['config'] === 'string' ? { file: options['config'] } : {};
+  const config = loadConfig({ schema: 'up', env: process.env, flags: givenFlags(options, keys), ...file });
+  const out = resolve(config.out);
+  const exists = existsSync(join(out, RUN_FILE_NAME));
+  if (exists && options['resume'] !== true) {
+    throw new CliError(
+      'E_RUN_EXISTS',
+      `${out} already holds a run; go on with it by --resume, or choose another --out`,
+    );
+  }
+  if (!exists && options['resume'] === true)
+    throw new CliError('E_NOTHING_TO_RESUME', `${out} holds no run; leave --resume out to start one`);
+  return up({
+    out,
+    workers: config.workers,
+    maxRestarts: config.maxRestarts,
+    coordinatorArgs: keys.flatMap(({ key, flag }) =>
+      NOT_FOR_COORDINATOR.has(key) ? [] : [`${flag}=${textOf(config, key, out)}`],
+    ),
+    host: config.host,
+    port: config.port,
+    workerArgs: [`--device=${config.device}`, `--host=${config.host}`],
+    env: process.env,
+    stream: process.stdout,
+    now: () => performance.now(),
+  });
+}
+
+function textOf(config: UpConfig, key: string, out: string): string {
+  const value: unknown = key === 'out' ? out : Object.entries(config).find(([name]) => name === key)?.[1];
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}

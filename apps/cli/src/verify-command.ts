@@ -1,0 +1,184 @@
+/** `lockstep verify`: opens a run directory, checks it, prints what it proves. */
+import { Command } from 'commander';
+import { z } from 'zod';
+import {
+  canonicalJson,
+  CheckpointError,
+  DirectoryStore,
+  Ledger,
+  readRun,
+  runPaths,
+  stateDigest,
+  type LedgerReader,
+  type RunRecord,
+} from '@lockstep/checkpoint';
+import { initialTrainingState, loadMnist, PRESETS } from '@lockstep/diffusion';
+import { CliError } from './errors.js';
+import { verifyRun, type Check, type Verification } from './verify.js';
+import type { EpochUse } from './verify-samples.js';
+
+/** Workers and steps that a line names; --json has all. */
+const SHOWN = 10;
+
+const size = z.int().positive();
+/** What the coordinator stores as a run's config (apps/coordinator, open.ts), as far as it is needed here. */
+const configSchema = z.object({
+  preset: z.string(),
+  recipe: z.object({ globalBatch: size, microbatchSize: size, model: z.json() }),
+});
+
+/** Exits with 0 if all is proved, 1 if not. */
+export function verifyCommand(): Command {
+  return new Command('verify')
+    .description('proves from ledger and checkpoints which samples a run used, and that nothing was changed or lost')
+    .argument('<directory>', 'directory of the run')
+    .option('--json', 'print one JSON object')
+    .action(async (directory: string, options: { readonly json?: boolean }) => {
+      const verification = await verifyDirectory(directory);
+      process.stdout.write(
+        options.json === true ? `${JSON.stringify(verification)}\n` : `${describe(verification).join('\n')}\n`,
+      );
+      process.exitCode = verification.ok ? 0 : 1;
+    });
+}
+
+/**
+ * Checks the run in `directory`, which may be under way.
+ * @throws CheckpointError E_RUN_MISSING, E_RUN_CORRUPT, E_LEDGER_MISSING, E_LEDGER_VERSION; CliError E_VERIFY_RUN,
+ *   E_VERIFY_DATA, E_VERIFY_CHANGED; DiffusionError E_MNIST_*
+ */
+export async function verifyDirectory(directory: string): Promise<Verification> {
+  const record = await readRun(directory);
+  const { recipe, preset } = parseConfig(record, directory);
+  const data = loadMnist('train');
+  if (data.digest !== record.dataDigest) {
+    throw new CliError(
+      'E_VERIFY_DATA',
+      `the run was trained on data ${record.dataDigest}, here is ${data.digest}; verify it with the data that it was trained on`,
+    );
+  }
+  const paths = runPaths(directory);
+  const ledger = await openLedger(paths.ledger);
+  try {
+    const branches = ledger instanceof CheckpointError ? 0 : ledger.branches().length;
+    const verification = await verifyRun({
+      record,
+      order: {
+        seed: record.seed,
+        count: data.count,
+        globalBatch: recipe.globalBatch,
+        microbatchSize: recipe.microbatchSize,
+      },
+      ledger,
+      store: new DirectoryStore(paths.checkpoints),
+      seedDigest: () => seedDigestOf(record.seed, preset, recipe.model),
+    });
+    if (!(ledger instanceof CheckpointError) && ledger.branches().length !== branches)
+      throw new CliError('E_VERIFY_CHANGED', 'the run went back to an earlier step while it was read; verify it again');
+    return verification;
+  } finally {
+    if (!(ledger instanceof CheckpointError)) await ledger.close();
+  }
+}
+
+async function openLedger(folder: string): Promise<LedgerReader | CheckpointError> {
+  try {
+    return await Ledger.openReader(folder);
+  } catch (error) {
+    if (error instanceof CheckpointError && error.code === 'E_LEDGER_CORRUPT') return error;
+    throw error;
+  }
+}
+
+function parseConfig(record: RunRecord, directory: string): z.infer<typeof configSchema> {
+  const parsed = configSchema.safeParse(record.config);
+  if (parsed.success) {
+    const { globalBatch, microbatchSize } = parsed.data.recipe;
+    if (globalBatch % microbatchSize === 0) return parsed.data;
+  }
+  const why = parsed.success ? 'microbatchSize does not divide globalBatch' : z.prettifyError(parsed.error);
+  throw new CliError(
+    'E_VERIFY_RUN',
+    `run.json in ${directory} holds no recipe that this version reads (${why}); use the version of Lockstep that wrote it`,
+  );
+}
+
+/** Digest of state 0, if the run's model is that of a preset of this version. */
+function seedDigestOf(
+  seed: number,
+  preset: string,
+  model: z.infer<typeof configSchema>['recipe']['model'],
+): string | null {
+  const found = Object.entries(PRESETS).find(([name]) => name === preset)?.[1];
+  if (found === undefined || canonicalJson(z.json().parse(found.model)) !== canonicalJson(model)) return null;
+  return stateDigest({ step: 0, ...initialTrainingState(found, seed) });
+}
+
+/** Lines for a person. */
+export function describe(verification: Verification): string[] {
+  const { checks, epochs, microbatches, generations, steps } = verification;
+  const total = microbatches.reduce((sum, { count }) => sum + count, 0);
+  const shares = microbatches.map(({ worker, count }) => `${worker} ${count}`);
+  const lines = checks.flatMap((check) => [describeCheck(check), ...describeFaults(check)]);
+  lines.push(...epochs.map(describeEpoch));
+  if (verification.notReproducibleFrom !== undefined) {
+    lines.push(
+      `skipped as not finite: ${listed(verification.skippedSteps.map((step) => `step ${step}`))}`,
+      `computed: ${steps} steps in ${generations} generations, ${total} microbatches (${listed(shares)})`,
+      ...describeReproducibility(verification),
+    );
+  }
+  lines.push(verification.ok ? 'verified' : 'NOT VERIFIED');
+  return lines;
+}
+
+function describeCheck({ name, result, code, summary }: Check): string {
+  switch (result) {
+    case 'ok':
+      return `${name}: ok, ${summary}`;
+    case 'failed':
+      return `${name}: FAILED (${code}), ${summary}`;
+    case 'unchecked':
+      return `${name}: ${summary}`;
+    default:
+      return result satisfies never;
+  }
+}
+
+function describeFaults({ faults, faultCount, code: ofCheck }: Check): string[] {
+  const lines = faults.map(({ code, step, microbatch, reason }) => {
+    const where = [
+      step === null ? [] : [`step ${step}`],
+      microbatch === null ? [] : [`microbatch ${microbatch}`],
+    ].flat();
+    const text = where.length === 0 ? reason : `${where.join(', ')}: ${reason}`;
+    // A CheckpointError's message begins with its code.
+    return `  ${code === ofCheck ? `${code}: ` : ''}${text}`;
+  });
+  return faultCount > faults.length ? [...lines, `  and ${faultCount - faults.length} more`] : lines;
+}
+
+function describeEpoch({ epoch, used, once, repeated, never, inSkippedSteps, complete }: EpochUse): string {
+  const skipped = inSkippedSteps > 0 ? `; ${inSkippedSteps} of them in skipped steps, which changed nothing` : '';
+  const rest = complete
+    ? `${never} not used`
+    : `the epoch is not over: ${never} of the ${once + repeated + never} samples have not had their turn`;
+  return `epoch ${epoch}: ${used} samples used, ${once} exactly once, ${repeated} more than once, ${rest}${skipped}`;
+}
+
+function describeReproducibility({ notReproducibleFrom: from, admitted, branches }: Verification): string[] {
+  if (from === null || from === undefined)
+    return ['reproducible: yes, one numerics class computed all; who did what does not matter'];
+  const workers = admitted.map(({ worker, step }) => `${worker} from step ${step}`);
+  const cuts = branches.map(({ step, entries, reason }) => `${entries} from step ${step} on (${reason})`);
+  return [
+    `reproducible: no, from step ${from} on; admitted with another numerics class: ${listed(workers)}`,
+    `steps done again with other digests: ${listed(cuts)}`,
+  ];
+}
+
+function listed(items: readonly string[]): string {
+  if (items.length === 0) return 'none';
+  const more = items.length > SHOWN ? `, and ${items.length - SHOWN} more` : '';
+  return items.slice(0, SHOWN).join(', ') + more;
+}

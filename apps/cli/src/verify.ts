@@ -1,0 +1,225 @@
+/**
+ * What a run directory proves: its ledger's chain is whole, each step used the samples that the seed gives it, and the
+ * checkpoints are the states that the ledger names. Reads only; the caller opens, prints and exits.
+ */
+import { CheckpointError } from '@lockstep/checkpoint';
+import type { Admission, Branch, CheckpointStore, LedgerEntry, LedgerReader, RunRecord } from '@lockstep/checkpoint';
+import { SampleCounter, type EpochUse, type SampleOrder } from './verify-samples.js';
+
+/** Faults that a check lists; of the others it tells the number: a run of another seed has one in every microbatch. */
+export const MAX_FAULTS = 20;
+
+export type VerifyCode = 'E_VERIFY_CHAIN' | 'E_VERIFY_SAMPLES' | 'E_VERIFY_SKIPPED' | 'E_VERIFY_CHECKPOINT';
+
+/** One thing wrong. `code` is the check's own, or that of the error which says more. */
+export interface Fault {
+  readonly code: string;
+  readonly step: number | null;
+  readonly microbatch: number | null;
+  readonly reason: string;
+}
+
+export interface Check {
+  readonly name: 'chain' | 'samples' | 'skipped' | 'checkpoints';
+  /** 'unchecked': an earlier check failed, so that this one could not be made. */
+  readonly result: 'ok' | 'failed' | 'unchecked';
+  /** Set if it failed. */
+  readonly code: VerifyCode | null;
+  /** What was found, in one line. */
+  readonly summary: string;
+  /** The first MAX_FAULTS. */
+  readonly faults: readonly Fault[];
+  /** How many there are in all. */
+  readonly faultCount: number;
+}
+
+export interface Verification {
+  readonly run: string;
+  readonly ok: boolean;
+  readonly checks: readonly Check[];
+  /** Committed steps. */
+  readonly steps: number;
+  readonly epochs: readonly EpochUse[];
+  /** Steps that changed nothing, as a gradient was not finite. */
+  readonly skippedSteps: readonly number[];
+  /** Generations that committed a step. */
+  readonly generations: number;
+  /** Microbatches whose gradient entered the sum, by worker, most first. */
+  readonly microbatches: readonly { readonly worker: string; readonly count: number }[];
+  /** First step whose bits may depend on who did what; null: the run is reproducible. Undefined without a ledger. */
+  readonly notReproducibleFrom: number | null | undefined;
+  readonly admitted: readonly Admission[];
+  readonly branches: readonly Branch[];
+}
+
+export interface VerifyInput {
+  readonly record: RunRecord;
+  readonly order: SampleOrder;
+  /** The open ledger, or why it cannot be read (E_LEDGER_CORRUPT). */
+  readonly ledger: LedgerReader | CheckpointError;
+  readonly store: Pick<CheckpointStore, 'list' | 'read'>;
+  /** Digest of state 0, or null if this version cannot compute it; asked for only where a check needs it. */
+  readonly seedDigest: () => string | null;
+}
+
+type CheckName = Check['name'];
+const CODES = {
+  chain: 'E_VERIFY_CHAIN',
+  samples: 'E_VERIFY_SAMPLES',
+  skipped: 'E_VERIFY_SKIPPED',
+  checkpoints: 'E_VERIFY_CHECKPOINT',
+} as const satisfies Record<CheckName, VerifyCode>;
+
+/** A check under way: keeps the first faults, counts all. */
+class Faults {
+  readonly kept: Fault[] = [];
+  count = 0;
+
+  constructor(private readonly name: CheckName) {}
+
+  add(step: number | null, reason: string, microbatch: number | null = null, code: string = CODES[this.name]): void {
+    if (this.kept.length < MAX_FAULTS) this.kept.push({ code, step, microbatch, reason });
+    this.count += 1;
+  }
+
+  check(summary: string): Check {
+    const failed = this.count > 0;
+    return {
+      name: this.name,
+      result: failed ? 'failed' : 'ok',
+      code: failed ? CODES[this.name] : null,
+      summary,
+      faults: this.kept,
+      faultCount: this.count,
+    };
+  }
+}
+
+/**
+ * Makes all checks. A ledger that is damaged fails the first one, and leaves the others unmade.
+ * @throws CheckpointError E_LEDGER_CORRUPT, E_CHECKPOINT_READ if the disk fails under it; DiffusionError for an impossible recipe
+ */
+export async function verifyRun(input: VerifyInput): Promise<Verification> {
+  const { ledger } = input;
+  if (ledger instanceof CheckpointError) return unreadable(input, ledger.message);
+  const report = ledger.verifyChain();
+  if (!report.ok) return unreadable(input, report.reason);
+
+  const chain = new Faults('chain').check(
+    `${report.entries} entries, contiguous from step 0, each chained to the one before`,
+  );
+  const steps = readSteps(input, ledger.range(0, report.entries - 1));
+  const checkpoints = await checkCheckpoints(input, ledger);
+  const checks = [chain, steps.samples, steps.skipped, checkpoints];
+  return {
+    run: input.record.runId,
+    ok: checks.every(({ result }) => result === 'ok'),
+    checks,
+    steps: report.entries,
+    epochs: steps.epochs,
+    skippedSteps: steps.skippedSteps,
+    generations: steps.generations,
+    microbatches: steps.microbatches,
+    notReproducibleFrom: ledger.notReproducibleFrom(),
+    admitted: ledger.admitted(),
+    branches: ledger.branches(),
+  };
+}
+
+function unreadable({ record }: VerifyInput, reason: string): Verification {
+  const chain = new Faults('chain');
+  chain.add(null, reason);
+  const unmade = (['samples', 'skipped', 'checkpoints'] as const).map(
+    (name) =>
+      ({
+        name,
+        result: 'unchecked',
+        code: null,
+        summary: 'not checked: it needs the ledger',
+        faults: [],
+        faultCount: 0,
+      }) as const,
+  );
+  return {
+    run: record.runId,
+    ok: false,
+    checks: [chain.check('the ledger is damaged'), ...unmade],
+    steps: 0,
+    epochs: [],
+    skippedSteps: [],
+    generations: 0,
+    microbatches: [],
+    notReproducibleFrom: undefined,
+    admitted: [],
+    branches: [],
+  };
+}
+
+type Steps = Pick<Verification, 'epochs' | 'skippedSteps' | 'generations' | 'microbatches'> & {
+  readonly samples: Check;
+  readonly skipped: Check;
+};
+
+/** One walk over the entries for all that is asked of them. */
+function readSteps({ order, seedDigest }: VerifyInput, entries: Iterable<LedgerEntry>): Steps {
+  const counter = new SampleCounter(order);
+  const [samples, skipped] = [new Faults('samples'), new Faults('skipped')];
+  const skippedSteps: number[] = [];
+  const generations = new Set<number>();
+  const byWorker = new Map<string, number>();
+  let [checked, previous]: [number, string | null] = [0, null];
+  for (const entry of entries) {
+    for (const { step, microbatch, reason } of counter.add(entry)) samples.add(step, reason, microbatch);
+    checked += entry.samples.length;
+    if (entry.skipped) {
+      skippedSteps.push(entry.step);
+      const before: string | null = entry.step === 0 ? seedDigest() : previous;
+      if (before !== null && before !== entry.digest)
+        skipped.add(entry.step, `it was skipped, but led from state ${before} to another, ${entry.digest}`);
+    }
+    previous = entry.digest;
+    generations.add(entry.generation);
+    for (const worker of entry.plan) byWorker.set(worker, (byWorker.get(worker) ?? 0) + 1);
+  }
+  const epochs = counter.finish();
+  for (const { epoch, repeated, never, complete } of epochs) {
+    if (repeated > 0) samples.add(null, `epoch ${epoch} used ${repeated} samples more than once`);
+    if (complete && never > 0) samples.add(null, `epoch ${epoch} is over, but ${never} samples were not used`);
+  }
+  return {
+    samples: samples.check(`${checked} microbatches, compared with the samples that the seed gives them`),
+    skipped: skipped.check(`${skippedSteps.length} steps skipped as not finite, compared with the state before`),
+    epochs,
+    skippedSteps,
+    generations: generations.size,
+    microbatches: [...byWorker]
+      .map(([worker, count]) => ({ worker, count }))
+      .sort((a, b) => b.count - a.count || (a.worker < b.worker ? -1 : 1)),
+  };
+}
+
+async function checkCheckpoints({ record, store, seedDigest }: VerifyInput, ledger: LedgerReader): Promise<Check> {
+  const faults = new Faults('checkpoints');
+  const listed = await store.list();
+  let read = 0;
+  for (const step of listed) {
+    try {
+      // Reading computes sha256 of each file and the state's digest from its bytes, and compares them with the manifest.
+      const { manifest } = await store.read(step);
+      read += 1;
+      const expected = step === 0 ? seedDigest() : (ledger.get(step - 1)?.digest ?? 'none');
+      if (manifest.runId !== record.runId)
+        faults.add(step, `the checkpoint of step ${step} is of run ${manifest.runId}`);
+      else if (expected !== null && manifest.stateDigest !== expected)
+        faults.add(step, `the checkpoint of step ${step} is state ${manifest.stateDigest}, by the ledger ${expected}`);
+    } catch (error) {
+      if (!(error instanceof CheckpointError)) throw error;
+      // A run that goes on removes old checkpoints, also while one is read.
+      if (!(await store.list()).includes(step)) continue;
+      faults.add(step, error.message, null, error.code);
+    }
+  }
+  return faults.check(
+    `${read} of ${listed.length} checkpoints are whole, their states' digests compared with the ledger`,
+  );
+}
