@@ -85,7 +85,7 @@ class FinishLine {
   }
 
   private sink(from: number): void {
-    for (let at = from; ; ) {
+    for (let at = from; ;) {
       let best = at;
       for (const child of [2 * at + 1, 2 * at + 2]) if (this.before(child, best)) best = child;
       if (best === at) return;

@@ -170,7 +170,11 @@ export function contest(turn: Turn, votes: ReadonlyMap<string, string>, sides: s
   }
   for (const id of faulty) {
     attempts.delete(id);
-    turn.refuse(id, 'E_DIVERGED', `step ${step}, done twice, gave it two different states: its memory or engine is at fault`);
+    turn.refuse(
+      id,
+      'E_DIVERGED',
+      `step ${step}, done twice, gave it two different states: its memory or engine is at fault`,
+    );
   }
   turn.note({ note: 'contested', step, sides });
   turn.update({ contested: { step, attempts } });

@@ -150,7 +150,9 @@ function gradient(turn: Turn, worker: string, message: Message<'gradient'>): voi
   const jury = work.audited.has(microbatch) ? turn.peers(worker) : [];
   const outcome = report(work, microbatch, { worker, loss, exponents, samples, digest }, jury, turn.now);
   if (outcome.tie) {
-    const answers = (work.audited.get(microbatch) ?? []).map((each) => `${each.digest.slice(0, 12)} from ${each.worker}`);
+    const answers = (work.audited.get(microbatch) ?? []).map(
+      (each) => `${each.digest.slice(0, 12)} from ${each.worker}`,
+    );
     turn.fail(
       'E_AUDIT_TIE',
       `microbatch ${microbatch} of step ${message.step} has different gradients and nobody is left to decide: ${answers.join(', ')}; resume with one worker more, or without one of these`,
@@ -237,4 +239,3 @@ function publishFailed(turn: Turn, failedStep: number, code: string, reason: str
   }
   turn.fail(code, `step ${failedStep} is in the ledger, but its checkpoint could not be published: ${reason}`);
 }
-

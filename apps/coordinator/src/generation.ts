@@ -126,7 +126,11 @@ function settleClaims(turn: Turn): void {
   if (supporters.length === 0 || record === null || !believed) return;
   commit(turn, record, verdict.digest);
   for (const id of verdict.wrong)
-    turn.refuse(id, 'E_DIVERGED', `after step ${step} it held another state than the rest: its memory or engine is at fault`);
+    turn.refuse(
+      id,
+      'E_DIVERGED',
+      `after step ${step} it held another state than the rest: its memory or engine is at fault`,
+    );
 }
 
 /** Nobody has the newest state: go back to the newest one that somebody has. The ledger checks what is redone. */

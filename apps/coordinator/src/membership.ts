@@ -81,7 +81,8 @@ export function ready(turn: Turn, worker: string, message: Message<'ready'>): vo
 export function differences(run: EngineDescription, worker: EngineDescription): string {
   const keys = [...new Set([...Object.keys(run), ...Object.keys(worker)])].sort();
   const different = keys.filter((key) => run[key] !== worker[key]);
-  if (different.length === 0) return 'both engines describe themselves alike, so its processor or memory may be at fault';
+  if (different.length === 0)
+    return 'both engines describe themselves alike, so its processor or memory may be at fault';
   return different.map((key) => `${key} is ${worker[key] ?? 'unknown'}, not ${run[key] ?? 'unknown'}`).join('; ');
 }
 
@@ -91,10 +92,7 @@ export function trouble(turn: Turn, worker: string, message: Message<'broken'> |
   turn.note({ note: 'ring-broken', worker, peer: about, reason: `${message.code}: ${message.message}` });
   const view = about === null ? undefined : turn.worker(about);
   if (view !== undefined) {
-    turn.setWorker(
-      view.id,
-      message.type === 'broken' ? { blamed: view.blamed + 1 } : { unable: view.unable + 1 },
-    );
+    turn.setWorker(view.id, message.type === 'broken' ? { blamed: view.blamed + 1 } : { unable: view.unable + 1 });
   }
   // A lost peer's own connection is about to close; the pause lets that arrive, so that one generation opens and not two.
   if (turn.state.brokenSince === null) turn.update({ brokenSince: turn.now });
@@ -132,6 +130,10 @@ function evictStalled(turn: Turn): void {
   if (turn.now - phase.since <= patience) return;
   for (const id of ring) {
     if (!phase.applied.has(id))
-      turn.evict(id, 'E_WORKER_STALLED', `it has not applied step ${phase.record.step}, which others have, for ${patience.toFixed(0)} ms`);
+      turn.evict(
+        id,
+        'E_WORKER_STALLED',
+        `it has not applied step ${phase.record.step}, which others have, for ${patience.toFixed(0)} ms`,
+      );
   }
 }

@@ -44,6 +44,47 @@ export class Metrics {
     registers: [this.registry],
   });
 
+  private readonly skipped = this.counter('lockstep_skipped_steps_total', 'Steps skipped as a gradient was not finite');
+  private readonly ringSeconds = this.gauge('lockstep_ring_seconds', "Time of the last step's all-reduce");
+  private readonly ringBytes = this.counter('lockstep_ring_bytes_total', 'Bytes that one worker sent into the ring');
+  private readonly loadedBytes = this.counter(
+    'lockstep_state_transfer_bytes_total',
+    'Bytes of states taken from peers',
+  );
+  private readonly loadSeconds = new Histogram({
+    name: 'lockstep_state_transfer_seconds',
+    help: 'Time in which a worker took the state from a peer',
+    buckets: [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60],
+    registers: [this.registry],
+  });
+  private readonly moved = this.counter(
+    'lockstep_moved_microbatches_total',
+    'Microbatches that an idle worker took over',
+  );
+  private readonly audited = this.counter(
+    'lockstep_audited_microbatches_total',
+    'Microbatches with equal bits from two workers',
+  );
+  private readonly reproducible = this.gauge('lockstep_reproducible', '1 while all workers are of one numerics class');
+  private readonly refused = new Counter({
+    name: 'lockstep_refused_workers_total',
+    help: 'Workers refused or evicted for what they are or computed',
+    labelNames: ['code'],
+    registers: [this.registry],
+  });
+  private readonly microbatchSeconds = new Gauge({
+    name: 'lockstep_worker_microbatch_seconds',
+    help: 'Time that a worker takes for a microbatch, smoothed',
+    labelNames: ['worker'],
+    registers: [this.registry],
+  });
+  private readonly stragglers = new Gauge({
+    name: 'lockstep_straggler',
+    help: '1 for a worker that is much slower than the others',
+    labelNames: ['worker'],
+    registers: [this.registry],
+  });
+
   constructor() {
     collectDefaultMetrics({ register: this.registry });
   }
@@ -53,7 +94,11 @@ export class Metrics {
     switch (note.note) {
       case 'committed':
         (note.redone ? this.redone : this.committed).inc();
-        this.loss.set(note.loss);
+        if (note.loss !== null) this.loss.set(note.loss);
+        if (note.skipped) this.skipped.inc();
+        this.ringSeconds.set(note.ringMilliseconds / 1000);
+        this.ringBytes.inc(note.ringBytes);
+        this.showWorkers(state);
         if (stepSeconds !== null) this.seconds.observe(stepSeconds);
         this.imagesPerSecond.set(rate);
         break;
@@ -72,13 +117,36 @@ export class Metrics {
       case 'publish-failed':
         this.checkpointFailures.inc();
         break;
+      case 'worker-loaded':
+        this.loadedBytes.inc(note.bytes);
+        this.loadSeconds.observe(note.milliseconds / 1000);
+        break;
+      case 'work-moved':
+        this.moved.inc();
+        break;
+      case 'audited':
+        this.audited.inc();
+        break;
+      case 'worker-refused':
+        this.refused.inc({ code: note.code });
+        break;
       default:
         break;
     }
+    this.reproducible.set(state.reproducible ? 1 : 0);
     this.step.set(state.step);
     this.workers.set(state.ring.length);
     this.connected.set(state.workers.size);
     this.generation.set(state.generation);
+  }
+
+  private showWorkers(state: State): void {
+    this.microbatchSeconds.reset();
+    this.stragglers.reset();
+    for (const { id, speed, straggler } of state.workers.values()) {
+      if (speed !== null) this.microbatchSeconds.set({ worker: id }, speed.milliseconds / 1000);
+      this.stragglers.set({ worker: id }, straggler === null ? 0 : 1);
+    }
   }
 
   private gauge(name: string, help: string): Gauge {

@@ -1,6 +1,6 @@
 /** Starts a coordinator on a run directory: what is on disk decides where it goes on. */
 import { DirectoryStore, Ledger, openRun, stateDigest } from '@lockstep/checkpoint';
-import type { JsonValue } from '@lockstep/checkpoint';
+import type { DurableFs, JsonValue } from '@lockstep/checkpoint';
 import type { RunConfig } from '@lockstep/config';
 import { initialTrainingState, loadMnist, parameterTable, recipeOf } from '@lockstep/diffusion';
 import { CoordinatorError } from './errors.js';
@@ -12,6 +12,8 @@ export interface Surroundings {
   readonly freshRunId: string;
   readonly report: (report: Report) => void;
   readonly warn: (text: string) => void;
+  /** The disk on which checkpoints are written; the file system where it is left out. */
+  readonly disk?: DurableFs;
 }
 
 /**
@@ -20,13 +22,15 @@ export interface Surroundings {
  */
 export async function openCoordinator(
   config: RunConfig,
-  { now, freshRunId, report, warn }: Surroundings,
+  { now, freshRunId, report, warn, disk }: Surroundings,
 ): Promise<CoordinatorServer> {
   const recipe = recipeOf(config);
   const dataDigest = loadMnist('train').digest;
   const { seed } = config;
   // A round trip through JSON, so that what is compared on resume is what is stored.
-  const stored = JSON.parse(JSON.stringify({ preset: config.preset, recipe })) as JsonValue;
+  const stored = JSON.parse(
+    JSON.stringify({ preset: config.preset, recipe, nonFinite: config.nonFinite }),
+  ) as JsonValue;
   const { record, paths } = await openRun(config.out, {
     runId: freshRunId,
     seed,
@@ -35,7 +39,8 @@ export async function openCoordinator(
     createdAt: now(),
   });
   const ledger = await Ledger.open(paths.ledger);
-  const store = new DirectoryStore(paths.checkpoints);
+  const store = new DirectoryStore(paths.checkpoints, disk === undefined ? {} : { disk });
+  const incidents = new DirectoryStore(paths.incidents);
   await store.sweep();
   const { checkpoint, skipped } = await store.newest();
   for (const bad of skipped) warn(`${bad.code}: the checkpoint of step ${bad.step} is not used: ${bad.reason}`);
@@ -75,8 +80,17 @@ export async function openCoordinator(
       checkpointEvery: config.checkpointEvery,
       minWorkers: config.minWorkers,
       heartbeatTimeoutMs: config.heartbeatTimeoutMs,
+      auditRate: config.auditRate,
+      numerics: config.numerics,
+      nonFinite: config.nonFinite,
     },
-    recovered: { committed, generation: ledger.generation(), checkpoint: held, probe: ledger.probe() },
+    recovered: {
+      committed,
+      generation: ledger.generation(),
+      checkpoint: held,
+      numerics: ledger.numericsClass(),
+      reproducible: ledger.notReproducibleFrom() === null,
+    },
     seedDigest,
     seedState: () => initialTrainingState(recipe, seed),
     globalBatch: recipe.globalBatch,
@@ -85,6 +99,7 @@ export async function openCoordinator(
     model: JSON.parse(JSON.stringify(recipe)) as JsonValue,
     ledger,
     store,
+    incidents,
     now,
     report,
   });

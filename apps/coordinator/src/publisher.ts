@@ -13,8 +13,10 @@ export interface PublishTask {
   readonly generation: number;
   readonly from: readonly Member[];
   readonly createdAt: number;
-  /** Checkpoints to keep, this one included. */
-  readonly keep: number;
+  /** Checkpoints to keep, this one included; null: all. */
+  readonly keep: number | null;
+  /** A transfer from which no byte came for so long is given up. Milliseconds. */
+  readonly stallMs: number;
 }
 
 /**
@@ -31,7 +33,7 @@ export async function publishState(store: CheckpointStore, task: PublishTask): P
     generation: task.generation,
     createdAt: task.createdAt,
   });
-  await store.prune(task.keep);
+  if (task.keep !== null) await store.prune(task.keep);
 }
 
 async function takeState(task: PublishTask): Promise<TrainingState> {
@@ -39,7 +41,7 @@ async function takeState(task: PublishTask): Promise<TrainingState> {
   const failures: string[] = [];
   for (const member of task.from) {
     try {
-      return await fetchState(stateUrl(member, task.step), task.step, task.digest, length);
+      return await fetchState(stateUrl(member, task.step), task.step, task.digest, length, task.stallMs);
     } catch (error) {
       failures.push(`${member.id}: ${error instanceof Error ? error.message : String(error)}`);
     }

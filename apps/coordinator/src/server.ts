@@ -10,19 +10,19 @@ import {
   MAX_CONTROL_BYTES,
   MessageError,
   PROTOCOL_VERSION,
-  heartbeatInterval,
   parseWorkerMessage,
   sendMessage,
+  timeoutsFrom,
   unpackMessage,
   type WorkerMessage,
 } from '@lockstep/comm';
 import { encodeState } from '@lockstep/checkpoint';
 import type { CheckpointStore, JsonValue, Ledger, ParameterTable, TrainingState } from '@lockstep/checkpoint';
-import { failureOf } from '@lockstep/config';
+import { failureLine, failureOf } from '@lockstep/config';
 import { step } from './core.js';
 import { Metrics } from './metrics.js';
 import { afterCommit, etaSeconds, imagesPerSecond, noProgress, type Progress } from './progress.js';
-import { publishState } from './publisher.js';
+import { publishState, type PublishTask } from './publisher.js';
 import {
   initialState,
   type Durable,
@@ -54,6 +54,8 @@ export interface ServerOptions {
   readonly model: JsonValue;
   readonly ledger: Ledger;
   readonly store: CheckpointStore;
+  /** States kept for replay. */
+  readonly incidents: CheckpointStore;
   /** Wall clock, ms since the epoch. */
   readonly now: () => number;
   readonly report: (report: Report) => void;
@@ -77,11 +79,18 @@ export interface Status {
     readonly host: string;
     readonly inRing: boolean;
     readonly step: number | null;
+    readonly millisecondsPerMicrobatch: number | null;
+    /** Microbatches that it was given in this step. */
+    readonly share: number;
+    /** Processor time / wall time. */
+    readonly cpuShare: number | null;
+    readonly straggler: string | null;
   }[];
   readonly loss: number | null;
   readonly imagesPerSecond: number;
   readonly etaSeconds: number | null;
   readonly checkpoint: number | null;
+  readonly reproducible: boolean;
 }
 
 export class CoordinatorServer {
@@ -98,6 +107,7 @@ export class CoordinatorServer {
   private readonly background = new Set<Promise<void>>();
   private publishing: Promise<void> = Promise.resolve();
   private readonly ticker: NodeJS.Timeout;
+  private readonly beat: NodeJS.Timeout;
   private resolveFinished: (outcome: Outcome) => void = () => undefined;
 
   private constructor(
@@ -108,7 +118,11 @@ export class CoordinatorServer {
     this.durable = { digestOf: (of) => (of === 0 ? options.seedDigest : (options.ledger.get(of - 1)?.digest ?? null)) };
     this.state = initialState(options.recovered, this.durable, options.now());
     this.finished = new Promise((resolve) => (this.resolveFinished = resolve));
-    this.ticker = setInterval(() => this.tick(), heartbeatInterval(options.settings.heartbeatTimeoutMs));
+    const { coordinatorTickMs, heartbeatIntervalMs } = timeoutsFrom(options.settings.heartbeatTimeoutMs);
+    this.ticker = setInterval(() => this.dispatch({ type: 'tick', now: this.options.now() }), coordinatorTickMs);
+    this.beat = setInterval(() => {
+      for (const socket of this.sockets.values()) sendMessage(socket, { type: 'heartbeat' });
+    }, heartbeatIntervalMs);
     http.on('request', (request, response) => void this.answer(request, response));
     webSockets.on('connection', (socket) => this.accept(socket));
   }
@@ -145,22 +159,29 @@ export class CoordinatorServer {
 
   status(): Status {
     const { state, options } = this;
+    const { phase } = state;
+    const work = phase.kind === 'computing' ? phase.work : phase.kind === 'reducing' ? phase.next : null;
     return {
       run: options.settings.run,
-      phase: state.phase.kind,
+      phase: phase.kind,
       step: state.step,
       steps: options.settings.steps,
       generation: state.generation,
-      workers: [...state.workers.values()].map(({ id, host, have }) => ({
+      workers: [...state.workers.values()].map(({ id, host, have, speed, straggler }) => ({
         id,
         host,
-        inRing: state.ring.includes(id),
+        inRing: state.ranks.has(id),
         step: have?.step ?? null,
+        millisecondsPerMicrobatch: speed?.milliseconds ?? null,
+        share: work?.queues.get(id)?.length ?? 0,
+        cpuShare: speed?.cpuShare ?? null,
+        straggler,
       })),
       loss: this.loss,
       imagesPerSecond: imagesPerSecond(this.progress, options.globalBatch),
       etaSeconds: etaSeconds(this.progress, options.settings.steps - state.step),
       checkpoint: state.checkpoint?.step ?? null,
+      reproducible: state.reproducible,
     };
   }
 
@@ -173,18 +194,13 @@ export class CoordinatorServer {
     if (!this.performing) void this.perform();
   }
 
-  private tick(): void {
-    this.dispatch({ type: 'tick', now: this.options.now() });
-    for (const socket of this.sockets.values()) sendMessage(socket, { type: 'heartbeat' });
-  }
-
   private accept(socket: WebSocket): void {
     const { now, settings } = this.options;
     let worker: string | null = null;
     // A connection that does not introduce itself is not a worker.
     const introduction = setTimeout(() => {
       socket.close(1008, 'E_NO_HELLO');
-    }, settings.heartbeatTimeoutMs);
+    }, timeoutsFrom(settings.heartbeatTimeoutMs).helloMs);
     const refuse = (code: string, message: string): void => {
       sendMessage(socket, { type: 'refuse', code, message });
       socket.close(1008, code);
@@ -229,9 +245,9 @@ export class CoordinatorServer {
   private async perform(): Promise<void> {
     this.performing = true;
     for (let effect = this.pending.shift(); effect !== undefined; effect = this.pending.shift()) {
-      if (effect.type === 'recordGeneration') {
+      if (effect.type === 'recordGeneration' || effect.type === 'branchLedger') {
         // Waited for: no worker may hear of a generation that a restarted coordinator could use again.
-        await this.options.ledger.setGeneration(effect.generation).catch((error: unknown) => {
+        await this.recordFirst(effect).catch((error: unknown) => {
           this.pending.length = 0;
           this.ledgerFailed(this.state.step, error);
         });
@@ -242,7 +258,14 @@ export class CoordinatorServer {
     this.performing = false;
   }
 
-  private performOne(effect: Exclude<Effect, { type: 'recordGeneration' }>): void {
+  private recordFirst(effect: Extract<Effect, { type: 'recordGeneration' | 'branchLedger' }>): Promise<void> {
+    const { ledger } = this.options;
+    return effect.type === 'recordGeneration'
+      ? ledger.setGeneration(effect.generation)
+      : ledger.branch(effect.step, effect.reason, effect.at);
+  }
+
+  private performOne(effect: Exclude<Effect, { type: 'recordGeneration' | 'branchLedger' }>): void {
     const { ledger, store, now } = this.options;
     switch (effect.type) {
       case 'send': {
@@ -257,10 +280,11 @@ export class CoordinatorServer {
         socket?.close(1008, effect.reason.slice(0, 100));
         break;
       }
-      case 'recordProbe':
-        this.inBackground(
-          ledger.setProbe(effect.probe).catch((error: unknown) => this.ledgerFailed(this.state.step, error)),
-        );
+      case 'recordClass':
+        this.recorded(ledger.setClass(effect.numerics));
+        break;
+      case 'recordAdmitted':
+        this.recorded(ledger.admit({ step: effect.step, worker: effect.worker, ...effect.numerics }));
         break;
       case 'appendLedger': {
         const { record, digest, at } = effect;
@@ -272,22 +296,10 @@ export class CoordinatorServer {
         break;
       }
       case 'publish': {
-        const { step: published, digest, generation, from } = effect;
-        const { settings, table, model, keepCheckpoints: keep } = this.options;
-        const task = {
-          runId: settings.run,
-          table,
-          model,
-          step: published,
-          digest,
-          generation,
-          from,
-          createdAt: now(),
-          keep,
-        };
+        const { step: published, digest } = effect;
         // One after another: the last step's checkpoint may be asked for twice, and the second time it must be found whole.
         const done = this.publishing
-          .then(() => publishState(store, task))
+          .then(() => publishState(store, this.publishTask(effect, this.options.keepCheckpoints)))
           .then(
             () => this.dispatch({ type: 'published', step: published, digest, now: now() }),
             (error: unknown) =>
@@ -295,6 +307,15 @@ export class CoordinatorServer {
           );
         this.publishing = done;
         this.inBackground(done);
+        break;
+      }
+      case 'keep': {
+        const kept = publishState(this.options.incidents, this.publishTask(effect, null)).then(
+          () => this.dispatch({ type: 'kept', step: effect.step, failure: null, now: now() }),
+          (error: unknown) =>
+            this.dispatch({ type: 'kept', step: effect.step, failure: failureLine(error), now: now() }),
+        );
+        this.inBackground(kept);
         break;
       }
       case 'note':
@@ -306,6 +327,34 @@ export class CoordinatorServer {
       default:
         effect satisfies never;
     }
+  }
+
+  private publishTask(
+    { step: published, digest, generation, from }: Extract<Effect, { type: 'publish' | 'keep' }>,
+    keep: number | null,
+  ): PublishTask {
+    const { settings, table, model, now } = this.options;
+    return {
+      runId: settings.run,
+      table,
+      model,
+      step: published,
+      digest,
+      generation,
+      from,
+      createdAt: now(),
+      keep,
+      stallMs: timeoutsFrom(settings.heartbeatTimeoutMs).transferStallMs,
+    };
+  }
+
+  private recorded(task: Promise<unknown>): void {
+    this.inBackground(
+      task.then(
+        () => undefined,
+        (error: unknown) => this.ledgerFailed(this.state.step, error),
+      ),
+    );
   }
 
   private ledgerFailed(ofStep: number, error: unknown): void {
@@ -321,7 +370,7 @@ export class CoordinatorServer {
     const at = this.options.now();
     if (note.note === 'committed') {
       this.progress = afterCommit(this.progress, at);
-      this.loss = note.loss;
+      this.loss = note.loss ?? this.loss;
     } else if (note.note === 'generation-opened' || note.note === 'waiting') {
       // The time without workers is not the time of a step.
       this.progress = { ...this.progress, lastCommit: null };
@@ -337,6 +386,7 @@ export class CoordinatorServer {
 
   private async shutDown(outcome: Outcome): Promise<void> {
     clearInterval(this.ticker);
+    clearInterval(this.beat);
     while (this.background.size > 0) await Promise.all(this.background);
     for (const socket of this.webSockets.clients) socket.close(1001, outcome.code);
     await new Promise<void>((resolve) => {

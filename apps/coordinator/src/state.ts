@@ -219,7 +219,12 @@ export type Note =
       readonly from: string;
       readonly to: string;
     }
-  | { readonly note: 'audited'; readonly step: number; readonly microbatch: number; readonly workers: readonly string[] }
+  | {
+      readonly note: 'audited';
+      readonly step: number;
+      readonly microbatch: number;
+      readonly workers: readonly string[];
+    }
   | {
       readonly note: 'non-finite';
       readonly step: number;

@@ -91,7 +91,8 @@ export class Turn {
     if (!this.state.workers.delete(worker)) return;
     this.note({ note: 'worker-lost', worker, reason });
     const { kind } = this.state.phase;
-    if (this.inRing(worker) && (kind === 'computing' || kind === 'reducing')) this.reopen ??= `lost ${worker}: ${reason}`;
+    if (this.inRing(worker) && (kind === 'computing' || kind === 'reducing'))
+      this.reopen ??= `lost ${worker}: ${reason}`;
   }
 
   evict(worker: string, code: string, reason: string): void {

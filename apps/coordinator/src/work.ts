@@ -162,12 +162,15 @@ function differ(answers: readonly Answer[]): boolean {
 }
 
 function byLoad(work: StepWork, workers: readonly string[]): string[] {
-  const load = (id: string): number =>
-    (work.queues.get(id) ?? []).filter((index) => !isDone(work, id, index)).length;
+  const load = (id: string): number => (work.queues.get(id) ?? []).filter((index) => !isDone(work, id, index)).length;
   return [...workers].sort((a, b) => load(a) - load(b));
 }
 
-function leastLoaded(queues: ReadonlyMap<string, readonly number[]>, among: readonly string[], pace: Pace): string | null {
+function leastLoaded(
+  queues: ReadonlyMap<string, readonly number[]>,
+  among: readonly string[],
+  pace: Pace,
+): string | null {
   let best: string | null = null;
   let least = Infinity;
   for (const id of among) {

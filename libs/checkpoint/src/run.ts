@@ -37,13 +37,19 @@ export type RunRecord = {
   readonly createdAt: number;
 };
 
-export type RunPaths = { readonly root: string; readonly checkpoints: string; readonly ledger: string };
+export type RunPaths = {
+  readonly root: string;
+  readonly checkpoints: string;
+  readonly ledger: string;
+  /** States kept for replay: never pruned. */
+  readonly incidents: string;
+};
 
 export type OpenedRun = { readonly record: RunRecord; readonly paths: RunPaths; readonly created: boolean };
 
 /** Where things lie in the run directory `root`. */
 export function runPaths(root: string): RunPaths {
-  return { root, checkpoints: join(root, 'checkpoints'), ledger: join(root, 'ledger') };
+  return { root, checkpoints: join(root, 'checkpoints'), ledger: join(root, 'ledger'), incidents: join(root, 'incidents') };
 }
 
 /**
