@@ -1,22 +1,58 @@
 /** Takes a training state from another process over HTTP, and believes it only by its digest. */
 import { decodeState, encodedStateBytes, stateDigest, type TrainingState } from './state.js';
 
-/** A source that does not hand its state over within this time is given up; the caller asks the next one. Milliseconds. */
-const FETCH_TIMEOUT_MS = 60_000;
+/** Looks at the transfer in one stall time: a process that stood still misses some, and so does not take that for a stall. */
+const LOOKS_PER_STALL = 5;
+/** Of an error's answer, this much goes into the message. Characters. */
+const MAX_REASON_LENGTH = 200;
+
+export type WantedState = {
+  readonly step: number;
+  /** stateDigest of it. */
+  readonly digest: string;
+  /** Parameters. */
+  readonly length: number;
+  /** A transfer from which no byte came for so long, from the dial on, is given up. Milliseconds. */
+  readonly stallMs: number;
+};
 
 /**
- * State `step` from `url`, with `length` parameters and this digest.
- * @throws Error saying what was wrong with the answer; CheckpointError E_STATE_* if it is no state of that length.
+ * The wanted state from `url`.
+ * @throws Error saying what was wrong with the source; CheckpointError E_STATE_* if it is no state of that length.
  */
-export async function fetchState(url: string, step: number, digest: string, length: number): Promise<TrainingState> {
-  const response = await fetch(url, { signal: AbortSignal.timeout(FETCH_TIMEOUT_MS) });
-  if (!response.ok) throw new Error(`HTTP ${response.status} ${(await response.text()).slice(0, 200)}`);
-  const declared = Number(response.headers.get('content-length'));
-  if (declared !== encodedStateBytes(length))
-    throw new Error(`it offers ${declared} bytes, not ${encodedStateBytes(length)}`);
-  const state = decodeState(new Uint8Array(await response.arrayBuffer()), length);
-  const found = stateDigest(state);
-  if (state.step !== step || found !== digest)
-    throw new Error(`it gave state ${state.step} with digest ${found.slice(0, 12)}, not ${digest.slice(0, 12)}`);
-  return state;
+export async function fetchState(url: string, { step, digest, length, stallMs }: WantedState): Promise<TrainingState> {
+  const stalled = new AbortController();
+  let quietLooks = 0;
+  const timer = setInterval(() => {
+    quietLooks += 1;
+    if (quietLooks >= LOOKS_PER_STALL) stalled.abort(new Error(`no byte came for ${stallMs} ms`));
+  }, stallMs / LOOKS_PER_STALL);
+  try {
+    const response = await fetch(url, { signal: stalled.signal });
+    quietLooks = 0;
+    if (!response.ok) throw new Error(`HTTP ${response.status} ${(await response.text()).slice(0, MAX_REASON_LENGTH)}`);
+    const expected = encodedStateBytes(length);
+    const declared = Number(response.headers.get('content-length'));
+    if (declared !== expected) throw new Error(`it offers ${declared} bytes, not ${expected}`);
+    const bytes = new Uint8Array(expected);
+    let received = 0;
+    // HTTP itself holds the body to the declared length.
+    for await (const chunk of bodyOf(response)) {
+      quietLooks = 0;
+      bytes.set(chunk, received);
+      received += chunk.length;
+    }
+    const state = decodeState(bytes.subarray(0, received), length);
+    const found = stateDigest(state);
+    if (state.step !== step || found !== digest)
+      throw new Error(`it gave state ${state.step} with digest ${found.slice(0, 12)}, not ${digest.slice(0, 12)}`);
+    return state;
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+function bodyOf(response: Response): AsyncIterable<Uint8Array> {
+  if (response.body === null) throw new Error('it gave no body');
+  return response.body;
 }

@@ -36,4 +36,4 @@ export { FIRST_STEP, type LedgerEntry } from './ledger-entry.js';
 export { LedgerReader, type ChainReport } from './ledger-reader.js';
 export { MAX_ADMITTED, MAX_BRANCHES, type Admission, type Branch, type NumericsClass } from './ledger-records.js';
 export { Ledger, type AdmitResult, type AppendResult } from './ledger.js';
-export { fetchState } from './fetch-state.js';
+export { fetchState, type WantedState } from './fetch-state.js';
