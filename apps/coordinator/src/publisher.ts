@@ -37,11 +37,12 @@ export async function publishState(store: CheckpointStore, task: PublishTask): P
 }
 
 async function takeState(task: PublishTask): Promise<TrainingState> {
-  const length = tableLength(task.table);
+  const { step, digest, stallMs } = task;
+  const wanted = { step, digest, length: tableLength(task.table), stallMs };
   const failures: string[] = [];
   for (const member of task.from) {
     try {
-      return await fetchState(stateUrl(member, task.step), task.step, task.digest, length, task.stallMs);
+      return await fetchState(stateUrl(member, step), wanted);
     } catch (error) {
       failures.push(`${member.id}: ${error instanceof Error ? error.message : String(error)}`);
     }

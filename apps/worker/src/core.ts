@@ -61,6 +61,9 @@ class Turn {
           this.update({ reduction: { ...reduction, stage: 'folded' } });
         break;
       }
+      case 'checked':
+        this.update({ reducing: null, owesCheck: false });
+        break;
       case 'corrupt':
         this.log('error', `E_STATE_CORRUPT: ${event.what}`);
         this.leave(1, 'E_STATE_CORRUPT', event.what);
@@ -197,7 +200,7 @@ class Turn {
     if (plan === null || generation !== plan.generation || planned !== plan.step) return;
     const held = new Map(this.state.held);
     for (const microbatch of work.anew) held.delete(microbatch);
-    this.update({ plan: { ...plan, work }, held });
+    this.update({ plan: { ...plan, work }, held, owesCheck: this.state.owesCheck || work.anew.length > 0 });
   }
 
   private loaded({ step: loadedStep, digest, source, bytes, milliseconds }: Extract<Event, { type: 'loaded' }>): void {
@@ -254,7 +257,9 @@ class Turn {
     // A newer generation may have come while the step was being applied: then its plan stands, and has no `next`.
     if (reduction !== null && plan !== null && plan.generation === reduction.message.generation) {
       const next = reduction.message.next;
-      this.update({ plan: next === null ? null : { ...plan, step: done + 1, work: next, digest: null, reload: false } });
+      this.update({
+        plan: next === null ? null : { ...plan, step: done + 1, work: next, digest: null, reload: false },
+      });
     }
     this.update({ reduction: null });
   }
@@ -343,6 +348,13 @@ class Turn {
   /** The step's first stages: the right state, then the gradients. */
   private compute(plan: Plan, have: HeldHere): void {
     const { busy, reducing } = this.state;
+    if (this.state.owesCheck) {
+      if (reducing === null && (busy === null || busy.kind === 'compute')) {
+        this.update({ reducing: { kind: 'check' } });
+        this.effects.push({ type: 'check' });
+      }
+      return;
+    }
     if (busy !== null) return;
     if (this.mustLoad()) {
       const { generation, step: planned, digest, sources } = plan;

@@ -78,6 +78,8 @@ export interface State {
   readonly held: ReadonlyMap<number, HeldGradient>;
   readonly busy: Busy | null;
   readonly reducing: Reducing | null;
+  /** Others came to other bits than this worker: it looks at its own memory before it computes anything more. */
+  readonly owesCheck: boolean;
   /** Generation whose ring is connected; -1 for none. */
   readonly ringReady: number;
   readonly reduction: Reduction | null;
@@ -103,6 +105,8 @@ export type Event =
     }
   | { readonly type: 'computed'; readonly step: number; readonly microbatch: number; readonly gradient: HeldGradient }
   | { readonly type: 'folded'; readonly generation: number }
+  /** The weights at rest are what they were. */
+  | { readonly type: 'checked' }
   /** Weights or a gradient that should be at rest are not what they were. */
   | { readonly type: 'corrupt'; readonly what: string }
   | { readonly type: 'ringJoined'; readonly generation: number }
@@ -143,6 +147,8 @@ export type Effect =
       readonly contribute: readonly number[];
       readonly exponents: readonly number[];
     }
+  /** Check the weights against their checksum. */
+  | { readonly type: 'check' }
   | { readonly type: 'joinRing'; readonly generation: number; readonly place: Place }
   | { readonly type: 'leaveRing' }
   | { readonly type: 'allReduce'; readonly generation: number; readonly step: number }
@@ -176,6 +182,7 @@ export function initialState(id: string, host: string, port: number): State {
     held: new Map(),
     busy: null,
     reducing: null,
+    owesCheck: false,
     ringReady: -1,
     reduction: null,
     sumInRing: false,

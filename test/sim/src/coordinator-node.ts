@@ -1,5 +1,5 @@
 /** The coordinator process of the simulation: the real core, a pretended disk, and the edge's rules about connections. */
-import { heartbeatInterval, type WorkerMessage } from '@lockstep/comm';
+import { timeoutsFrom, type WorkerMessage } from '@lockstep/comm';
 import {
   coordinatorStep,
   initialCoordinatorState,
@@ -15,32 +15,42 @@ import {
   STEPS,
   type Cluster,
   type Connection,
+  type Options,
 } from './cluster.js';
-import { SEED_DIGEST } from './numerics.js';
+import { SEED_DIGEST, samplesOf } from './numerics.js';
+import { SimulatedProcess } from './process.js';
 
-const settings: Settings = {
-  run: 'sim',
-  runSettings: {
-    preset: 'sim',
-    seed: 0,
+/** The production settings of a run with these options. */
+export function settingsOf(options: Options): Settings {
+  return {
+    run: 'sim',
+    runSettings: {
+      preset: 'sim',
+      seed: 0,
+      steps: STEPS,
+      globalBatch: MICROBATCHES,
+      microbatchSize: 1,
+      learningRate: null,
+      timesteps: null,
+      checkpointEvery: CHECKPOINT_EVERY,
+      dataDigest: SEED_DIGEST,
+    },
     steps: STEPS,
-    globalBatch: MICROBATCHES,
-    microbatchSize: 1,
-    learningRate: null,
-    timesteps: null,
+    microbatches: MICROBATCHES,
     checkpointEvery: CHECKPOINT_EVERY,
-    dataDigest: SEED_DIGEST,
-  },
-  steps: STEPS,
-  microbatches: MICROBATCHES,
-  checkpointEvery: CHECKPOINT_EVERY,
-  minWorkers: 1,
-  heartbeatTimeoutMs: HEARTBEAT_TIMEOUT_MS,
-};
+    minWorkers: options.minWorkers,
+    heartbeatTimeoutMs: HEARTBEAT_TIMEOUT_MS,
+    auditRate: options.auditRate,
+    numerics: 'strict',
+    nonFinite: options.nonFinite,
+  };
+}
 
-export class CoordinatorNode {
-  alive = true;
-  private frozenUntil = 0;
+const timeouts = timeoutsFrom(HEARTBEAT_TIMEOUT_MS);
+/** A ready worker that stays out of so many commits in a row is forgotten. */
+const MOST_COMMITS_APART = 4;
+
+export class CoordinatorNode extends SimulatedProcess {
   private state: CoordinatorState;
   private readonly connections = new Map<string, Connection>();
   private readonly pending: CoordinatorEffect[] = [];
@@ -52,35 +62,36 @@ export class CoordinatorNode {
   /** Writes reach the disk in order. */
   private diskFree = 0;
 
-  constructor(private readonly cluster: Cluster) {
+  /** Commits that each worker has been ready for without being in the ring. */
+  private readonly apart = new Map<string, number>();
+  private readonly settings: Settings;
+
+  constructor(cluster: Cluster) {
+    super('coordinator', cluster);
+    this.settings = settingsOf(cluster.options);
     const { disk, world } = cluster;
+    // One of a step that the ledger does not know is left alone, as the production edge does.
+    const checkpoint = disk.checkpoints.filter(({ step }) => step <= disk.entries.length).at(-1) ?? null;
     const recovered = {
       committed: disk.entries.length,
       generation: disk.generation,
-      checkpoint: disk.checkpoint,
-      probe: disk.probe,
+      checkpoint,
+      numerics: disk.numerics,
+      reproducible: true,
     };
     this.state = initialCoordinatorState(recovered, this.durable, world.now);
     cluster.coordinator = this;
-    world.say('coordinator', `starts with ${disk.entries.length} steps, checkpoint ${disk.checkpoint?.step ?? 'none'}`);
+    world.say('coordinator', `starts with ${disk.entries.length} steps, checkpoint ${checkpoint?.step ?? 'none'}`);
     this.tick();
+    this.beat();
   }
 
-  post(action: () => void): void {
-    if (!this.alive) return;
-    const { world } = this.cluster;
-    if (world.now < this.frozenUntil) world.after(this.frozenUntil - world.now, () => this.post(action));
-    else action();
-  }
-
-  freeze(duration: number): void {
-    this.frozenUntil = Math.max(this.frozenUntil, this.cluster.world.now + duration);
-    this.cluster.world.say('coordinator', `frozen for ${duration.toFixed(0)} ms`);
-  }
-
-  crash(): void {
+  /** `losing`: the disk had not kept its last write, though it said so. */
+  crash(losing = false): void {
     this.alive = false;
-    this.cluster.world.say('coordinator', 'killed');
+    this.say(losing ? 'killed, and its last write is lost' : 'killed');
+    if (losing) this.cluster.disk.undo?.();
+    this.cluster.disk.undo = null;
     for (const connection of this.connections.values()) connection.close();
   }
 
@@ -116,7 +127,7 @@ export class CoordinatorNode {
 
   private dispatch(event: CoordinatorEvent): void {
     if (!this.alive) return;
-    const { state, effects } = coordinatorStep(this.state, event, settings, this.durable);
+    const { state, effects } = coordinatorStep(this.state, event, this.settings, this.durable);
     this.state = state;
     this.pending.push(...effects);
     if (!this.performing) this.perform();
@@ -128,7 +139,10 @@ export class CoordinatorNode {
       if (effect.type === 'recordGeneration') {
         const { generation } = effect;
         this.onDisk(() => {
-          this.cluster.disk.generation = generation;
+          const { disk } = this.cluster;
+          const before = disk.generation;
+          disk.generation = generation;
+          disk.undo = () => (disk.generation = before);
           this.perform();
         });
         return;
@@ -150,8 +164,20 @@ export class CoordinatorNode {
         connection?.close();
         break;
       }
-      case 'recordProbe':
-        this.onDisk(() => (cluster.disk.probe = effect.probe));
+      case 'recordClass':
+        this.onDisk(() => {
+          cluster.disk.numerics = effect.numerics;
+          cluster.disk.undo = () => (cluster.disk.numerics = null);
+        });
+        break;
+      case 'recordAdmitted':
+      case 'branchLedger':
+        cluster.violation(`${effect.type} in a strict run`);
+        break;
+      case 'keep':
+        cluster.world.after(cluster.world.random.between(5, 100), () =>
+          this.post(() => this.dispatch({ type: 'kept', step: effect.step, failure: null, now: cluster.world.now })),
+        );
         break;
       case 'appendLedger':
         this.onDisk(() => this.append(effect));
@@ -174,14 +200,20 @@ export class CoordinatorNode {
               });
             if (source.serves(step) !== digest)
               return cluster.violation(`state ${step} of ${source.id} is not what was committed`);
-            cluster.disk.checkpoint = { step, digest };
+            const { disk } = cluster;
+            if (!disk.checkpoints.some((other) => other.step === step)) {
+              disk.checkpoints.push({ step, digest });
+              disk.undo = () => void disk.checkpoints.pop();
+            }
             this.dispatch({ type: 'published', step, digest, now });
           }),
         );
         break;
       }
       case 'note':
-        cluster.world.say('coordinator', JSON.stringify(effect.note));
+        this.say(JSON.stringify(effect.note));
+        if (effect.note.note === 'committed') this.lookForForgotten();
+        cluster.notes.set(effect.note.note, (cluster.notes.get(effect.note.note) ?? 0) + 1);
         break;
       case 'exit':
         cluster.outcome = `${effect.outcome.kind} ${effect.outcome.code} ${effect.outcome.reason}`;
@@ -193,15 +225,30 @@ export class CoordinatorNode {
   }
 
   private append({ record, digest }: Extract<CoordinatorEffect, { type: 'appendLedger' }>): void {
-    const { entries } = this.cluster.disk;
-    if (record.step !== entries.length)
-      return this.cluster.violation(`step ${record.step} is recorded after ${entries.length} steps`);
-    if (digest !== this.cluster.truth[record.step + 1])
-      return this.cluster.violation(`step ${record.step} gave another state than the undisturbed run`);
-    if (record.plan.length !== MICROBATCHES || record.losses.length !== MICROBATCHES)
-      this.cluster.violation(`step ${record.step} misses microbatches`);
-    entries.push({ step: record.step, digest, plan: record.plan, losses: record.losses });
-    this.dispatch({ type: 'ledgerWritten', step: record.step, now: this.cluster.world.now });
+    const { disk } = this.cluster;
+    const { entries } = disk;
+    const { step } = record;
+    if (step !== entries.length)
+      return this.cluster.violation(`step ${step} is recorded after ${entries.length} steps`);
+    if (digest !== this.cluster.truth[step + 1])
+      return this.cluster.violation(`step ${step} gave another state than the undisturbed run`);
+    const expected = Array.from({ length: MICROBATCHES }, (_, microbatch) => samplesOf(step, microbatch));
+    if (record.samples.join() !== expected.join() || record.plan.length !== MICROBATCHES)
+      return this.cluster.violation(`step ${step} used other samples than those of the plan`);
+    entries.push({ record, digest });
+    disk.undo = () => void entries.pop();
+    this.dispatch({ type: 'ledgerWritten', step, now: this.cluster.world.now });
+  }
+
+  /** No live worker waits for ever. */
+  private lookForForgotten(): void {
+    for (const view of this.state.workers.values()) {
+      const waiting = view.have !== null && !this.state.ranks.has(view.id);
+      const commits = waiting ? (this.apart.get(view.id) ?? 0) + 1 : 0;
+      this.apart.set(view.id, commits);
+      if (commits > MOST_COMMITS_APART)
+        this.cluster.violation(`${view.id} is ready, but in no ring for ${commits} steps`);
+    }
   }
 
   /** In order, after a while; lost if the process is killed before. */
@@ -214,11 +261,19 @@ export class CoordinatorNode {
   }
 
   private tick(): void {
-    this.cluster.world.after(heartbeatInterval(HEARTBEAT_TIMEOUT_MS), () =>
+    this.cluster.world.after(timeouts.coordinatorTickMs, () =>
       this.post(() => {
         this.dispatch({ type: 'tick', now: this.cluster.world.now });
-        for (const connection of this.connections.values()) connection.down({ type: 'heartbeat' });
         this.tick();
+      }),
+    );
+  }
+
+  private beat(): void {
+    this.cluster.world.after(timeouts.heartbeatIntervalMs, () =>
+      this.post(() => {
+        for (const connection of this.connections.values()) connection.down({ type: 'heartbeat' });
+        this.beat();
       }),
     );
   }

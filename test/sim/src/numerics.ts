@@ -24,6 +24,15 @@ export function lossOf(digest: string, step: number, microbatch: number): number
   return Number.parseInt(hashOf('loss', digest, step, microbatch).slice(0, 6), 16) / 2 ** 24;
 }
 
+/** Names the samples of a microbatch. */
+export function samplesOf(step: number, microbatch: number): string {
+  return hashOf('samples', step, microbatch).slice(0, 16);
+}
+
+/** The step whose gradients are not finite in runs that skip such steps, and the microbatch that is to blame. */
+export const BAD_STEP = 5;
+export const BAD_MICROBATCH = 2;
+
 /** What a worker adds up: depends on the agreed exponents, as the real rounding does. Wraps as int32 does. */
 export function foldOf(gradients: readonly number[], exponents: readonly number[]): number {
   const scale = exponents.reduce((mix, exponent) => Math.imul(mix, 31) + exponent, 7) | 1;
@@ -35,10 +44,14 @@ export function nextDigest(digest: string, step: number, sum: number): string {
 }
 
 /** Digest of state k for every k up to `steps` of a run that nothing disturbs. */
-export function undisturbed(steps: number, microbatches: number): string[] {
+export function undisturbed(steps: number, microbatches: number, skips: boolean): string[] {
   const digests = [SEED_DIGEST];
   for (let step = 0; step < steps; step++) {
     const digest = digests[step] ?? '';
+    if (skips && step === BAD_STEP) {
+      digests.push(digest);
+      continue;
+    }
     const all = Array.from({ length: microbatches }, (_, index) => index);
     const exponents = [0, 1, 2].map((tensor) =>
       Math.max(...all.map((index) => exponentsOf(digest, step, index)[tensor] ?? 0)),

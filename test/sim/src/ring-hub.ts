@@ -2,16 +2,20 @@
  * The rings of all generations. Keeps what matters of a real one: it joins only when every member came, a member gets the
  * sum only if all gave theirs, and when one is lost in the middle some of the others may still have finished.
  */
-import type { Cluster } from './cluster.js';
+import { HEARTBEAT_TIMEOUT_MS, type Cluster } from './cluster.js';
 import type { WorkerNode } from './worker-node.js';
 
 interface Ring {
-  readonly ids: readonly string[];
+  readonly size: number;
+  /** By member: who comes after it. */
+  readonly successors: Map<string, string>;
   readonly members: Map<string, WorkerNode>;
   readonly sums: Map<string, number>;
   readonly finished: Set<string>;
   broken: string | null;
   started: boolean;
+  /** A link of it swallows everything: no sum arrives, and after a while both of its ends say so. */
+  stalled: readonly [WorkerNode, WorkerNode] | null;
 }
 
 export class RingHub {
@@ -19,10 +23,19 @@ export class RingHub {
 
   constructor(private readonly cluster: Cluster) {}
 
-  join(generation: number, ids: readonly string[], node: WorkerNode): void {
+  join(generation: number, size: number, successor: string, node: WorkerNode): void {
     let ring = this.rings.get(generation);
     if (ring === undefined) {
-      ring = { ids, members: new Map(), sums: new Map(), finished: new Set(), broken: null, started: false };
+      ring = {
+        size,
+        successors: new Map(),
+        members: new Map(),
+        sums: new Map(),
+        finished: new Set(),
+        broken: null,
+        started: false,
+        stalled: null,
+      };
       this.rings.set(generation, ring);
     }
     if (ring.broken !== null) {
@@ -30,7 +43,8 @@ export class RingHub {
       return;
     }
     ring.members.set(node.id, node);
-    if (ring.members.size < ids.length) return;
+    ring.successors.set(node.id, successor);
+    if (ring.members.size < size) return;
     for (const member of ring.members.values()) {
       this.cluster.world.after(this.cluster.latency(), () => member.post(() => member.ringJoined(generation)));
     }
@@ -42,19 +56,40 @@ export class RingHub {
       this.fail(node, generation, ring?.broken ?? node.id);
       return;
     }
+    if (ring.stalled !== null) return;
     ring.sums.set(node.id, sum);
-    if (ring.sums.size < ring.ids.length) return;
+    if (ring.sums.size < ring.size) return;
     const total = [...ring.sums.values()].reduce((a, b) => (a + b) | 0, 0);
     ring.sums.clear();
     ring.finished.clear();
     ring.started = true;
     for (const member of ring.members.values()) {
       this.cluster.world.after(this.cluster.world.random.between(1, 60), () => {
+        // A link that is half-open by then lets nothing through.
+        if (ring.stalled !== null) return;
         // Its last segment may or may not have been on the wire when a peer was lost.
         if (ring.broken !== null && this.cluster.world.random.chance(0.5)) return;
         ring.finished.add(member.id);
-        if (ring.finished.size === ring.ids.length) ring.started = false;
+        if (ring.finished.size === ring.size) ring.started = false;
         member.post(() => member.summed(generation, total));
+      });
+    }
+  }
+
+  /** The link between a member of the newest ring and the next one goes dead without a word. */
+  stall(node: WorkerNode): void {
+    for (const [generation, ring] of this.rings) {
+      const next = ring.successors.get(node.id);
+      const successor = next === undefined ? undefined : ring.members.get(next);
+      if (ring.broken !== null || ring.members.get(node.id) !== node || successor === undefined || successor === node)
+        continue;
+      ring.stalled = [node, successor];
+      this.cluster.world.say(node.id, `its ring link to ${successor.id} is half-open`);
+      this.cluster.world.after(HEARTBEAT_TIMEOUT_MS * 1.1, () => {
+        if (ring.broken !== null) return;
+        ring.broken = successor.id;
+        for (const member of ring.members.values())
+          this.fail(member, generation, member === successor ? node.id : successor.id);
       });
     }
   }

@@ -1,8 +1,8 @@
 /** One simulated run with faults drawn from its seed, and what must be true of it. */
-import { Cluster, HEARTBEAT_TIMEOUT_MS, MICROBATCHES, STEPS } from './cluster.js';
+import { Cluster, HEARTBEAT_TIMEOUT_MS, MICROBATCHES, STEPS, type Options } from './cluster.js';
 import { CoordinatorNode } from './coordinator-node.js';
 import { undisturbed } from './numerics.js';
-import { WorkerNode } from './worker-node.js';
+import { WorkerNode, type Defect } from './worker-node.js';
 import { World } from './world.js';
 
 /** Faults happen in this much virtual time; then the run must end by itself. Milliseconds. */
@@ -19,56 +19,39 @@ export interface Result {
   /** Virtual time that the run took, ms. */
   readonly duration: number;
   readonly faults: number;
+  /** How often the coordinator said what. */
+  readonly notes: ReadonlyMap<string, number>;
 }
 
-const truth = undisturbed(STEPS, MICROBATCHES);
+const truths = {
+  stop: undisturbed(STEPS, MICROBATCHES, false),
+  skip: undisturbed(STEPS, MICROBATCHES, true),
+};
+/** Share of schedules in which workers have defects, and are not also killed: somebody sound must be left to tell. */
+const DEFECTIVE_SHARE = 0.25;
+const FULL_AUDIT: Options = { auditRate: 1, nonFinite: 'stop', minWorkers: 2 };
 
 /** Runs the schedule of `seed`. Equal seeds give equal transcripts. */
 export function runSchedule(seed: number): Result {
   const world = new World(seed);
-  const cluster = new Cluster(world, truth);
   const { random } = world;
+  const defective = random.chance(DEFECTIVE_SHARE);
+  const options: Options = defective
+    ? FULL_AUDIT
+    : { auditRate: random.pick([0, 0, 0.5, 1]), nonFinite: random.pick(['stop', 'stop', 'skip']), minWorkers: 1 };
+  const truth = truths[options.nonFinite];
+  const cluster = new Cluster(world, truth, options);
   let names = 0;
   let faults = 0;
   const start = (): WorkerNode => new WorkerNode(`w${names++}`, cluster);
 
   new CoordinatorNode(cluster);
-  const initial = 1 + Math.floor(random.unit() * 3);
+  const initial = defective ? 2 + Math.floor(random.unit() * 3) : 1 + Math.floor(random.unit() * 4);
   for (let index = 0; index < initial; index++) world.after(random.between(0, 300), start);
-
-  const restartCoordinator = (): void => {
-    cluster.coordinator?.crash();
-    world.after(random.between(10, 1_500), () => new CoordinatorNode(cluster));
-  };
-  const actions: (() => void)[] = [
-    () => victim()?.crash(),
-    () => victim()?.freeze(random.between(100, 4 * HEARTBEAT_TIMEOUT_MS)),
-    () => victim()?.blackhole(),
-    () => {
-      const node = victim();
-      if (node !== undefined) node.slowness = random.between(1, 8);
-    },
-    () => {
-      if (cluster.workers.size < MOST_WORKERS) start();
-    },
-    () => {
-      if (cluster.coordinator?.alive === true) restartCoordinator();
-    },
-    () => cluster.coordinator?.freeze(random.between(100, 3 * HEARTBEAT_TIMEOUT_MS)),
-    () => {
-      for (const node of [...cluster.workers]) node.crash();
-    },
-    () => {
-      for (const node of [...cluster.workers]) node.crash();
-      if (cluster.coordinator?.alive === true) restartCoordinator();
-    },
-    () => {
-      cluster.slowness = random.between(1, 120);
-    },
-  ];
   const victim = (): WorkerNode | undefined =>
     cluster.workers.size === 0 ? undefined : random.pick([...cluster.workers]);
-  const count = Math.floor(random.unit() * 7);
+  const actions = defective ? defects(cluster, victim) : failures(cluster, victim, start);
+  const count = defective ? 1 : Math.floor(random.unit() * 7);
   for (let index = 0; index < count; index++) {
     world.after(random.between(50, FAULTS_UNTIL_MS), () => {
       faults += 1;
@@ -80,17 +63,87 @@ export function runSchedule(seed: number): Result {
     cluster.slowness = 10;
     for (const node of cluster.workers) node.slowness = 1;
     start();
+    start();
   });
-
   const ended = world.run(DEADLINE_MS);
   const violations = [...cluster.violations];
+  const { entries, checkpoints } = cluster.disk;
   if (violations.length === 0) {
-    if (!ended) violations.push(`the run stands still at step ${cluster.disk.entries.length}`);
+    if (!ended) violations.push(`the run stands still at step ${entries.length}`);
     else if (cluster.outcome?.startsWith('complete') !== true)
       violations.push(`the run ended: ${cluster.outcome ?? 'nowhere'}`);
-    else if (cluster.disk.entries.length !== STEPS)
-      violations.push(`${cluster.disk.entries.length} of ${STEPS} steps are in the ledger`);
-    else if (cluster.disk.checkpoint?.step !== STEPS) violations.push('the last checkpoint is missing');
+    else if (entries.length !== STEPS) violations.push(`${entries.length} of ${STEPS} steps are in the ledger`);
+    else if (!checkpoints.some(({ step, digest }) => step === STEPS && digest === truth[STEPS]))
+      violations.push('the last checkpoint is missing or wrong');
   }
-  return { seed, violations, transcript: world.transcript, duration: world.now, faults };
+  const { notes } = cluster;
+  return { seed, violations, transcript: world.transcript, duration: world.now, faults, notes };
+}
+
+type Action = () => void;
+type Victim = () => WorkerNode | undefined;
+
+/** Crashes, pauses, networks: everything that is nobody's fault. */
+function failures(cluster: Cluster, victim: Victim, start: Action): Action[] {
+  const { world } = cluster;
+  const { random } = world;
+  const restartCoordinator = (): void => {
+    const { coordinator } = cluster;
+    if (coordinator?.alive !== true) return;
+    coordinator.crash(random.chance(0.3));
+    world.after(random.between(10, 1_500), () => new CoordinatorNode(cluster));
+  };
+  const killAll = (): void => {
+    for (const node of [...cluster.workers]) node.crash();
+  };
+  const slow = (most: number): void => {
+    const node = victim();
+    if (node !== undefined) node.slowness = random.between(1, most);
+  };
+  return [
+    () => victim()?.crash(),
+    () => victim()?.freeze(random.between(100, 4 * HEARTBEAT_TIMEOUT_MS)),
+    () => victim()?.cut(true, true),
+    () => victim()?.cut(random.chance(0.5), random.chance(0.5)),
+    () => victim()?.connectTwice(),
+    () => {
+      const node = victim();
+      if (node !== undefined) cluster.ring.stall(node);
+    },
+    () => slow(8),
+    () => slow(100),
+    () => {
+      if (cluster.workers.size < MOST_WORKERS) start();
+    },
+    restartCoordinator,
+    () => cluster.coordinator?.freeze(random.between(100, 3 * HEARTBEAT_TIMEOUT_MS)),
+    killAll,
+    () => {
+      killAll();
+      restartCoordinator();
+    },
+    () => {
+      victim()?.crash();
+      restartCoordinator();
+    },
+    () => victim()?.flipWeights(),
+    () => {
+      cluster.slowness = random.between(1, 120);
+    },
+  ];
+}
+
+/** Flipped bits, one worker's at a time. */
+function defects(cluster: Cluster, victim: Victim): Action[] {
+  const { random } = cluster.world;
+  const strike = (kind: Defect['kind'], left: number): void => {
+    const node = victim();
+    if (node !== undefined) node.defect = { kind, left };
+  };
+  return [
+    () => strike('gradient', 1),
+    () => strike('gradient', random.pick([2, 3, Infinity])),
+    () => strike('apply', 1),
+    () => victim()?.flipWeights(),
+  ];
 }

@@ -8,60 +8,85 @@ import {
   type WorkerState,
 } from '@lockstep/worker';
 import { Connection, HEARTBEAT_TIMEOUT_MS, type Cluster } from './cluster.js';
-import { SEED_DIGEST, exponentsOf, foldOf, gradientOf, hashOf, lossOf, nextDigest } from './numerics.js';
+import {
+  BAD_MICROBATCH,
+  BAD_STEP,
+  SEED_DIGEST,
+  exponentsOf,
+  foldOf,
+  gradientOf,
+  hashOf,
+  lossOf,
+  nextDigest,
+  samplesOf,
+} from './numerics.js';
+import { SimulatedProcess } from './process.js';
 
 let ports = 1;
 
-export class WorkerNode {
+/** What is wrong with a worker's memory or processor. */
+export type Defect =
+  /** So many gradients to come have a flipped bit. */
+  | { readonly kind: 'gradient'; left: number }
+  /** The next state that it comes to has a flipped bit before it is hashed. */
+  | { readonly kind: 'apply'; left: number };
+
+export class WorkerNode extends SimulatedProcess {
   readonly port = ports++;
-  alive = true;
+  defect: Defect | null = null;
   /** Factor on the time of a gradient. */
   slowness = 1;
-  private frozenUntil = 0;
   private state: WorkerState;
   private connection: Connection | null = null;
   private lastHeard = 0;
   private digest = SEED_DIGEST;
+  /** What the weights at rest should be; the reducer's checksum. */
+  private checksum = SEED_DIGEST;
   private retained: { readonly step: number; readonly digest: string } | null = null;
   private readonly gradients = new Map<number, number>();
   private gradientsOf = 0;
   private sum = 0;
+  /** Generation whose all-reduce reads and writes the sum; null if none does. */
+  private ringHas: number | null = null;
 
-  constructor(
-    readonly id: string,
-    private readonly cluster: Cluster,
-  ) {
+  constructor(id: string, cluster: Cluster) {
+    super(id, cluster);
     this.state = initialWorkerState(id, 'sim', this.port);
     cluster.workers.add(this);
     this.connect();
     this.beat();
   }
 
-  /** Runs `action` as soon as this process can run, if it still lives then. */
-  post(action: () => void): void {
-    if (!this.alive) return;
-    const { world } = this.cluster;
-    if (world.now < this.frozenUntil) world.after(this.frozenUntil - world.now, () => this.post(action));
-    else action();
-  }
-
-  freeze(duration: number): void {
-    this.frozenUntil = Math.max(this.frozenUntil, this.cluster.world.now + duration);
-    this.cluster.world.say(this.id, `frozen for ${duration.toFixed(0)} ms`);
-  }
-
   crash(): void {
     if (!this.alive) return;
     this.alive = false;
-    this.cluster.world.say(this.id, 'killed');
+    this.say('killed');
     this.cluster.workers.delete(this);
     this.connection?.close();
     this.cluster.ring.leave(this);
   }
 
-  blackhole(): void {
-    if (this.connection !== null) this.connection.blackholed = true;
-    this.cluster.world.say(this.id, 'its connection is half-open');
+  /** Nothing arrives any more, in one direction or both. */
+  cut(up: boolean, down: boolean): void {
+    if (this.connection !== null) Object.assign(this.connection.cut, { up, down });
+    this.say(`its connection lets nothing through (up ${up}, down ${down})`);
+  }
+
+  /** Opens another connection while the first is still there. */
+  connectTwice(): void {
+    if (this.connection === null) return;
+    this.say('connects twice');
+    this.connection = null;
+    this.dispatch({ type: 'disconnected' });
+    this.connect();
+  }
+
+  /** One bit of the weights flips while nobody works on them. */
+  flipWeights(): void {
+    if (this.state.have === null || this.state.busy?.kind === 'apply' || this.state.busy?.kind === 'load') return;
+    if (this.state.reducing?.kind === 'digest') return;
+    this.say('a bit of its weights flips');
+    this.digest = hashOf('flipped', this.digest);
   }
 
   /** The state's digest, if this process could serve it now. */
@@ -94,10 +119,19 @@ export class WorkerNode {
     if (this.state.reduction?.message.generation === generation && this.state.reduction.stage === 'ringing')
       this.sum = total;
     this.dispatch({ type: 'summed', generation, milliseconds: 1, bytes: 4 });
+    this.released(generation);
   }
 
   ringFailed(generation: number, peer: string): void {
     this.dispatch({ type: 'ringFailed', generation, peer, code: 'E_RING_PEER_LOST', message: `lost ${peer}` });
+    this.released(generation);
+  }
+
+  /** The all-reduce of this generation has let go of the sum. */
+  private released(generation: number): void {
+    if (this.ringHas !== generation) return;
+    this.ringHas = null;
+    this.dispatch({ type: 'ringReleased' });
   }
 
   private dispatch(event: WorkerEvent): void {
@@ -121,26 +155,18 @@ export class WorkerNode {
             type: 'initialised',
             have: { step: 0, digest: SEED_DIGEST },
             probe: hashOf('probe'),
-            engine: 'sim',
+            engine: { sim: '1' },
           }),
         );
         break;
       case 'compute': {
         const { step, microbatch } = effect;
-        later(10 * this.slowness, 100 * this.slowness, () => {
-          if (this.gradientsOf !== step) this.gradients.clear();
-          this.gradientsOf = step;
-          this.gradients.set(microbatch, gradientOf(this.digest, step, microbatch));
-          const gradient = {
-            loss: lossOf(this.digest, step, microbatch),
-            exponents: exponentsOf(this.digest, step, microbatch),
-            milliseconds: 1,
-          };
-          this.dispatch({ type: 'computed', step, microbatch, gradient });
-        });
+        const milliseconds = world.random.between(10, 100) * this.slowness;
+        world.after(milliseconds, () => this.post(() => this.computed(step, microbatch, effect.digest, milliseconds)));
         break;
       }
       case 'fold': {
+        if (this.ringHas !== null) this.cluster.violation(`${this.id} writes into a sum that the ring still reads`);
         const held = effect.contribute.map((microbatch) => this.gradients.get(microbatch));
         if (held.includes(undefined)) this.cluster.violation(`${this.id} must fold a gradient that it does not hold`);
         const sum = foldOf(
@@ -148,30 +174,45 @@ export class WorkerNode {
           effect.exponents,
         );
         later(1, 5, () => {
+          if (this.digest !== this.checksum) return this.dispatch({ type: 'corrupt', what: 'the weights changed' });
           this.sum = sum;
           this.dispatch({ type: 'folded', generation: effect.generation });
         });
         break;
       }
+      case 'check':
+        later(1, 5, () =>
+          this.dispatch(
+            this.digest === this.checksum ? { type: 'checked' } : { type: 'corrupt', what: 'the weights changed' },
+          ),
+        );
+        break;
       case 'joinRing':
         later(0, 5, () => {
           if (this.state.generation === effect.generation)
-            ring.join(
-              effect.generation,
-              effect.ring.map((member) => member.id),
-              this,
-            );
+            ring.join(effect.generation, effect.place.size, effect.place.successor, this);
         });
         break;
       case 'leaveRing':
         ring.leave(this);
+        if (this.ringHas !== null) {
+          const { ringHas } = this;
+          later(0, 60, () => this.released(ringHas));
+        }
         break;
       case 'allReduce':
+        this.ringHas = effect.generation;
         ring.allReduce(effect.generation, this, this.sum);
         break;
       case 'apply':
+        if (this.digest !== this.checksum) {
+          later(1, 3, () => this.dispatch({ type: 'corrupt', what: 'the state changed' }));
+          break;
+        }
         later(1, 10, () => {
-          this.digest = nextDigest(this.digest, effect.step, this.sum);
+          if (!effect.skip) this.digest = nextDigest(this.digest, effect.step, this.sum);
+          if (this.isStruck('apply')) this.digest = hashOf('bad', this.digest);
+          this.checksum = this.digest;
           this.gradients.clear();
           // Every state is kept a while, as the real worker keeps those of checkpoints.
           this.retained = { step: effect.step + 1, digest: this.digest };
@@ -181,8 +222,7 @@ export class WorkerNode {
       case 'digest': {
         const { step } = effect;
         later(0, 3, () => {
-          if (this.state.have?.step === step && this.state.busy?.kind !== 'apply')
-            this.dispatch({ type: 'digested', step, digest: this.digest });
+          this.dispatch({ type: 'digested', step, digest: this.digest });
         });
         break;
       }
@@ -191,7 +231,8 @@ export class WorkerNode {
           const digest = this.find(effect.step, effect.sources);
           if (digest === effect.digest) {
             this.digest = digest;
-            this.dispatch({ type: 'loaded', step: effect.step, digest });
+            this.checksum = digest;
+            this.dispatch({ type: 'loaded', step: effect.step, digest, source: 'sim', bytes: 1, milliseconds: 1 });
           } else {
             this.dispatch({
               type: 'loadFailed',
@@ -205,7 +246,7 @@ export class WorkerNode {
       case 'log':
         break;
       case 'exit':
-        world.say(this.id, `exits: ${effect.code}: ${effect.reason}`);
+        this.say(`exits: ${effect.code}: ${effect.reason}`);
         this.crash();
         break;
       default:
@@ -213,11 +254,44 @@ export class WorkerNode {
     }
   }
 
+  private computed(step: number, microbatch: number, hashed: boolean, milliseconds: number): void {
+    if (this.gradientsOf !== step) this.gradients.clear();
+    this.gradientsOf = step;
+    const bit = this.isStruck('gradient') ? 1 + Math.floor(this.cluster.world.random.unit() * 1_000) : 0;
+    const gradient = gradientOf(this.digest, step, microbatch) ^ bit;
+    this.gradients.set(microbatch, gradient);
+    const bad = this.cluster.options.nonFinite === 'skip' && step === BAD_STEP && microbatch === BAD_MICROBATCH;
+    this.dispatch({
+      type: 'computed',
+      step,
+      microbatch,
+      gradient: {
+        loss: bad ? null : lossOf(this.digest, step, microbatch),
+        exponents: exponentsOf(this.digest, step, microbatch),
+        samples: samplesOf(step, microbatch),
+        digest: hashed ? hashOf('bits', gradient) : null,
+        milliseconds,
+        cpuMilliseconds: milliseconds,
+      },
+    });
+  }
+
+  /** Whether the defect of this kind shows now; each showing uses up one. */
+  private isStruck(kind: Defect['kind']): boolean {
+    const { defect } = this;
+    if (defect === null || defect.kind !== kind || defect.left === 0) return false;
+    defect.left -= 1;
+    this.say(`a bit flips: ${kind}`);
+    return true;
+  }
+
   private find(step: number, sources: readonly string[]): string | null {
     for (const source of sources) {
       if (source.startsWith('/')) {
-        const { checkpoint } = this.cluster.disk;
-        if (this.cluster.coordinator?.alive === true && checkpoint?.step === step) return checkpoint.digest;
+        const checkpoint = this.cluster.disk.checkpoints.find((each) => each.step === step);
+        if (this.cluster.coordinator?.alive !== true) continue;
+        if (checkpoint !== undefined) return checkpoint.digest;
+        if (step === 0) return SEED_DIGEST;
         continue;
       }
       for (const node of this.cluster.workers) {
