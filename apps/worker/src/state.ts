@@ -52,7 +52,9 @@ export type Busy =
 
 /** The reducer thread (integer sums, digests) does one thing at a time; it reads the state, which must not change meanwhile. */
 export type Reducing =
-  { readonly kind: 'fold'; readonly generation: number } | { readonly kind: 'digest'; readonly step: number };
+  | { readonly kind: 'fold'; readonly generation: number }
+  | { readonly kind: 'digest'; readonly step: number }
+  | { readonly kind: 'check' }; readonly generation: number } | { readonly kind: 'digest'; readonly step: number };
 
 export interface Reduction {
   readonly message: Extract<CoordinatorMessage, { type: 'reduce' }>;
@@ -152,7 +154,7 @@ export type Effect =
   | { readonly type: 'joinRing'; readonly generation: number; readonly place: Place }
   | { readonly type: 'leaveRing' }
   | { readonly type: 'allReduce'; readonly generation: number; readonly step: number }
-  /** Turn the sum into the step's gradient, update weights, moments and EMA (`skip`: leave them); forget the step's gradients. */
+  /** Check the state against its checksum, turn the sum into the step's gradient, update weights, moments and EMA (`skip`: leave them); forget the step's gradients. */
   | { readonly type: 'apply'; readonly step: number; readonly exponents: readonly number[]; readonly skip: boolean }
   | { readonly type: 'digest'; readonly step: number }
   | {
