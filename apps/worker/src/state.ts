@@ -54,7 +54,7 @@ export type Busy =
 export type Reducing =
   | { readonly kind: 'fold'; readonly generation: number }
   | { readonly kind: 'digest'; readonly step: number }
-  | { readonly kind: 'check' }; readonly generation: number } | { readonly kind: 'digest'; readonly step: number };
+  | { readonly kind: 'check' };
 
 export interface Reduction {
   readonly message: Extract<CoordinatorMessage, { type: 'reduce' }>;
