@@ -137,6 +137,7 @@ export function takeOver(
       at += reported ? 0 : pace(from);
       // One that is overdue will take at least half as long again as it was waited for: waiting times have heavy tails.
       const expected = at >= now ? at : now + (now - at) / 2;
+      at = expected;
       if (expected <= latest || reported || work.duplicated.has(microbatch) || mine.includes(microbatch)) continue;
       latest = expected;
       best = { microbatch, from, to, instead: place > 0 };

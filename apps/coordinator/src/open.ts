@@ -42,9 +42,14 @@ export async function openCoordinator(
   const store = new DirectoryStore(paths.checkpoints, disk === undefined ? {} : { disk });
   const incidents = new DirectoryStore(paths.incidents);
   await store.sweep();
-  const { checkpoint, skipped } = await store.newest();
-  for (const bad of skipped) warn(`${bad.code}: the checkpoint of step ${bad.step} is not used: ${bad.reason}`);
   const committed = (ledger.last()?.step ?? -1) + 1;
+  const ahead = (await store.list()).filter((of) => of > committed);
+  if (ahead.length > 0)
+    warn(
+      `the ledger ends with step ${committed}: checkpoints of later steps (${ahead.join(', ')}) are not used, their steps are done again`,
+    );
+  const { checkpoint, skipped } = await store.newest(committed);
+  for (const bad of skipped) warn(`${bad.code}: the checkpoint of step ${bad.step} is not used: ${bad.reason}`);
   const seedDigest = stateDigest({ step: 0, ...initialTrainingState(recipe, seed) });
   const held =
     checkpoint === undefined ? null : { step: checkpoint.state.step, digest: checkpoint.manifest.stateDigest };

@@ -55,7 +55,7 @@ export interface CheckpointStore {
   publish(request: PublishRequest): Promise<PublishResult>;
   /** Steps that have a checkpoint, rising; not verified. */
   list(): Promise<readonly number[]>;
-  newest(): Promise<NewestCheckpoint>;
+  newest(upTo?: number): Promise<NewestCheckpoint>;
   read(step: number): Promise<Checkpoint>;
   /** Removes all but the newest `keep` whole checkpoints; returns the removed steps. */
   prune(keep: number): Promise<readonly number[]>;
@@ -151,12 +151,13 @@ export class DirectoryStore implements CheckpointStore {
   }
 
   /**
-   * The newest checkpoint that is whole, every byte checked, and why newer ones were passed over.
+   * The newest checkpoint, of a step up to `upTo`, that is whole, every byte checked, and why newer ones were passed over.
    * @throws CheckpointError E_CHECKPOINT_READ when the folder itself cannot be listed.
    */
-  async newest(): Promise<NewestCheckpoint> {
+  async newest(upTo = Infinity): Promise<NewestCheckpoint> {
     const skipped: SkippedCheckpoint[] = [];
     for (const step of [...(await this.list())].reverse()) {
+      if (step > upTo) continue;
       try {
         return { checkpoint: await this.read(step), skipped };
       } catch (error) {

@@ -1,9 +1,13 @@
-/** `node dist/main.js SEED`: replays one schedule and prints its transcript. `node dist/main.js FROM TO`: runs many. */
+/**
+ * `node dist/main.js SEED`: replays one schedule and prints its transcript. `node dist/main.js FROM TO`: runs many; with
+ * `--first` before them only up to the first that fails.
+ */
 import { runSchedule } from './schedule.js';
 
-const [from, to] = process.argv.slice(2).map(Number);
+const onlyFirst = process.argv[2] === '--first';
+const [from, to] = process.argv.slice(onlyFirst ? 3 : 2).map(Number);
 if (from === undefined || !Number.isSafeInteger(from)) {
-  process.stderr.write('usage: main.js SEED | FROM TO\n');
+  process.stderr.write('usage: main.js SEED | [--first] FROM TO\n');
   process.exitCode = 2;
 } else if (to === undefined) {
   const result = runSchedule(from);
@@ -11,7 +15,7 @@ if (from === undefined || !Number.isSafeInteger(from)) {
   process.exitCode = result.violations.length > 0 ? 1 : 0;
 } else {
   const bad = [];
-  for (let seed = from; seed < to; seed++) {
+  for (let seed = from; seed < to && !(onlyFirst && bad.length > 0); seed++) {
     const result = runSchedule(seed);
     if (result.violations.length > 0) bad.push(`${seed}: ${result.violations.join('; ')}`);
   }

@@ -1,0 +1,113 @@
+// What a coordinator costs with many workers: the production core, fed with the messages of N simulated workers, a step after
+// another. CPU time of a step: deciding alone, and with reading and writing the messages (msgpackr, zod) as the edge does.
+//   node test/bench/scale.mjs [N ...]      prints JSON; default 8 64 512 4096
+import { packMessage, parseWorkerMessage, unpackMessage } from '@lockstep/comm';
+import { coordinatorStep, initialCoordinatorState } from '@lockstep/coordinator';
+import { summary } from './summary.mjs';
+
+const SIZES = process.argv.slice(2).map(Number);
+const STEPS = 12;
+const WARM_UP = 2;
+/** The default network has so many parameter tensors; each has an exponent in every message about gradients. */
+const TENSORS = 120;
+const digestOf = (step) => step.toString(16).padStart(64, '0');
+const exponents = Array.from({ length: TENSORS }, (_, tensor) => -(tensor % 20));
+
+function measure(workers) {
+  const settings = {
+    run: 'scale',
+    runSettings: { preset: 'x', seed: 0, steps: 1e6, globalBatch: workers, microbatchSize: 1, learningRate: null, timesteps: null, checkpointEvery: 1e6, dataDigest: digestOf(0) },
+    steps: 1e6,
+    microbatches: workers,
+    checkpointEvery: 1e6,
+    minWorkers: workers,
+    heartbeatTimeoutMs: 5000,
+    auditRate: 0,
+    numerics: 'strict',
+    nonFinite: 'stop',
+  };
+  const durable = { digestOf };
+  let now = 0;
+  let state = initialCoordinatorState({ committed: 0, generation: 0, checkpoint: null, numerics: null, reproducible: true }, durable, now);
+  let inbox = [];
+  let deciding = 0;
+  let sending = 0;
+  let sentBytes = 0;
+  let largest = 0;
+  const feed = (event) => {
+    const started = performance.now();
+    const turn = coordinatorStep(state, { ...event, now }, settings, durable);
+    deciding += performance.now() - started;
+    state = turn.state;
+    for (const effect of turn.effects) {
+      if (effect.type === 'appendLedger') inbox.push({ type: 'ledgerWritten', step: effect.record.step });
+      if (effect.type !== 'send') continue;
+      const before = performance.now();
+      const bytes = packMessage(effect.message).length;
+      sending += performance.now() - before;
+      sentBytes += bytes;
+      largest = Math.max(largest, bytes);
+      answer(effect.worker, effect.message);
+    }
+  };
+  /** What an always quick worker says to a message. */
+  const answer = (worker, message) => {
+    if (message.type === 'plan') compute(worker, message.generation, message.step, message.work);
+    if (message.type === 'reduce') {
+      const { generation, step, record } = message;
+      say(worker, { type: 'applied', generation, step, digest: digestOf(step + 1), record: null, ringMilliseconds: 1, ringBytes: 1 });
+      void record;
+      if (message.next) compute(worker, generation, step + 1, message.next);
+    }
+  };
+  const compute = (worker, generation, step, work) => {
+    for (const microbatch of work.microbatches)
+      say(worker, { type: 'gradient', generation, step, microbatch, loss: 1, exponents, samples: '0'.repeat(16), digest: null, milliseconds: 100, cpuMilliseconds: 100 });
+  };
+  let reading = 0;
+  const say = (worker, message) => {
+    const packed = packMessage(message);
+    const started = performance.now();
+    const parsed = parseWorkerMessage(unpackMessage(packed));
+    reading += performance.now() - started;
+    inbox.push({ type: 'message', worker, message: parsed });
+  };
+  for (let index = 0; index < workers; index++) {
+    const worker = `worker-${String(index).padStart(4, '0')}`;
+    feed({ type: 'hello', worker, host: '10.0.0.1', port: 29500, run: null });
+    feed({ type: 'message', worker, message: { type: 'ready', have: { step: 0, digest: digestOf(0) }, record: null, generation: 0, probe: digestOf(1), engine: {} } });
+  }
+  feed({ type: 'tick' });
+  const samples = { decide: [], read: [], write: [], bytes: [] };
+  let last = state.step;
+  [deciding, sending, reading, sentBytes, largest] = [0, 0, 0, 0, 0];
+  while (state.step < STEPS) {
+    const events = inbox;
+    inbox = [];
+    now += 1;
+    // A worker's own messages keep their order; those of others come in between.
+    for (const event of events) feed(event);
+    if (events.length === 0) throw new Error(`nothing happens at step ${state.step}`);
+    if (state.step === last) continue;
+    if (state.step > WARM_UP) {
+      const steps = state.step - last;
+      samples.decide.push(deciding / steps);
+      samples.read.push(reading / steps);
+      samples.write.push(sending / steps);
+      samples.bytes.push(sentBytes / steps);
+    }
+    last = state.step;
+    [deciding, sending, reading, sentBytes] = [0, 0, 0, 0];
+  }
+  return {
+    workers,
+    decideMs: summary(samples.decide),
+    readMs: summary(samples.read),
+    writeMs: summary(samples.write),
+    sentBytes: summary(samples.bytes),
+    largestMessageBytes: largest,
+  };
+}
+
+const results = (SIZES.length > 0 ? SIZES : [8, 64, 512, 4096]).map(measure);
+console.log(JSON.stringify({ unit: 'ms of one core, a step', tensors: TENSORS, results }, null, 2));

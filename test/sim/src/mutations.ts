@@ -1,0 +1,170 @@
+/**
+ * Mutations: small faults put into the decisions, to see that the simulator notices. Each is one replacement in the compiled
+ * code of a core, in a copy; the text must be there exactly once, so that a mutation cannot silently stop to mutate.
+ */
+
+export interface Mutation {
+  /** What the mutant does wrong. */
+  readonly what: string;
+  readonly app: 'coordinator' | 'worker';
+  readonly file: string;
+  readonly from: string;
+  readonly to: string;
+}
+
+export const MUTATIONS: readonly Mutation[] = [
+  {
+    what: 'takes messages of an older generation',
+    app: 'coordinator',
+    file: 'core.js',
+    from: 'message.generation !== turn.state.generation || !turn.inRing(worker)',
+    to: '!turn.inRing(worker)',
+  },
+  {
+    what: 'starts a reduction before the step before it is on disk',
+    app: 'coordinator',
+    file: 'commit.js',
+    from: 'if (state.durable < state.step)',
+    to: 'if (false)',
+  },
+  {
+    what: 'does not record a generation before it is used',
+    app: 'coordinator',
+    file: 'generation.js',
+    from: "turn.effects.push({ type: 'recordGeneration', generation });",
+    to: '',
+  },
+  {
+    what: 'goes on with the ring of a lost worker',
+    app: 'coordinator',
+    file: 'turn.js',
+    from: "(kind === 'computing' || kind === 'reducing')",
+    to: 'false',
+  },
+  {
+    what: 'agrees on the first exponents instead of the largest',
+    app: 'coordinator',
+    file: 'commit.js',
+    from: 'Math.max(exponents[tensor] ?? exponent, exponent)',
+    to: '(exponents[tensor] ?? exponent)',
+  },
+  {
+    what: 'counts the second result of a microbatch too',
+    app: 'coordinator',
+    file: 'work.js',
+    from: 'if (work.covered[microbatch] === null) {',
+    to: 'if (true) {',
+  },
+  {
+    what: 'never evicts a silent worker',
+    app: 'coordinator',
+    file: 'membership.js',
+    from: 'if (silent > heartbeatTimeoutMs)',
+    to: 'if (false)',
+  },
+  {
+    what: 'never lets a joiner into the ring of a running job',
+    app: 'coordinator',
+    file: 'turn.js',
+    from: 'return this.readyWorkers().filter((view) => !this.inRing(view.id) && !this.claims(view));',
+    to: 'return [];',
+  },
+  {
+    what: 'believes gradients that differ from the audit',
+    app: 'coordinator',
+    file: 'work.js',
+    from: 'wrong: judgement.wrong, agreed: true',
+    to: 'agreed: true',
+  },
+  {
+    what: 'takes the first gradient of an audited microbatch, right or wrong',
+    app: 'coordinator',
+    file: 'work.js',
+    from: 'work.covered[microbatch] = answers.find(({ digest }) => digest === judgement.digest) ?? result;',
+    to: '',
+  },
+  {
+    what: 'lets the first of two contradicting states win',
+    app: 'coordinator',
+    file: 'votes.js',
+    from: 'expected === null && (first === undefined || second?.[1].length === first[1].length)',
+    to: 'first === undefined',
+  },
+  {
+    what: 'does a contested step again without asking for the state before it',
+    app: 'coordinator',
+    file: 'generation.js',
+    from: 'turn.state.contested?.step === step',
+    to: 'false',
+  },
+  {
+    what: 'applies a step with a gradient that is not finite',
+    app: 'coordinator',
+    file: 'commit.js',
+    from: 'const skip = bad.length > 0;',
+    to: 'const skip = false;',
+  },
+  {
+    what: 'gives every held gradient to the first of the ring',
+    app: 'coordinator',
+    file: 'commit.js',
+    from: 'shares.get(id)?.push(index)',
+    to: 'shares.get(ring[0])?.push(index)',
+  },
+  {
+    what: 'never replaces a ring that was reported broken',
+    app: 'coordinator',
+    file: 'core.js',
+    from: 'return trouble(turn, worker, message);',
+    to: 'return;',
+  },
+  {
+    what: 'forgets that the last state was finished, and loads it back',
+    app: 'worker',
+    file: 'core.js',
+    from: 'return !plan.reload && have.step === plan.step + 1 && this.state.applied === plan.step;',
+    to: 'return false;',
+  },
+  {
+    what: 'keeps gradients of another state',
+    app: 'worker',
+    file: 'core.js',
+    from: 'record: null, applied: -1, held: new Map()',
+    to: 'record: null, applied: -1',
+  },
+  {
+    what: 'keeps the gradients of a step that is done',
+    app: 'worker',
+    file: 'core.js',
+    from: 'applied: done,\n            held: new Map(),',
+    to: 'applied: done,',
+  },
+  {
+    what: 'sums into memory that the ring still reads',
+    app: 'worker',
+    file: 'core.js',
+    from: 'if (reducing !== null || sumInRing)',
+    to: 'if (reducing !== null)',
+  },
+  {
+    what: 'goes on with a reduction of an older generation',
+    app: 'worker',
+    file: 'core.js',
+    from: 'if (message.generation <= this.state.generation)',
+    to: 'if (false)',
+  },
+  {
+    what: 'does not report held gradients to a new generation',
+    app: 'worker',
+    file: 'core.js',
+    from: 'for (const [microbatch, gradient] of this.state.held)\n                this.reportGradient(microbatch, gradient);',
+    to: '',
+  },
+  {
+    what: 'does not look at its own memory when others come to other bits',
+    app: 'worker',
+    file: 'core.js',
+    from: 'owesCheck: this.state.owesCheck || work.anew.length > 0',
+    to: 'owesCheck: false',
+  },
+];
