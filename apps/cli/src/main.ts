@@ -5,6 +5,7 @@ import { failureLine } from '@lockstep/config';
 import { sampleCommand } from '@lockstep/sampler';
 import { digestCommand } from './digest-command.js';
 import { exitStatusOf } from './errors.js';
+import { statusCommand } from './status-command.js';
 import { upCommand } from './up-command.js';
 import { verifyCommand } from './verify-command.js';
 
@@ -16,6 +17,7 @@ for (const command of [
   upCommand(),
   sampleCommand('sample', availableParallelism(), process.env),
   digestCommand(),
+  statusCommand(process.env),
   verifyCommand(),
 ]) {
   program.addCommand(command);

@@ -11,10 +11,14 @@ import { up } from './up.js';
 /** Config keys that the coordinator process takes as flags; host and port are set by `up` itself. */
 const NOT_FOR_COORDINATOR = new Set(['workers', 'maxRestarts', 'host', 'port']);
 
+/** Not wrapped into a column as the flags' texts are: who looks for the timeouts should find one line. */
+const ONE_TIMEOUT = 'One timeout: a peer silent for --heartbeat-timeout-ms is lost; all other waits derive from it.';
+
 export function upCommand(): Command {
   return addConfigFlags(new Command('up'), 'up')
     .description('trains: a coordinator and local workers, until all steps are done; Ctrl-C leaves a checkpoint')
     .option('--resume', 'go on with the run in --out')
+    .addHelpText('after', `\n${ONE_TIMEOUT}`)
     .action(async (options: Record<string, unknown>) => {
       process.exitCode = await runUp(options);
     });

@@ -23,6 +23,7 @@ import {
   PRESETS,
   samplesDigest,
 } from '@lockstep/diffusion';
+import { lockstep } from './command.fixture.js';
 import { describe, verifyDirectory } from './verify-command.js';
 import { verifyRun, type Check, type Verification } from './verify.js';
 
@@ -316,4 +317,22 @@ test('what cannot be verified at all has its own error', async (context) => {
   await fs.writeFile(file, whole);
   await fs.rm(runPaths(root).ledger, { recursive: true });
   await assert.rejects(verifyDirectory(root), { code: 'E_LEDGER_MISSING' });
+});
+
+test('the command ends with 0 if all is proved, 1 if not, and prints lines or one JSON object', async (context) => {
+  const change: Change = (step) => (step === 1 ? { samples: samplesOf(2) } : {});
+  const [good, bad] = [await makeRun(context, 2), await makeRun(context, 2, { change })];
+  const proved = await lockstep('verify', good);
+  assert.deepEqual([proved.status, proved.stderr], [0, '']);
+  assert.match(proved.stdout, /^chain: ok, .*\nverified\n$/s);
+  const failed = await lockstep('verify', bad, '--json');
+  assert.equal(failed.status, 1);
+  const printed = z
+    .object({ ok: z.boolean(), checks: z.array(z.object({ code: z.string().nullable() })) })
+    .parse(JSON.parse(failed.stdout));
+  assert.equal(printed.ok, false);
+  assert.deepEqual(
+    printed.checks.map(({ code }) => code),
+    [null, 'E_VERIFY_SAMPLES', null, null],
+  );
 });

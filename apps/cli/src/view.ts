@@ -20,6 +20,22 @@ export function describeNote(note: Note): string | null {
       return `${note.worker} is lost: ${note.reason}`;
     case 'worker-refused':
       return `${note.worker} is refused: ${note.code}: ${note.reason}`;
+    case 'worker-loaded':
+      return `${note.worker} took state ${note.step} from ${note.source}: ${megabytes(note.bytes)} in ${note.milliseconds.toFixed(0)} ms`;
+    case 'worker-admitted':
+      return `${note.worker} computes other bits (${note.differs}) and takes part: the run is not reproducible from here on`;
+    case 'straggler':
+      return `${note.worker} is a straggler: ${note.reason}`;
+    case 'straggler-over':
+      return `${note.worker} is no straggler any more`;
+    case 'non-finite':
+      return `step ${note.step}: the gradient of microbatch ${note.microbatches.join(', ')} of ${note.workers.join(', ')} is not finite`;
+    case 'kept':
+      return note.failure === null
+        ? `state ${note.step} is kept for lockstep replay`
+        : `state ${note.step} could not be kept for lockstep replay: ${note.failure}`;
+    case 'contested':
+      return `step ${note.step}: the workers disagree: ${note.sides}`;
     case 'generation-opened':
       return `generation ${note.generation} at step ${note.step} with ${note.ring.join(', ')} (${note.reason})`;
     case 'waiting':
@@ -39,11 +55,17 @@ export function describeNote(note: Note): string | null {
     case 'worker-joined':
     case 'reduce-started':
     case 'committed':
+    case 'work-moved':
+    case 'audited':
     case 'dropped':
       return null;
     default:
       return note satisfies never;
   }
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
 /** 75 -> "1m15s". */

@@ -32,6 +32,7 @@ export {
   type SkippedCheckpoint,
 } from './checkpoint.js';
 export { RUN_FILE_NAME, openRun, readRun, runPaths, type OpenedRun, type RunPaths, type RunRecord } from './run.js';
+export { readCoordinatorAddress, writeCoordinatorAddress, type CoordinatorAddress } from './address.js';
 export { FIRST_STEP, type LedgerEntry } from './ledger-entry.js';
 export { LedgerReader, type ChainReport } from './ledger-reader.js';
 export { MAX_ADMITTED, MAX_BRANCHES, type Admission, type Branch, type NumericsClass } from './ledger-records.js';

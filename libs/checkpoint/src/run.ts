@@ -1,5 +1,5 @@
 /**
- * A run's directory:  run.json  checkpoints/  ledger/
+ * A run's directory:  run.json  checkpoints/  ledger/  incidents/  coordinator.json
  *
  * run.json holds what must never change during a run. It is written once, whole; later openings must bring the same.
  */
@@ -43,13 +43,21 @@ export type RunPaths = {
   readonly ledger: string;
   /** States kept for replay: never pruned. */
   readonly incidents: string;
+  /** File with the coordinator's address: see address.ts. */
+  readonly address: string;
 };
 
 export type OpenedRun = { readonly record: RunRecord; readonly paths: RunPaths; readonly created: boolean };
 
 /** Where things lie in the run directory `root`. */
 export function runPaths(root: string): RunPaths {
-  return { root, checkpoints: join(root, 'checkpoints'), ledger: join(root, 'ledger'), incidents: join(root, 'incidents') };
+  return {
+    root,
+    checkpoints: join(root, 'checkpoints'),
+    ledger: join(root, 'ledger'),
+    incidents: join(root, 'incidents'),
+    address: join(root, 'coordinator.json'),
+  };
 }
 
 /**

@@ -1,0 +1,22 @@
+/** For tests: the `lockstep` command as a process of its own. */
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+/** A command that hangs must end the test, not the machine's patience. Milliseconds. */
+const LIMIT_MS = 60_000;
+
+export interface Ended {
+  /** Null if it was killed. */
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export async function lockstep(...args: readonly string[]): Promise<Ended> {
+  const main = fileURLToPath(new URL('./main.js', import.meta.url));
+  return new Promise((resolve) => {
+    const child = execFile(process.execPath, [main, ...args], { timeout: LIMIT_MS }, (_, stdout, stderr) =>
+      resolve({ status: child.exitCode, stdout, stderr }),
+    );
+  });
+}

@@ -1,0 +1,181 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import * as fs from 'node:fs/promises';
+import { createServer, type RequestListener } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { writeCoordinatorAddress } from '@lockstep/checkpoint';
+import type { Status } from '@lockstep/coordinator';
+import { watch } from './status-command.js';
+import { askStatus, coordinatorAddress, describeStatus } from './status.js';
+
+const STATUS: Status = {
+  run: 'run-a',
+  phase: 'computing',
+  step: 12,
+  steps: 1000,
+  generation: 3,
+  workers: [
+    {
+      id: 'worker-0',
+      host: '10.0.0.1',
+      inRing: true,
+      step: 12,
+      millisecondsPerMicrobatch: 41.25,
+      share: 3,
+      cpuShare: 0.98,
+      straggler: null,
+    },
+    {
+      id: 'worker-1',
+      host: '10.0.0.2',
+      inRing: true,
+      step: 12,
+      millisecondsPerMicrobatch: 164,
+      share: 1,
+      cpuShare: 0.25,
+      straggler: 'it needs 4.0 times as long as the others, and gets 25 % of a processor',
+    },
+    {
+      id: 'worker-2',
+      host: '10.0.0.3',
+      inRing: false,
+      step: null,
+      millisecondsPerMicrobatch: null,
+      share: 0,
+      cpuShare: null,
+      straggler: null,
+    },
+  ],
+  loss: 0.12345,
+  imagesPerSecond: 210.4,
+  etaSeconds: 75,
+  checkpoint: 10,
+  reproducible: true,
+};
+
+/** A server on a port of its own; returns its address. */
+async function serve(context: TestContext, listener: RequestListener): Promise<string> {
+  const server = createServer(listener);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  context.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const address = server.address();
+  assert.ok(typeof address === 'object' && address !== null);
+  return `http://127.0.0.1:${address.port}`;
+}
+
+const answering =
+  (value: unknown): RequestListener =>
+  (request, response) => {
+    response.statusCode = request.url === '/status' ? 200 : 404;
+    response.end(typeof value === 'string' ? value : JSON.stringify(value));
+  };
+
+test("a coordinator's status is a table with each straggler's reason", async (context) => {
+  const { status } = await askStatus(await serve(context, answering(STATUS)));
+  assert.deepEqual(describeStatus(status), [
+    'run run-a',
+    'step 12 of 1000, computing, generation 3',
+    'loss 0.1235, 210 images/s, ETA 1m15s, checkpoint of step 10',
+    'bits reproducible: yes',
+    '',
+    'worker    host      state  ring  share  ms/microbatch  cpu  note',
+    'worker-0  10.0.0.1  12     yes   3      41.3           98%',
+    'worker-1  10.0.0.2  12     yes   1      164.0          25%  straggler',
+    'worker-2  10.0.0.3  -      no    0      -              -',
+    'worker-1 is a straggler: it needs 4.0 times as long as the others, and gets 25 % of a processor',
+  ]);
+});
+
+test('a run that has just begun has dashes and no worker', () => {
+  const lines = describeStatus({
+    ...STATUS,
+    workers: [],
+    loss: null,
+    etaSeconds: null,
+    checkpoint: null,
+    reproducible: false,
+  });
+  assert.match(lines[2], /^loss -, .*ETA -, checkpoint -$/);
+  assert.match(lines[3], /no, workers of several numerics classes/);
+  assert.equal(lines.at(-1), 'no worker is connected');
+});
+
+test('keys that a later version adds are no error, and the text is given on as it came', async (context) => {
+  const text = `${JSON.stringify({ ...STATUS, more: 1 })}\n`;
+  const answer = await askStatus(await serve(context, answering(text)));
+  assert.equal(answer.text, text);
+  assert.equal(answer.status.step, 12);
+});
+
+test('where nothing answers, the error says what to do', async () => {
+  // A port that was free a moment ago.
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  assert.ok(typeof address === 'object' && address !== null);
+  server.close();
+  await once(server, 'close');
+  const error = await askStatus(`http://127.0.0.1:${address.port}`).catch((reason: unknown) => reason);
+  assert.ok(error instanceof Error && 'code' in error);
+  assert.equal(error.code, 'E_STATUS_UNREACHABLE');
+  assert.match(error.message, /ECONNREFUSED/);
+  assert.match(error.message, /lockstep up --resume/);
+});
+
+test('a connection that is cut in the middle of the answer counts as no answer', async (context) => {
+  const address = await serve(context, (_, response) => {
+    response.writeHead(200, { 'content-length': '1000' });
+    response.write('{');
+    setImmediate(() => response.destroy());
+  });
+  await assert.rejects(askStatus(address), { code: 'E_STATUS_UNREACHABLE' });
+});
+
+test('what is no status of a coordinator is refused', async (context) => {
+  const answers: [RequestListener, RegExp][] = [
+    [answering('<html>'), /not JSON/],
+    [answering({ ...STATUS, reproducible: undefined }), /reproducible/],
+    [answering({ ...STATUS, workers: [{ id: 1 }] }), /workers/],
+    [answering('x'.repeat(9_000_000)), /longer than/],
+    [(_, response) => response.writeHead(500).end(), /status 500/],
+  ];
+  for (const [listener, message] of answers) {
+    await assert.rejects(askStatus(await serve(context, listener)), { code: 'E_STATUS_FORMAT', message });
+  }
+});
+
+test('the address is given as such, as workers dial it, or by the directory of the run', async (context) => {
+  const root = await fs.mkdtemp(join(tmpdir(), 'lockstep-status-'));
+  context.after(() => fs.rm(root, { recursive: true, force: true }));
+  await assert.rejects(coordinatorAddress(root), { code: 'E_STATUS_ADDRESS' });
+  await writeCoordinatorAddress(root, { address: 'http://127.0.0.1:29401', pid: 1 });
+  assert.equal(await coordinatorAddress(root), 'http://127.0.0.1:29401');
+  assert.equal(await coordinatorAddress('http://host:1/status'), 'http://host:1');
+  assert.equal(await coordinatorAddress('ws://[::1]:29400/control'), 'http://[::1]:29400');
+  await assert.rejects(coordinatorAddress('ftp://host:1'), { code: 'E_STATUS_ADDRESS' });
+});
+
+test('watching goes on until the run is over, and ends with the error when the coordinator is gone', async () => {
+  const written: number[] = [];
+  const answers = [1, 2, 3].map((step) => ({
+    status: { ...STATUS, step, phase: step === 3 ? 'over' : 'computing' },
+    text: '',
+  }));
+  const left = [...answers];
+  let pauses = 0;
+  const edge = {
+    ask: async () => left.shift() ?? Promise.reject(new Error('gone')),
+    pause: async () => void (pauses += 1),
+    write: ({ status }: { status: Status }) => void written.push(status.step),
+  };
+  await watch(edge);
+  assert.deepEqual(written, [1, 2, 3]);
+  assert.equal(pauses, 2);
+  left.push(answers[0]);
+  await assert.rejects(watch(edge), /gone/);
+});
