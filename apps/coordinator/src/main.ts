@@ -1,5 +1,7 @@
 /** The coordinator process. Started by `lockstep up`, by `nx run coordinator:serve`, or in a container. */
 import { randomUUID } from 'node:crypto';
+import { writeCoordinatorAddress } from '@lockstep/checkpoint';
+import { hostInUrl } from '@lockstep/comm';
 import { ConfigError, failureLine, loadConfig, parseFlags } from '@lockstep/config';
 import { openCoordinator } from './open.js';
 import type { Report } from './server.js';
@@ -18,11 +20,20 @@ function fields(note: Note): string {
     .join(' ');
 }
 
+/** What a person should look at. */
+const WARNINGS: ReadonlySet<Note['note']> = new Set([
+  'publish-failed',
+  'worker-lost',
+  'worker-refused',
+  'worker-admitted',
+  'straggler',
+  'non-finite',
+  'contested',
+  'rolled-back',
+]);
+
 function tell(report: Report): void {
-  log(
-    report.note.note === 'publish-failed' || report.note.note === 'worker-lost' ? 'warn' : 'info',
-    fields(report.note),
-  );
+  log(WARNINGS.has(report.note.note) ? 'warn' : 'info', fields(report.note));
   if (process.connected) process.send?.({ kind: 'report', report });
 }
 
@@ -35,6 +46,12 @@ async function main(): Promise<number> {
     warn: (text) => log('warn', text),
   });
   log('info', `process ${process.pid}, listening on ${config.host}:${server.port}, run directory ${config.out}`);
+  const reachable = ['0.0.0.0', '::'].includes(config.host) ? '127.0.0.1' : config.host;
+  const address = `http://${hostInUrl(reachable)}:${server.port}`;
+  // Only `lockstep status DIR` needs it: a full disk must not stop the run for that.
+  await writeCoordinatorAddress(config.out, { address, pid: process.pid }).catch((error: unknown) =>
+    log('warn', failureLine(error)),
+  );
   if (process.connected) process.send?.({ kind: 'listening', port: server.port });
   process.on('SIGTERM', () => server.stop('SIGTERM'));
   process.on('SIGINT', () => server.stop('SIGINT'));
