@@ -119,7 +119,7 @@ export function report(
     case 'agreed':
       work.settled.add(microbatch);
       work.missing -= 1;
-      work.covered[microbatch] = answers.find(({ digest }) => digest === judgement.digest) ?? result;
+      // Where an answer was wrong its worker goes, a generation opens, and all that is right is reported anew.
       return { ...NOTHING, wrong: judgement.wrong, agreed: true };
     case 'tie':
       return { ...NOTHING, tie: true };

@@ -156,6 +156,8 @@ export class CoordinatorNode extends SimulatedProcess {
     const { cluster } = this;
     switch (effect.type) {
       case 'send':
+        if (effect.message.type === 'reduce' && effect.message.step > cluster.disk.entries.length)
+          cluster.violation(`step ${effect.message.step} is given out before the step before it is on disk`);
         this.connections.get(effect.worker)?.down(effect.message);
         break;
       case 'close': {

@@ -77,13 +77,6 @@ export const MUTATIONS: readonly Mutation[] = [
     to: 'agreed: true',
   },
   {
-    what: 'takes the first gradient of an audited microbatch, right or wrong',
-    app: 'coordinator',
-    file: 'work.js',
-    from: 'work.covered[microbatch] = answers.find(({ digest }) => digest === judgement.digest) ?? result;',
-    to: '',
-  },
-  {
     what: 'lets the first of two contradicting states win',
     app: 'coordinator',
     file: 'votes.js',
@@ -147,11 +140,11 @@ export const MUTATIONS: readonly Mutation[] = [
     to: 'if (reducing !== null)',
   },
   {
-    what: 'goes on with a reduction of an older generation',
+    what: 'goes on with its reduction when a new generation opens',
     app: 'worker',
     file: 'core.js',
-    from: 'if (message.generation <= this.state.generation)',
-    to: 'if (false)',
+    from: 'reduction: null,\n            ringReady: -1,',
+    to: 'ringReady: -1,',
   },
   {
     what: 'does not report held gradients to a new generation',

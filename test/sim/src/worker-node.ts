@@ -227,6 +227,11 @@ export class WorkerNode extends SimulatedProcess {
         break;
       }
       case 'load':
+        if (
+          (this.state.have?.step ?? 0) > effect.step &&
+          !['rolled-back', 'contested'].some((note) => this.cluster.notes.has(note))
+        )
+          this.cluster.violation(`${this.id} goes back to state ${effect.step}`);
         later(5, 150, () => {
           const digest = this.find(effect.step, effect.sources);
           if (digest === effect.digest) {
