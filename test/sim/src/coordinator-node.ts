@@ -90,7 +90,10 @@ export class CoordinatorNode extends SimulatedProcess {
   crash(losing = false): void {
     this.alive = false;
     this.say(losing ? 'killed, and its last write is lost' : 'killed');
-    if (losing) this.cluster.disk.undo?.();
+    if (losing && this.cluster.disk.undo !== null) {
+      this.cluster.disk.undo();
+      this.cluster.notes.set('write-lost', 1);
+    }
     this.cluster.disk.undo = null;
     for (const connection of this.connections.values()) connection.close();
   }

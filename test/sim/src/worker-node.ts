@@ -22,6 +22,9 @@ import {
 } from './numerics.js';
 import { SimulatedProcess } from './process.js';
 
+/** What may send a worker back to an older state. */
+const BACKWARDS = ['rolled-back', 'contested', 'write-lost'];
+
 let ports = 1;
 
 /** What is wrong with a worker's memory or processor. */
@@ -227,10 +230,7 @@ export class WorkerNode extends SimulatedProcess {
         break;
       }
       case 'load':
-        if (
-          (this.state.have?.step ?? 0) > effect.step &&
-          !['rolled-back', 'contested'].some((note) => this.cluster.notes.has(note))
-        )
+        if ((this.state.have?.step ?? 0) > effect.step && !BACKWARDS.some((note) => this.cluster.notes.has(note)))
           this.cluster.violation(`${this.id} goes back to state ${effect.step}`);
         later(5, 150, () => {
           const digest = this.find(effect.step, effect.sources);
