@@ -3,8 +3,14 @@
 //
 //   node test/bench/step.mjs [--python PATH] [--rounds N] [--microbatch N]
 //
-// Ours: one run of the recorded gradient graph for every microbatch of the 32 images, their integer sum, Adam and EMA.
-// PyTorch: forward, backward, Adam. Prints one JSON object with every figure's min and median, and the ratio of medians.
+// Ours: one run of the recorded gradient graph for every microbatch of the 32 images, their integer sum, Adam and EMA, and
+// the checksums, all on one thread; in a worker, sum and fold's checks run in the reducer thread. PyTorch: forward, backward,
+// Adam. Prints one JSON object with every figure's min and median, and the ratio of medians.
+//
+// parts_ms, for one step: gradients; exponents (of each gradient); gradientChecksums (when made, and again before the sum);
+// sum (to integers); toFloat (the total back to float32); stateChecksums (after the step, before the sum, before the update);
+// update (Adam, EMA). exact_sum = exponents + sum + toFloat; guard = gradientChecksums + stateChecksums; both in ms and as a
+// share of ours_ms.
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -30,8 +36,11 @@ async function ours() {
   const { engineDirectory, engineEnvironment, loadEngine } = await import('../../libs/engine/dist/index.js');
   const { parameterCount, parameterTable, presetOf, initialTrainingState, recipeOf, loadMnist } =
     await import('../../libs/diffusion/dist/index.js');
+  const { fromFixedPoint, maxExponents, tensorExponents } = await import('../../libs/comm/dist/index.js');
   const { Trainer } = await import('../../apps/worker/dist/trainer.js');
   const { allocateArena, copyState, openArena } = await import('../../apps/worker/dist/arena.js');
+  const { checksumOf, stateChecksums } = await import('../../apps/worker/dist/checksum.js');
+  const { sumGradients } = await import('../../apps/worker/dist/exact-sum.js');
   Object.assign(process.env, engineEnvironment({ device: 'cpu', threads }));
   const engine = loadEngine({ device: 'cpu', threads, directory: engineDirectory('cpu', process.env) });
   const settings = {
@@ -49,21 +58,34 @@ async function ours() {
   copyState(initialTrainingState(recipeOf(settings), 0), arena.state);
   const trainer = new Trainer(engine, settings, arena);
   const indices = Array.from({ length: IMAGES / microbatchSize }, (_, index) => index);
+  const { table } = trainer;
+  const mean = new Float32Array(arena.sum.length);
+  const names = ['gradients', 'exponents', 'gradientChecksums', 'sum', 'toFloat', 'stateChecksums', 'update'];
+  const parts = Object.fromEntries(names.map((name) => [name, []]));
   let step = 0;
-  const parts = { gradients: [], fold: [], apply: [] };
   const run = () => {
-    const start = performance.now();
-    const summaries = indices.map((index) => trainer.compute(step, index));
-    const computed = performance.now();
-    const exponents = summaries[0].exponents.map((_, tensor) => Math.max(...summaries.map((s) => s.exponents[tensor])));
-    trainer.fold(indices, exponents);
-    const folded = performance.now();
-    trainer.apply(step++, exponents);
-    const end = performance.now();
-    parts.gradients.push(computed - start);
-    parts.fold.push(folded - computed);
-    parts.apply.push(end - folded);
-    return end - start;
+    const spent = Object.fromEntries(names.map((name) => [name, 0]));
+    const timed = (name, work) => {
+      const start = performance.now();
+      const result = work();
+      spent[name] += performance.now() - start;
+      return result;
+    };
+    const gradients = indices.map((index) => timed('gradients', () => trainer.compute(step, index).values));
+    const own = gradients.map((gradient) => timed('exponents', () => tensorExponents(gradient, table)));
+    for (let look = 0; look < 2; look++)
+      for (const gradient of gradients) timed('gradientChecksums', () => checksumOf(gradient));
+    const exponents = own.reduce(maxExponents);
+    timed('stateChecksums', () => checksumOf(arena.state.weights));
+    timed('sum', () => sumGradients(arena.sum, gradients, table, exponents, indices.length));
+    timed('stateChecksums', () => stateChecksums(arena.state));
+    // The update does this too: here it is measured alone, and taken off below.
+    timed('toFloat', () => fromFixedPoint(arena.sum, mean, table, exponents, indices.length, 1 / indices.length));
+    timed('update', () => trainer.apply(step++, [...exponents], false));
+    spent.update -= spent.toFloat;
+    timed('stateChecksums', () => stateChecksums(arena.state));
+    for (const name of names) parts[name].push(spent[name]);
+    return names.reduce((total, name) => total + spent[name], 0);
   };
   return { run, parts, engine: engine.identity };
 }
@@ -99,6 +121,13 @@ for (let round = -WARM_UP; round < rounds; round++) {
   if (other !== null) samples.torch.push(other);
 }
 torch?.close();
+
+/** Milliseconds of these parts together, and their share of the step, by step. */
+function share(...names) {
+  const ms = samples.ours.map((_, round) => names.reduce((sum, name) => sum + mine.parts[name][WARM_UP + round], 0));
+  return { ms: summary(ms), share: summary(ms.map((part, round) => part / samples.ours[round])) };
+}
+
 const result = {
   bench: 'step',
   images: IMAGES,
@@ -107,6 +136,8 @@ const result = {
   engine: mine.engine,
   ours_ms: summary(samples.ours),
   parts_ms: Object.fromEntries(Object.entries(mine.parts).map(([name, list]) => [name, summary(list.slice(WARM_UP))])),
+  exact_sum: share('exponents', 'sum', 'toFloat'),
+  guard: share('gradientChecksums', 'stateChecksums'),
 };
 if (torch !== null) {
   const ratios = samples.ours.map((ms, index) => ms / samples.torch[index]);

@@ -1,6 +1,7 @@
 /** What the command line itself refuses or finds. `usage`: the caller can call it rightly; the status is then 2, else 1. */
 import { CheckpointError } from '@lockstep/checkpoint';
 import { ConfigError } from '@lockstep/config';
+import { ReplayError } from '@lockstep/worker/replay';
 
 export const CLI_ERRORS = {
   E_RUN_EXISTS: { usage: true, meaning: 'the directory already holds a run and --resume was not given' },
@@ -28,6 +29,7 @@ export class CliError extends Error {
 /** Exit status after `error`: 2 if the command was called wrongly, else 1. */
 export function exitStatusOf(error: unknown): 1 | 2 {
   if (error instanceof ConfigError) return 2;
+  if (error instanceof ReplayError) return error.usage ? 2 : 1;
   if (error instanceof CliError) return CLI_ERRORS[error.code].usage ? 2 : 1;
   return error instanceof CheckpointError && error.code === 'E_RUN_MISSING' ? 2 : 1;
 }

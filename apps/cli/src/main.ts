@@ -5,6 +5,7 @@ import { failureLine } from '@lockstep/config';
 import { sampleCommand } from '@lockstep/sampler';
 import { digestCommand } from './digest-command.js';
 import { exitStatusOf } from './errors.js';
+import { replayCommand } from './replay-command.js';
 import { statusCommand } from './status-command.js';
 import { upCommand } from './up-command.js';
 import { verifyCommand } from './verify-command.js';
@@ -19,6 +20,7 @@ for (const command of [
   digestCommand(),
   statusCommand(process.env),
   verifyCommand(),
+  replayCommand(process.env),
 ]) {
   program.addCommand(command);
 }

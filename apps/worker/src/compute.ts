@@ -3,32 +3,50 @@
  * and heartbeats go on while a gradient is computed. One request is in flight at a time (core.ts sees to that).
  */
 import { Worker as Thread } from 'node:worker_threads';
-import type { RunSettings } from '@lockstep/comm';
+import type { EngineDescription, RunSettings } from '@lockstep/comm';
 import type { ArenaBuffers } from './arena.js';
 
 export type ComputeRequest =
   | { readonly kind: 'initialise'; readonly settings: RunSettings; readonly buffers: ArenaBuffers }
-  | { readonly kind: 'compute'; readonly step: number; readonly microbatch: number }
+  /** `digest`: also hash the gradient's bytes. */
+  | { readonly kind: 'compute'; readonly step: number; readonly microbatch: number; readonly digest: boolean }
   | {
-      readonly kind: 'fold';
-      readonly generation: number;
-      readonly contribute: readonly number[];
+      readonly kind: 'apply';
+      readonly step: number;
       readonly exponents: readonly number[];
-    }
-  | { readonly kind: 'apply'; readonly step: number; readonly exponents: readonly number[] };
+      readonly skip: boolean;
+      /** crc32 of the state (checksum.ts, `whole`), which it must still have. */
+      readonly stateCrc: number;
+    };
+
+export interface ComputedReply {
+  readonly kind: 'computed';
+  readonly step: number;
+  readonly microbatch: number;
+  /** The gradient, float32 [P]; its content stands until the step is applied. */
+  readonly buffer: SharedArrayBuffer;
+  /** crc32 of the gradient's bytes. */
+  readonly crc: number;
+  readonly loss: number | null;
+  /** Exponent by tensor (libs/comm, `tensorExponents`). */
+  readonly exponents: readonly number[];
+  readonly samples: string;
+  /** sha256 of the gradient's bytes, if it was asked for. */
+  readonly digest: string | null;
+  readonly milliseconds: number;
+  /**
+   * Processor time that the process (all its threads: Node measures no finer) used meanwhile. Well below
+   * milliseconds x threads: the process does not get its share of the processor.
+   */
+  readonly cpuMilliseconds: number;
+}
 
 export type ComputeReply =
-  | { readonly kind: 'initialised'; readonly probe: string; readonly engine: string }
-  | {
-      readonly kind: 'computed';
-      readonly step: number;
-      readonly microbatch: number;
-      readonly loss: number | null;
-      readonly exponents: readonly number[];
-      readonly milliseconds: number;
-    }
-  | { readonly kind: 'folded'; readonly generation: number }
+  | { readonly kind: 'initialised'; readonly probe: string; readonly engine: EngineDescription }
+  | ComputedReply
   | { readonly kind: 'applied'; readonly step: number }
+  /** The state at rest has changed; the step was not applied. */
+  | { readonly kind: 'corrupt'; readonly what: string }
   | { readonly kind: 'failed'; readonly code: string; readonly message: string };
 
 /** What the compute thread is started with. */
@@ -36,14 +54,16 @@ export interface ComputeSetup {
   readonly device: 'cpu' | 'cuda';
   readonly threads: number;
   readonly engineDirectory: string;
+  /** What runs in the thread: a module that calls `serveCompute`; the production one if left out. */
+  readonly module?: URL;
 }
 
 export class ComputeThread {
   private readonly thread: Thread;
 
   /** Starts the thread. `onReply` gets every reply in order; a thread that dies counts as a failed reply. */
-  constructor(setup: ComputeSetup, onReply: (reply: ComputeReply) => void) {
-    this.thread = new Thread(new URL('./compute-thread.js', import.meta.url), { workerData: setup });
+  constructor({ module, ...setup }: ComputeSetup, onReply: (reply: ComputeReply) => void) {
+    this.thread = new Thread(module ?? new URL('./compute-thread.js', import.meta.url), { workerData: setup });
     this.thread.on('message', onReply);
     this.thread.on('error', (error: Error) =>
       onReply({ kind: 'failed', code: 'E_COMPUTE_THREAD', message: error.stack ?? error.message }),
@@ -52,5 +72,10 @@ export class ComputeThread {
 
   request(request: ComputeRequest): void {
     this.thread.postMessage(request);
+  }
+
+  /** From now on the process may end while the thread stands, also in the middle of a gradient. */
+  release(): void {
+    this.thread.unref();
   }
 }

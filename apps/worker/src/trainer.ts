@@ -1,9 +1,8 @@
 /**
- * The numbers of a training step: gradient of a microbatch, exact integer sum, update. Every result is a pure function of
- * (state, seed, step, microbatch); which worker computes it does not enter.
+ * The numbers of a training step that need the engine or change the state: gradient of a microbatch, update. Every result is
+ * a pure function of (state, seed, step, microbatch); which worker computes it does not enter.
  */
-import { createHash } from 'node:crypto';
-import { addFixedPoint, fromFixedPoint, tensorExponents, type RunSettings } from '@lockstep/comm';
+import { fromFixedPoint, type RunSettings } from '@lockstep/comm';
 import {
   adamStep,
   clipScale,
@@ -17,34 +16,49 @@ import {
   makeSchedule,
   parameterTable,
   recipeOf,
+  samplesDigest,
+  type Microbatch,
   type MicrobatchTask,
   type ParameterTable,
   type Preset,
 } from '@lockstep/diffusion';
 import { record, type Engine, type Recorded } from '@lockstep/engine';
 import type { Arena } from './arena.js';
+import { digestOf } from './checksum.js';
+import { GradientPool } from './gradient-pool.js';
 
 export class DataMismatchError extends Error {
   readonly code = 'E_DATA_MISMATCH';
 }
 
-/** A microbatch's gradient, kept in the trainer; what the coordinator must know of it. */
-export interface GradientSummary {
+/** A microbatch's gradient. */
+export interface Gradient {
+  /** [P], the mean over the microbatch; in a slot of the pool until the step is applied. */
+  readonly values: Float32Array<SharedArrayBuffer>;
   /** Mean over the microbatch; null if it is not finite. */
   readonly loss: number | null;
-  /** Largest exponent by tensor (libs/comm, `tensorExponents`). */
-  readonly exponents: readonly number[];
+  /** Names the samples that it is of (libs/diffusion, `samplesDigest`). */
+  readonly samples: string;
 }
 
-export class Trainer {
+/** What the compute thread asks of the numbers; a test may put its own around the Trainer. */
+export interface Training {
+  readonly table: ParameterTable;
+  probe(): string;
+  compute(step: number, microbatch: number): Gradient;
+  apply(step: number, exponents: readonly number[], skip: boolean): void;
+}
+
+export class Trainer implements Training {
+  readonly table: ParameterTable;
   private readonly recipe: Preset;
-  private readonly table: ParameterTable;
   private readonly task: MicrobatchTask;
   private readonly recorded: Recorded;
-  private readonly gradients = new Map<number, Float32Array>();
-  /** The step that `gradients` are of. */
+  private readonly pool: GradientPool;
+  /** The step that the pool's taken slots are of. */
   private step = 0;
-  private readonly gradient: Float32Array;
+  /** The whole step's mean gradient. */
+  private readonly mean: Float32Array;
 
   /**
    * Loads the data and records the gradient function (a second or two).
@@ -58,7 +72,7 @@ export class Trainer {
     const dataset = loadMnist('train');
     if (dataset.digest !== settings.dataDigest) {
       throw new DataMismatchError(
-        `this worker's training data has digest ${dataset.digest}, the run's ${settings.dataDigest}; install the same data set`,
+        `the training data here has digest ${dataset.digest}, the run's ${settings.dataDigest}; install the same data set`,
       );
     }
     const { seed } = settings;
@@ -77,57 +91,51 @@ export class Trainer {
     };
     const { fn, specs } = gradientFunction(engine, model, microbatchSize);
     this.recorded = record(engine, fn, specs);
-    this.gradient = new Float32Array(arena.sum.length);
+    this.mean = new Float32Array(arena.sum.length);
+    this.pool = new GradientPool(arena.sum.length);
   }
 
   /** sha256 of the first microbatch's gradient at state 0: workers with equal probes give equal bits. */
   probe(): string {
-    this.compute(0, 0);
-    const gradient = this.gradients.get(0);
-    if (gradient === undefined) throw new Error('the probe left no gradient');
-    return createHash('sha256')
-      .update(new Uint8Array(gradient.buffer, gradient.byteOffset, gradient.byteLength))
-      .digest('hex');
+    return digestOf(this.compute(0, 0).values);
   }
 
-  /** Computes and keeps the gradient of one microbatch of the step that the arena's state starts. */
-  compute(step: number, microbatch: number): GradientSummary {
-    if (step !== this.step) this.gradients.clear();
+  /** What microbatch `microbatch` of step `step` is trained on. @throws DiffusionError E_MICROBATCH, E_RANDOM_KEY */
+  batch(step: number, microbatch: number): Microbatch {
+    return makeMicrobatch(this.task, step, microbatch);
+  }
+
+  /** The gradient of one microbatch of the step that the arena's state starts. @throws DiffusionError E_MICROBATCH */
+  compute(step: number, microbatch: number): Gradient {
+    if (step !== this.step) this.pool.releaseAll();
     this.step = step;
-    const batch = makeMicrobatch(this.task, step, microbatch);
+    const batch = this.batch(step, microbatch);
     const [gradient, losses] = this.recorded.run(gradientInputs(this.arena.state.weights, batch));
     if (!(gradient instanceof Float32Array) || losses === undefined)
       throw new Error('the gradient function gave no gradient');
-    this.gradients.set(microbatch, gradient);
+    const values = this.pool.take();
+    values.set(gradient);
     let loss = 0;
     for (const value of losses) loss += value;
     loss /= losses.length;
-    return { loss: Number.isFinite(loss) ? loss : null, exponents: Array.from(tensorExponents(gradient, this.table)) };
+    return { values, loss: Number.isFinite(loss) ? loss : null, samples: samplesDigest(batch.indices) };
   }
 
-  /** Sums the named gradients as integers into the arena, with the exponents that all workers agreed on. */
-  fold(contribute: readonly number[], exponents: readonly number[]): void {
-    this.arena.sum.fill(0);
-    const agreed = Int16Array.from(exponents);
-    for (const microbatch of contribute) {
-      const gradient = this.gradients.get(microbatch);
-      if (gradient === undefined) throw new Error(`microbatch ${microbatch} of step ${this.step} is not held here`);
-      addFixedPoint(this.arena.sum, gradient, this.table, agreed, this.microbatches);
-    }
+  /**
+   * Takes the total in the arena as the step's gradient and updates weights, moments and moving average in place; `skip`
+   * leaves them as they are. The step's gradients are forgotten.
+   * @throws FixedPointError E_FIXEDPOINT_*; DiffusionError E_OPTIMIZER
+   */
+  apply(step: number, exponents: readonly number[], skip: boolean): void {
+    if (!skip) this.update(step, Int16Array.from(exponents));
+    this.pool.releaseAll();
   }
 
-  /** Takes the total in the arena as the step's gradient and updates weights, moments and moving average in place. */
-  apply(step: number, exponents: readonly number[]): void {
-    const { optimizer, steps } = this.recipe;
-    fromFixedPoint(
-      this.arena.sum,
-      this.gradient,
-      this.table,
-      Int16Array.from(exponents),
-      this.microbatches,
-      1 / this.microbatches,
-    );
-    adamStep(this.arena.state, this.gradient, {
+  private update(step: number, exponents: Int16Array): void {
+    const { optimizer, steps, globalBatch, microbatchSize } = this.recipe;
+    const microbatches = globalBatch / microbatchSize;
+    fromFixedPoint(this.arena.sum, this.mean, this.table, exponents, microbatches, 1 / microbatches);
+    adamStep(this.arena.state, this.mean, {
       learningRate: learningRateAt(step, {
         peak: optimizer.peakLearningRate,
         warmup: optimizer.warmupSteps,
@@ -138,13 +146,8 @@ export class Trainer {
       beta2: optimizer.beta2,
       eps: optimizer.eps,
       step,
-      clipScale: clipScale(globalNorm(this.gradient), optimizer.maxGradientNorm),
+      clipScale: clipScale(globalNorm(this.mean), optimizer.maxGradientNorm),
       emaDecay: emaDecayAt(step, optimizer.emaMaxDecay),
     });
-    this.gradients.clear();
-  }
-
-  private get microbatches(): number {
-    return this.recipe.globalBatch / this.recipe.microbatchSize;
   }
 }

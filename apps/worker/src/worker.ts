@@ -1,23 +1,11 @@
 /**
- * The worker's edge: control connection, ring, compute thread, state over HTTP, clock. It turns what happens into events
- * for core.ts and carries the effects out.
+ * The worker's edge: control connection, ring, threads, state over HTTP, clock. It turns what happens into events for
+ * core.ts and carries the effects out.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { WebSocket } from 'ws';
-import {
-  CONTROL_PATH,
-  DataServer,
-  MAX_CONTROL_BYTES,
-  heartbeatInterval,
-  parseCoordinatorMessage,
-  sendMessage,
-  unpackMessage,
-  type Member,
-  type RingLink,
-  type RunSettings,
-} from '@lockstep/comm';
+import { DataServer, type CoordinatorMessage, type Place, type RingLink, type RunSettings } from '@lockstep/comm';
 import { failureOf } from '@lockstep/config';
-import { encodeState, encodedStateBytes, fetchState, stateDigest } from '@lockstep/checkpoint';
+import { encodeState, encodedStateBytes, fetchState } from '@lockstep/checkpoint';
 import {
   initialTrainingState,
   parameterCount,
@@ -26,17 +14,12 @@ import {
   type TrainingState,
 } from '@lockstep/diffusion';
 import { allocateArena, copyState, openArena, snapshotOf, type Arena } from './arena.js';
+import type { StateChecksums } from './checksum.js';
 import { ComputeThread, type ComputeReply, type ComputeSetup } from './compute.js';
+import { ControlConnection } from './control-connection.js';
 import { step } from './core.js';
+import { ReducerThread, type ReducerReply, type StoredGradient } from './reducer.js';
 import { initialState, type Effect, type Event, type State } from './state.js';
-
-/** First pause before dialling the coordinator again; doubles up to the second, with jitter. Milliseconds. */
-const FIRST_BACKOFF_MS = 100;
-const LONGEST_BACKOFF_MS = 2_000;
-/** A worker without a coordinator for this long ends with E_COORDINATOR_UNREACHABLE. Milliseconds. */
-const GIVE_UP_MS = 600_000;
-/** Before the coordinator's first word its pace is not known. Milliseconds. */
-const UNTIL_WELCOME_TIMEOUT_MS = 10_000;
 
 export interface WorkerOptions {
   readonly id: string;
@@ -62,28 +45,47 @@ export interface Ending {
 export class TrainingWorker {
   readonly finished: Promise<Ending>;
   private state: State;
-  private socket: WebSocket | null = null;
-  private heartbeatTimeoutMs = UNTIL_WELCOME_TIMEOUT_MS;
-  private lastHeard: number;
-  private disconnectedSince: number;
-  private backoff = FIRST_BACKOFF_MS;
+  private readonly control: ControlConnection;
   private compute: ComputeThread | null = null;
+  private reducer: ReducerThread | null = null;
+  /** What waits for the reducer thread's digest. */
+  private whenDigested: (digest: string) => void = () => undefined;
   private arena: Arena | null = null;
   private parameters = 0;
   private checkpointEvery = Infinity;
   private retained: { readonly step: number; readonly state: TrainingState } | null = null;
+  /** Of the state in the arena; null while it is being changed, or before the reducer thread has told them. */
+  private checksums: StateChecksums | null = null;
+  /** Gradients of the state in the arena, by microbatch. */
+  private readonly gradients = new Map<number, StoredGradient>();
   private link: RingLink | null = null;
   private ringAbort = new AbortController();
   private server: DataServer | null = null;
   private over = false;
-  private beat: NodeJS.Timeout | null = null;
   private end: (ending: Ending) => void = () => undefined;
 
   private constructor(private readonly options: WorkerOptions) {
     this.state = initialState(options.id, options.advertiseHost, options.port);
     this.finished = new Promise((resolve) => (this.end = resolve));
-    this.lastHeard = options.now();
-    this.disconnectedSince = options.now();
+    const { coordinator, now, random, log } = options;
+    this.control = new ControlConnection({
+      coordinator,
+      now,
+      random,
+      onOpen: () => this.dispatch({ type: 'connected' }),
+      onMessage: (message) => this.heard(message),
+      onLost: () => {
+        log('warn', 'lost the coordinator; trying again');
+        this.dispatch({ type: 'disconnected' });
+      },
+      onBeat: () => this.dispatch({ type: 'heartbeatDue' }),
+      onInvalid: (error) => this.fail(error),
+      onSilent: (silence) => log('warn', `E_COORDINATOR_SILENT: nothing heard for ${silence} ms; connecting anew`),
+      onUnreachable: (waited) => {
+        const reason = `no coordinator at ${coordinator} for ${Math.round(waited / 1000)} s; check that it runs and that the address is right`;
+        void this.close({ status: 4, code: 'E_COORDINATOR_UNREACHABLE', reason });
+      },
+    });
   }
 
   /** Opens the data port, then looks for the coordinator. Rejects if the port cannot be had. */
@@ -97,14 +99,22 @@ export class TrainingWorker {
     });
     worker.server = server;
     worker.state = initialState(options.id, options.advertiseHost, server.port);
-    worker.connect();
-    worker.scheduleBeat();
+    worker.control.start();
     return worker;
   }
 
   /** Tells the coordinator, and ends. */
   leave(reason: string): void {
     this.dispatch({ type: 'leave', reason });
+  }
+
+  private heard(message: CoordinatorMessage): void {
+    if (message.type === 'welcome') this.control.pace(message.heartbeatTimeoutMs);
+    try {
+      this.dispatch({ type: 'message', message });
+    } catch (error) {
+      this.fail(error);
+    }
   }
 
   private dispatch(event: Event): void {
@@ -117,31 +127,30 @@ export class TrainingWorker {
   private perform(effect: Effect): void {
     switch (effect.type) {
       case 'send':
-        if (this.socket !== null) sendMessage(this.socket, effect.message);
+        this.control.send(effect.message);
         break;
       case 'initialise':
         this.initialise(effect.settings);
         break;
-      case 'compute':
-        this.compute?.request({ kind: 'compute', step: effect.step, microbatch: effect.microbatch });
+      case 'compute': {
+        const { step: ofStep, microbatch, digest } = effect;
+        this.compute?.request({ kind: 'compute', step: ofStep, microbatch, digest });
         break;
+      }
       case 'fold':
-        this.compute?.request({
-          kind: 'fold',
-          generation: effect.generation,
-          contribute: effect.contribute,
-          exponents: effect.exponents,
-        });
+        this.fold(effect);
+        break;
+      case 'check':
+        this.check();
         break;
       case 'apply':
-        this.compute?.request({ kind: 'apply', step: effect.step, exponents: effect.exponents });
+        this.apply(effect);
         break;
       case 'digest':
-        // After the effects that follow: the compute thread must have its next order before this thread is busy.
-        setImmediate(() => this.digest(effect.step));
+        this.digest(effect.step, (digest) => this.dispatch({ type: 'digested', step: effect.step, digest }));
         break;
       case 'joinRing':
-        void this.joinRing(effect.generation, effect.ring);
+        void this.joinRing(effect.generation, effect.place);
         break;
       case 'leaveRing':
         this.ringAbort.abort();
@@ -165,69 +174,7 @@ export class TrainingWorker {
     }
   }
 
-  // ---- control connection ----------------------------------------------------------------------------------------
-
-  private connect(): void {
-    if (this.over) return;
-    const socket = new WebSocket(this.options.coordinator + CONTROL_PATH, {
-      perMessageDeflate: false,
-      maxPayload: MAX_CONTROL_BYTES,
-      handshakeTimeout: this.heartbeatTimeoutMs,
-    });
-    this.socket = socket;
-    socket.on('open', () => {
-      this.lastHeard = this.options.now();
-      this.backoff = FIRST_BACKOFF_MS;
-      this.dispatch({ type: 'connected' });
-    });
-    socket.on('message', (data) => {
-      if (this.socket !== socket) return;
-      this.lastHeard = this.options.now();
-      try {
-        const message = parseCoordinatorMessage(unpackMessage(data));
-        if (message.type === 'welcome') this.heartbeatTimeoutMs = message.heartbeatTimeoutMs;
-        this.dispatch({ type: 'message', message });
-      } catch (error) {
-        this.fail(error);
-      }
-    });
-    socket.on('error', () => undefined);
-    socket.on('close', () => {
-      if (this.socket !== socket || this.over) return;
-      this.socket = null;
-      if (this.state.connected) {
-        this.disconnectedSince = this.options.now();
-        this.options.log('warn', 'lost the coordinator; trying again');
-        this.dispatch({ type: 'disconnected' });
-      }
-      const waited = this.options.now() - this.disconnectedSince;
-      if (waited > GIVE_UP_MS) {
-        const reason = `no coordinator at ${this.options.coordinator} for ${Math.round(waited / 1000)} s; check that it runs and that the address is right`;
-        void this.close({ status: 4, code: 'E_COORDINATOR_UNREACHABLE', reason });
-        return;
-      }
-      setTimeout(() => this.connect(), this.backoff * (0.5 + this.options.random()));
-      this.backoff = Math.min(LONGEST_BACKOFF_MS, this.backoff * 2);
-    });
-  }
-
-  private scheduleBeat(): void {
-    this.beat = setTimeout(() => {
-      if (this.state.connected) {
-        this.dispatch({ type: 'heartbeatDue' });
-        if (this.options.now() - this.lastHeard > this.heartbeatTimeoutMs) {
-          this.options.log(
-            'warn',
-            `E_COORDINATOR_SILENT: nothing heard for ${this.heartbeatTimeoutMs} ms; connecting anew`,
-          );
-          this.socket?.terminate();
-        }
-      }
-      if (!this.over) this.scheduleBeat();
-    }, heartbeatInterval(this.heartbeatTimeoutMs));
-  }
-
-  // ---- compute thread --------------------------------------------------------------------------------------------
+  // ---- threads -------------------------------------------------------------------------------------------------------
 
   private initialise(settings: RunSettings): void {
     try {
@@ -237,6 +184,7 @@ export class TrainingWorker {
       const buffers = allocateArena(this.parameters);
       this.arena = openArena(buffers);
       copyState(initialTrainingState(recipe, settings.seed), this.arena.state);
+      this.reducer = new ReducerThread({ settings, buffers }, (reply) => this.reducerReplied(reply));
       this.compute = new ComputeThread(this.options.compute, (reply) => this.computeReplied(reply));
       this.compute.request({ kind: 'initialise', settings, buffers });
     } catch (error) {
@@ -246,33 +194,33 @@ export class TrainingWorker {
 
   private computeReplied(reply: ComputeReply): void {
     switch (reply.kind) {
-      case 'initialised':
-        this.dispatch({
-          type: 'initialised',
-          have: { step: 0, digest: this.digestNow(0) },
-          probe: reply.probe,
-          engine: reply.engine,
-        });
+      case 'initialised': {
+        const { probe, engine } = reply;
+        this.digest(0, (digest) => this.dispatch({ type: 'initialised', have: { step: 0, digest }, probe, engine }));
         break;
+      }
       case 'computed': {
-        const { loss, exponents, milliseconds } = reply;
+        const { step: ofStep, microbatch, buffer, crc } = reply;
+        const { loss, exponents, samples, digest, milliseconds, cpuMilliseconds } = reply;
+        if (this.state.have?.step === ofStep) this.gradients.set(microbatch, { microbatch, buffer, crc });
         this.dispatch({
           type: 'computed',
-          step: reply.step,
-          microbatch: reply.microbatch,
-          gradient: { loss, exponents, milliseconds },
+          step: ofStep,
+          microbatch,
+          gradient: { loss, exponents, samples, digest, milliseconds, cpuMilliseconds },
         });
         break;
       }
-      case 'folded':
-        this.dispatch({ type: 'folded', generation: reply.generation });
-        break;
       case 'applied':
+        this.gradients.clear();
         if ((reply.step + 1) % this.checkpointEvery === 0 && this.arena !== null) {
           // Kept until the next one, so that the coordinator can fetch it while training goes on.
           this.retained = { step: reply.step + 1, state: snapshotOf(this.arena.state) };
         }
         this.dispatch({ type: 'applied', step: reply.step });
+        break;
+      case 'corrupt':
+        this.dispatch({ type: 'corrupt', what: reply.what });
         break;
       case 'failed':
         void this.close({ status: 1, code: reply.code, reason: reply.message });
@@ -282,26 +230,71 @@ export class TrainingWorker {
     }
   }
 
-  private digest(ofStep: number): void {
-    // The state may have moved on: then its own digest follows.
-    if (this.state.have?.step === ofStep && this.state.busy?.kind !== 'apply') {
-      this.dispatch({ type: 'digested', step: ofStep, digest: this.digestNow(ofStep) });
-    }
+  /** Has the state in the arena hashed; its checksums are known from then on. */
+  private digest(ofStep: number, whenDigested: (digest: string) => void): void {
+    this.whenDigested = whenDigested;
+    this.reducer?.request({ kind: 'digest', step: ofStep });
   }
 
-  private digestNow(ofStep: number): string {
-    if (this.arena === null) throw new Error('there is no state yet');
-    return stateDigest({ step: ofStep, ...this.arena.state });
+  /** The state in the arena, which core.ts has nobody change now. */
+  private atRest(): { readonly step: number; readonly checksums: StateChecksums } {
+    const { have } = this.state;
+    if (have === null || this.checksums === null) throw new Error('the state is not at rest');
+    return { step: have.step, checksums: this.checksums };
+  }
+
+  private check(): void {
+    const { step: ofStep, checksums } = this.atRest();
+    this.reducer?.request({ kind: 'check', step: ofStep, weightsCrc: checksums.weights });
+  }
+
+  private apply({ step: ofStep, exponents, skip }: Extract<Effect, { type: 'apply' }>): void {
+    const stateCrc = this.atRest().checksums.whole;
+    this.checksums = null;
+    this.compute?.request({ kind: 'apply', step: ofStep, exponents, skip, stateCrc });
+  }
+
+  private fold({ generation, contribute, exponents }: Extract<Effect, { type: 'fold' }>): void {
+    const { step: ofStep, checksums } = this.atRest();
+    const gradients = contribute.map((microbatch) => this.gradients.get(microbatch));
+    if (!gradients.every((gradient) => gradient !== undefined))
+      throw new Error(`microbatches ${contribute.join(', ')} are to be summed, but are not all held here`);
+    const weightsCrc = checksums.weights;
+    this.reducer?.request({ kind: 'fold', generation, step: ofStep, weightsCrc, gradients, exponents });
+  }
+
+  private reducerReplied(reply: ReducerReply): void {
+    switch (reply.kind) {
+      case 'digested':
+        this.checksums = reply.checksums;
+        this.whenDigested(reply.digest);
+        break;
+      case 'checked':
+        this.dispatch({ type: 'checked' });
+        break;
+      case 'folded':
+        this.dispatch({ type: 'folded', generation: reply.generation });
+        break;
+      case 'corrupt':
+        this.dispatch({ type: 'corrupt', what: reply.what });
+        break;
+      case 'failed':
+        void this.close({ status: 1, code: reply.code, reason: reply.message });
+        break;
+      default:
+        reply satisfies never;
+    }
   }
 
   // ---- ring ------------------------------------------------------------------------------------------------------
 
-  private async joinRing(generation: number, ring: readonly Member[]): Promise<void> {
+  private async joinRing(generation: number, place: Place): Promise<void> {
     const abort = new AbortController();
     this.ringAbort = abort;
     try {
       if (this.server === null) throw new Error('the data port is not open');
-      const link = await this.server.joinRing({ generation, ring, signal: abort.signal });
+      const { heartbeatTimeoutMs } = this.control;
+      const link = await this.server.joinRing({ generation, place, heartbeatTimeoutMs, signal: abort.signal });
       if (abort.signal.aborted) {
         link.close();
         return;
@@ -321,6 +314,8 @@ export class TrainingWorker {
       this.dispatch({ type: 'summed', generation, milliseconds: stats.seconds * 1000, bytes: stats.bytesSent });
     } catch (error) {
       this.ringFailed(generation, abort, error);
+    } finally {
+      this.dispatch({ type: 'ringReleased' });
     }
   }
 
@@ -335,23 +330,22 @@ export class TrainingWorker {
   private async load({ generation, step: wanted, digest, sources }: Extract<Effect, { type: 'load' }>): Promise<void> {
     const failures: string[] = [];
     const base = this.options.coordinator.replace(/^ws/, 'http');
-    for (const source of sources) {
-      const url = source.startsWith('/') ? base + source : source;
+    const stallMs = this.control.timeouts.transferStallMs;
+    for (const path of sources) {
+      const source = path.startsWith('/') ? base + path : path;
+      const started = this.options.now();
       try {
-        const started = this.options.now();
-        const state = await fetchState(url, wanted, digest, this.parameters);
+        const state = await fetchState(source, { step: wanted, digest, length: this.parameters, stallMs });
         if (this.over || this.arena === null) return;
-        copyState(state, this.arena.state);
-        const seconds = Math.max(1e-3, (this.options.now() - started) / 1000);
-        const megabytes = encodedStateBytes(this.parameters) / 1e6;
-        this.options.log(
-          'info',
-          `loaded state ${wanted} from ${url}: ${megabytes.toFixed(1)} MB at ${(megabytes / seconds).toFixed(0)} MB/s, digest verified`,
-        );
-        this.dispatch({ type: 'loaded', step: wanted, digest });
+        if (!this.mayReplaceState(wanted, digest)) {
+          const message = `state ${wanted} came, but a newer plan does not start from it`;
+          this.dispatch({ type: 'loadFailed', generation, code: 'E_STATE_OUTDATED', message });
+          return;
+        }
+        this.takeState(state, wanted, digest, source, this.options.now() - started);
         return;
       } catch (error) {
-        failures.push(`${url}: ${failureOf(error).message}`);
+        failures.push(`${source}: ${failureOf(error).message}`);
       }
     }
     this.dispatch({
@@ -359,6 +353,29 @@ export class TrainingWorker {
       generation,
       code: 'E_STATE_UNAVAILABLE',
       message: `no source gave state ${wanted}: ${failures.join('; ')}`,
+    });
+  }
+
+  /** A newer plan may have come during the transfer: it may want the state in the arena, and the reducer may be reading that. */
+  private mayReplaceState(wanted: number, digest: string): boolean {
+    const { plan, reducing } = this.state;
+    return reducing === null && plan?.step === wanted && plan.digest === digest;
+  }
+
+  private takeState(state: TrainingState, wanted: number, digest: string, source: string, milliseconds: number): void {
+    if (this.arena === null) return;
+    copyState(state, this.arena.state);
+    this.gradients.clear();
+    this.checksums = null;
+    const bytes = encodedStateBytes(this.parameters);
+    const megabytesASecond = bytes / 1e3 / Math.max(1, milliseconds);
+    this.options.log(
+      'info',
+      `loaded state ${wanted} from ${source}: ${(bytes / 1e6).toFixed(1)} MB at ${megabytesASecond.toFixed(0)} MB/s, digest verified`,
+    );
+    this.digest(wanted, (found) => {
+      if (found === digest) this.dispatch({ type: 'loaded', step: wanted, digest, source, bytes, milliseconds });
+      else this.dispatch({ type: 'corrupt', what: `state ${wanted} changed in memory while it was copied` });
     });
   }
 
@@ -398,17 +415,10 @@ export class TrainingWorker {
   private async close(ending: Ending): Promise<void> {
     if (this.over) return;
     this.over = true;
-    if (this.beat !== null) clearTimeout(this.beat);
-    const { socket } = this;
-    if (socket !== null && socket.readyState === socket.OPEN) {
-      await new Promise<void>((resolve) => {
-        socket.once('close', () => resolve());
-        setTimeout(resolve, this.heartbeatTimeoutMs / 10).unref();
-        socket.close(1000, ending.code);
-      });
-    }
-    socket?.terminate();
+    await this.control.close(ending.code);
     await this.server?.close();
+    this.compute?.release();
+    this.reducer?.release();
     this.end(ending);
   }
 }

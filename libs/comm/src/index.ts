@@ -7,5 +7,6 @@ export * from './messages.js';
 export * from './neighbours.js';
 export * from './receive-arena.js';
 export * from './ring.js';
+export * from './silence.js';
 export * from './timeouts.js';
 export * from './wire.js';

@@ -1,0 +1,75 @@
+/** `lockstep replay`: computes one microbatch of a run again and says what it was made of. */
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { defaultReplayFile, loadEngineHere, replay, type ReplayReport } from '@lockstep/worker/replay';
+
+type Options = {
+  readonly step: number;
+  readonly microbatch: number;
+  /** true: given without a name. */
+  readonly out?: string | true;
+  readonly device: 'cpu' | 'cuda';
+  readonly threads: number;
+};
+
+function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value)) throw new InvalidArgumentError('write a whole number.');
+  return value;
+}
+
+/** The report as lines of `name: value`. */
+export function reportLines(report: ReplayReport): string[] {
+  const { indices, samples, samplesInLedger, nonFinite, largest, out } = report;
+  const agrees =
+    samplesInLedger === null
+      ? 'not in the ledger'
+      : samplesInLedger === samples
+        ? 'as in the ledger'
+        : `the ledger has ${samplesInLedger}`;
+  return [
+    `samples: ${indices.join(' ')} (${samples}, ${agrees})`,
+    `timesteps: ${report.timesteps.join(' ')}`,
+    `loss: ${report.loss ?? 'not finite'}`,
+    `gradient norm: ${report.gradientNorm}`,
+    `largest |g|: ${largest === null ? 'no finite number' : `${largest.magnitude} in ${largest.tensor}`}`,
+    ...(nonFinite.length === 0
+      ? ['not finite: none']
+      : nonFinite.map(({ name, count, size }) => `not finite: ${name}, ${count} of ${size} numbers`)),
+    `gradient sha256: ${report.gradientDigest}`,
+    ...(out === null ? [] : [`written: ${out}`]),
+  ];
+}
+
+/** The command; `env` is process.env itself: the engine's settings are put there. */
+export function replayCommand(env: NodeJS.ProcessEnv): Command {
+  return new Command('replay')
+    .description('computes one microbatch of a run again, bit for bit, and says what it was made of')
+    .argument('<directory>', 'directory of the run')
+    .requiredOption('--step <k>', 'step, counted from 0; at most one beyond the last committed', wholeNumber)
+    .requiredOption('--microbatch <i>', 'microbatch of that step, counted from 0', wholeNumber)
+    .option(
+      '--out [file]',
+      'safetensors file for batch, weights and gradient; without a name: DIR/replay/step-K-microbatch-I.safetensors',
+    )
+    .addOption(
+      new Option('--device <device>', 'where to compute')
+        .choices(['cpu', 'cuda'])
+        .default(env['LOCKSTEP_DEVICE'] ?? 'cpu'),
+    )
+    .option('--threads <number>', 'threads inside a tensor operation; as in the run', wholeNumber, 1)
+    .action(async (directory: string, { step, microbatch, out, device, threads }: Options) => {
+      const report = await replay({
+        directory,
+        step,
+        microbatch,
+        out: out === true ? defaultReplayFile(directory, step, microbatch) : (out ?? null),
+        engine: loadEngineHere(device, threads, env),
+        onStep: (done, total) => {
+          process.stderr.write(`redoing step ${done + 1} of ${total}${process.stderr.isTTY ? '\r' : '\n'}`);
+        },
+        warn: (text) => process.stderr.write(`${text}\n`),
+      });
+      process.stderr.write(`began with state ${report.from.step} from ${report.from.origin}\n`);
+      process.stdout.write(`${reportLines(report).join('\n')}\n`);
+    });
+}

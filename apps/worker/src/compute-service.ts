@@ -1,0 +1,87 @@
+/**
+ * What runs in the compute thread: it carries out one request after another, and blocks while it computes; nobody waits on
+ * it for I/O. Importing this file does nothing, so that a test's thread can serve a Training of its own.
+ */
+import { parentPort, workerData } from 'node:worker_threads';
+import { tensorExponents, type RunSettings } from '@lockstep/comm';
+import { failureOf } from '@lockstep/config';
+import { loadEngine, type Engine } from '@lockstep/engine';
+import { openArena, type Arena } from './arena.js';
+import { changedInMemory, checksumOf, digestOf, stateChecksums } from './checksum.js';
+import type { ComputedReply, ComputeReply, ComputeRequest, ComputeSetup } from './compute.js';
+import { describeEngine } from './engine-description.js';
+import { Trainer, type Training } from './trainer.js';
+
+export type MakeTraining = (engine: Engine, settings: RunSettings, arena: Arena) => Training;
+
+type Serving = { readonly training: Training; readonly arena: Arena };
+
+/** The production Training. */
+export const makeTrainer: MakeTraining = (engine, settings, arena) => new Trainer(engine, settings, arena);
+
+/** Answers the requests of the I/O thread. Call it once, in a thread that ComputeThread started. */
+export function serveCompute(makeTraining: MakeTraining): void {
+  // ComputeThread alone starts such a thread, with a ComputeSetup, and posts ComputeRequests.
+  const setup = workerData as ComputeSetup;
+  let serving: Serving | null = null;
+  parentPort?.on('message', (request: ComputeRequest) => {
+    let reply: ComputeReply;
+    try {
+      if (request.kind === 'initialise') {
+        const engine = loadEngine({ device: setup.device, threads: setup.threads, directory: setup.engineDirectory });
+        const arena = openArena(request.buffers);
+        const training = makeTraining(engine, request.settings, arena);
+        serving = { training, arena };
+        reply = { kind: 'initialised', probe: training.probe(), engine: describeEngine(engine.identity) };
+      } else {
+        if (serving === null) throw new Error('a request came before initialise');
+        reply = answer(serving, request);
+      }
+    } catch (error) {
+      reply = { kind: 'failed', ...failureOf(error) };
+    }
+    parentPort?.postMessage(reply);
+  });
+}
+
+function answer({ training, arena }: Serving, request: Exclude<ComputeRequest, { kind: 'initialise' }>): ComputeReply {
+  switch (request.kind) {
+    case 'compute':
+      return computed(training, request);
+    case 'apply': {
+      const { step, exponents, skip, stateCrc } = request;
+      const now = stateChecksums(arena.state).whole;
+      if (now !== stateCrc) return { kind: 'corrupt', what: changedInMemory(`state ${step}`, stateCrc, now) };
+      training.apply(step, exponents, skip);
+      return { kind: 'applied', step };
+    }
+    default:
+      return request satisfies never;
+  }
+}
+
+function computed(
+  training: Training,
+  { step, microbatch, digest }: Extract<ComputeRequest, { kind: 'compute' }>,
+): ComputedReply {
+  const started = performance.now();
+  const processor = process.cpuUsage();
+  const { values, loss, samples } = training.compute(step, microbatch);
+  const summary = {
+    buffer: values.buffer,
+    crc: checksumOf(values),
+    loss,
+    exponents: Array.from(tensorExponents(values, training.table)),
+    samples,
+    digest: digest ? digestOf(values) : null,
+  };
+  const { user, system } = process.cpuUsage(processor);
+  return {
+    kind: 'computed',
+    step,
+    microbatch,
+    ...summary,
+    milliseconds: performance.now() - started,
+    cpuMilliseconds: (user + system) / 1000,
+  };
+}

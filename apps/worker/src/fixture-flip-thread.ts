@@ -1,0 +1,21 @@
+/** A compute thread whose memory fails: the first bit of a gradient flips while the next one is being computed. */
+import { makeTrainer, serveCompute } from './compute-service.js';
+
+serveCompute((engine, settings, arena) => {
+  const trainer = makeTrainer(engine, settings, arena);
+  let previous: Float32Array<SharedArrayBuffer> | null = null;
+  return {
+    table: trainer.table,
+    probe: () => trainer.probe(),
+    compute: (step, microbatch) => {
+      if (previous !== null) new Uint8Array(previous.buffer)[0] ^= 1;
+      const gradient = trainer.compute(step, microbatch);
+      previous = gradient.values;
+      return gradient;
+    },
+    apply: (step, exponents, skip) => {
+      previous = null;
+      trainer.apply(step, exponents, skip);
+    },
+  };
+});

@@ -1,0 +1,69 @@
+/**
+ * The reducer thread, seen from the I/O thread. It sums and hashes on shared memory: milliseconds in which the sockets must
+ * not wait, and for which the compute thread, busy with a gradient that cannot be stopped, has no time. One request is in
+ * flight at a time (core.ts sees to that).
+ */
+import { Worker as Thread } from 'node:worker_threads';
+import type { RunSettings } from '@lockstep/comm';
+import type { ArenaBuffers } from './arena.js';
+import type { StateChecksums } from './checksum.js';
+
+/** What the reducer thread is started with. */
+export interface ReducerSetup {
+  readonly settings: RunSettings;
+  readonly buffers: ArenaBuffers;
+}
+
+/** A gradient at rest: where it lies, and crc32 of its bytes when it was made. */
+export interface StoredGradient {
+  readonly microbatch: number;
+  /** float32 [P] */
+  readonly buffer: SharedArrayBuffer;
+  readonly crc: number;
+}
+
+export type ReducerRequest =
+  /** Digest and checksums of the state. */
+  | { readonly kind: 'digest'; readonly step: number }
+  /** Check the weights against their checksum. */
+  | { readonly kind: 'check'; readonly step: number; readonly weightsCrc: number }
+  /** Check weights and gradients against their checksums, then sum the gradients into the arena. */
+  | {
+      readonly kind: 'fold';
+      readonly generation: number;
+      /** Of the state in memory, with the checksum of its weights. */
+      readonly step: number;
+      readonly weightsCrc: number;
+      readonly gradients: readonly StoredGradient[];
+      readonly exponents: readonly number[];
+    };
+
+export type ReducerReply =
+  | { readonly kind: 'digested'; readonly step: number; readonly digest: string; readonly checksums: StateChecksums }
+  | { readonly kind: 'checked' }
+  | { readonly kind: 'folded'; readonly generation: number }
+  /** Memory that should be at rest has changed. */
+  | { readonly kind: 'corrupt'; readonly what: string }
+  | { readonly kind: 'failed'; readonly code: string; readonly message: string };
+
+export class ReducerThread {
+  private readonly thread: Thread;
+
+  /** Starts the thread. `onReply` gets every reply in order; a thread that dies counts as a failed reply. */
+  constructor(setup: ReducerSetup, onReply: (reply: ReducerReply) => void) {
+    this.thread = new Thread(new URL('./reducer-thread.js', import.meta.url), { workerData: setup });
+    this.thread.on('message', onReply);
+    this.thread.on('error', (error: Error) =>
+      onReply({ kind: 'failed', code: 'E_REDUCER_THREAD', message: error.stack ?? error.message }),
+    );
+  }
+
+  request(request: ReducerRequest): void {
+    this.thread.postMessage(request);
+  }
+
+  /** From now on the process may end while the thread stands. */
+  release(): void {
+    this.thread.unref();
+  }
+}

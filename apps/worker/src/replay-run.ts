@@ -1,0 +1,118 @@
+/** A run as replay finds it on disk: its settings, what the ledger says, and the states to begin from. Nothing is written. */
+import {
+  DirectoryStore,
+  Ledger,
+  canonicalJson,
+  readRun,
+  runPaths,
+  stateDigest,
+  CheckpointError,
+  type JsonValue,
+  type LedgerEntry,
+  type LedgerReader,
+  type RunRecord,
+} from '@lockstep/checkpoint';
+import { runSettingsSchema, type RunSettings } from '@lockstep/comm';
+import { initialTrainingState, recipeOf, type Preset, type TrainingState } from '@lockstep/diffusion';
+import { ReplayError } from './replay-error.js';
+
+export interface RunOnDisk {
+  readonly runId: string;
+  readonly settings: RunSettings;
+  readonly recipe: Preset;
+}
+
+/** @throws CheckpointError E_RUN_MISSING, E_RUN_CORRUPT; DiffusionError E_PRESET; ReplayError E_REPLAY_RECIPE */
+export async function openRunOnDisk(directory: string): Promise<RunOnDisk> {
+  const record = await readRun(directory);
+  const settings = settingsOf(record);
+  const recipe = settings === null ? null : recipeOf(settings);
+  // What the settings do not say must be what this version's preset says.
+  if (
+    settings === null ||
+    recipe === null ||
+    canonicalJson(jsonOf(recipe)) !== canonicalJson(member(record.config, 'recipe'))
+  ) {
+    throw new ReplayError(
+      'E_REPLAY_RECIPE',
+      `${directory} was made with another recipe than this version of Lockstep builds; replay it with the version that made it`,
+    );
+  }
+  return { runId: record.runId, settings, recipe };
+}
+
+/** The settings that a run's stored config leads to; null if it has not the form that this version writes. */
+function settingsOf({ config, seed, dataDigest }: RunRecord): RunSettings | null {
+  const recipe = member(config, 'recipe');
+  const parsed = runSettingsSchema.safeParse({
+    preset: member(config, 'preset'),
+    seed,
+    steps: member(recipe, 'steps'),
+    globalBatch: member(recipe, 'globalBatch'),
+    microbatchSize: member(recipe, 'microbatchSize'),
+    learningRate: member(member(recipe, 'optimizer'), 'peakLearningRate'),
+    timesteps: member(recipe, 'timesteps'),
+    // Changes no number; a replay keeps no checkpoints.
+    checkpointEvery: 1,
+    dataDigest,
+  });
+  return parsed.success ? parsed.data : null;
+}
+
+/** A member of a JSON object; null if there is none. */
+function member(value: JsonValue, name: string): JsonValue {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return null;
+  return Object.entries<JsonValue>(value).find(([key]) => key === name)?.[1] ?? null;
+}
+
+function jsonOf(value: object): JsonValue {
+  return JSON.parse(JSON.stringify(value)) as JsonValue;
+}
+
+/** The ledger of the run, for reading. @throws CheckpointError E_LEDGER_* */
+export async function openLedger(directory: string): Promise<LedgerReader> {
+  return Ledger.openReader(runPaths(directory).ledger);
+}
+
+/** A state that replay can begin from, and where it comes from. */
+export interface StartingPoint {
+  readonly step: number;
+  readonly state: TrainingState;
+  readonly origin: string;
+}
+
+/**
+ * The newest state up to `step` that is whole and, where the ledger knows it, the ledger's: of the checkpoints and of the
+ * incidents; else state 0, which the seed gives.
+ * @throws CheckpointError E_CHECKPOINT_READ
+ */
+export async function startingPoint(
+  directory: string,
+  { settings, recipe, runId }: RunOnDisk,
+  entryOf: (step: number) => LedgerEntry | undefined,
+  step: number,
+  warn: (text: string) => void,
+): Promise<StartingPoint> {
+  const { incidents, checkpoints } = runPaths(directory);
+  // An incident is the state of a step that met a number that is not finite.
+  const folders = [incidents, checkpoints];
+  const stores = folders.map((folder) => ({ folder, store: new DirectoryStore(folder) }));
+  const candidates = (
+    await Promise.all(stores.map(async (at) => (await at.store.list()).map((found) => ({ ...at, found }))))
+  )
+    .flat()
+    .filter(({ found }) => found > 0 && found <= step)
+    .sort((a, b) => b.found - a.found);
+  for (const { folder, store, found } of candidates) {
+    try {
+      const { state, manifest } = await store.read(found);
+      if (manifest.runId === runId && stateDigest(state) === entryOf(found - 1)?.digest)
+        return { step: found, state, origin: folder };
+      warn(`state ${found} in ${folder} is not the one in the ledger; it is not used`);
+    } catch (error) {
+      if (!(error instanceof CheckpointError)) throw error;
+      warn(error.message);
+    }
+  }
+  return { step: 0, state: initialTrainingState(recipe, settings.seed), origin: 'the seed' };
+}
