@@ -78,9 +78,10 @@ describe('a worker that computes a long step', () => {
       type: 'plan',
       generation: 1,
       step: 0,
-      ring: [{ id: 'w', host: hello.host, port: hello.port }],
-      microbatches: [0],
+      place: { rank: 0, size: 1, predecessor: { id: 'w', host: hello.host, port: hello.port }, successor: 'w' },
+      work: { microbatches: [0], digests: [], anew: [] },
       digest: ready.have.digest,
+      reload: false,
       sources: [],
     });
     const { message: gradient, at } = await received('gradient');
