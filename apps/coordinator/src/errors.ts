@@ -11,6 +11,10 @@ export const COORDINATOR_ERRORS = {
   E_HEARTBEAT_MISSED: 'a worker was silent for longer than the heartbeat timeout',
   E_RING_PEER_LOST: 'a worker cannot be reached by its neighbours in the ring',
   E_STATE_UNAVAILABLE: 'a worker could not load the state that the plan starts from',
+  E_AUDIT_TIE: 'two workers stand by different gradients of one microbatch, and nobody is left to decide',
+  E_TOO_MANY_WORKERS: 'a run has as many workers as it can have',
+  E_WORKER_CORRUPT: "a worker's gradient has other bits than the same microbatch elsewhere",
+  E_WORKER_STALLED: 'a worker does not finish a step that the others have finished',
 } as const;
 
 export type CoordinatorErrorCode = keyof typeof COORDINATOR_ERRORS;

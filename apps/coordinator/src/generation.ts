@@ -20,7 +20,11 @@ export function gather(turn: Turn, since: number): void {
   if (ready.length < settings.minWorkers) return;
   const onTheWay = state.workers.size - ready.length;
   if (onTheWay > 0 && waited < timeoutsFrom(settings.heartbeatTimeoutMs).startGraceMs) return;
-  const served = ready.some((view) => (view.have?.step ?? -1) >= state.step) || state.checkpoint?.step === state.step;
+  const claimants = ready.filter((view) => turn.claims(view));
+  const recorded = claimants.some((view) => view.record?.step === state.step);
+  const held = turn.holders(ready).length > 0 || state.checkpoint?.step === state.step;
+  // A finished step whose record is with a worker that is not back yet must not be done again.
+  const served = recorded || (held && claimants.length === 0);
   if (!served && waited < settings.heartbeatTimeoutMs) return;
   turn.reopen = 'workers are ready';
 }
@@ -72,6 +76,10 @@ function begin(turn: Turn, members: readonly WorkerView[], reason: string): void
   turn.effects.push({ type: 'recordGeneration', generation });
   turn.note({ note: 'generation-opened', generation, step, ring, reason });
   const holders = turn.holders(turn.readyWorkers());
+  // Where all say that they have finished the step, and yet it could not be committed, it is done again.
+  const lost = members.every((view) => turn.claims(view));
+  const reload = lost || turn.state.contested?.step === step;
+  if (lost) turn.note({ note: 'rolled-back', from: step + 1, to: step, reason: 'nobody has the record of the step' });
   members.forEach((view, rank) => {
     // Each begins with another source, so that many joiners do not all ask one.
     const shifted = [...holders.slice(rank % Math.max(1, holders.length)), ...holders].slice(0, holders.length);
@@ -83,7 +91,7 @@ function begin(turn: Turn, members: readonly WorkerView[], reason: string): void
       place: placeOf(members, rank),
       work: workOf(work, view.id),
       digest,
-      reload: turn.state.contested?.step === step,
+      reload,
       sources: sources.length > 0 ? sources : [`/state/${step}`],
     });
   });

@@ -86,6 +86,7 @@ export class Metrics {
   });
 
   constructor() {
+    this.reproducible.set(1);
     collectDefaultMetrics({ register: this.registry });
   }
 

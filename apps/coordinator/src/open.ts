@@ -28,9 +28,7 @@ export async function openCoordinator(
   const dataDigest = loadMnist('train').digest;
   const { seed } = config;
   // A round trip through JSON, so that what is compared on resume is what is stored.
-  const stored = JSON.parse(
-    JSON.stringify({ preset: config.preset, recipe, nonFinite: config.nonFinite }),
-  ) as JsonValue;
+  const stored = JSON.parse(JSON.stringify({ preset: config.preset, recipe })) as JsonValue;
   const { record, paths } = await openRun(config.out, {
     runId: freshRunId,
     seed,

@@ -315,7 +315,8 @@ class Turn {
           return;
         }
         // The sum is the ring's until it lets go of it, also of a generation that is over: what it still sends is read from there.
-        if (reducing !== null || sumInRing) return;
+        // And the state must be at rest: a step being applied for an older generation reads the sum, a load writes the weights.
+        if (reducing !== null || sumInRing || busy?.kind === 'apply' || busy?.kind === 'load') return;
         this.update({ reduction: { ...reduction, stage: 'folding' }, reducing: { kind: 'fold', generation } });
         this.effects.push({ type: 'fold', generation, contribute, exponents });
         return;

@@ -87,7 +87,7 @@ export const MUTATIONS: readonly Mutation[] = [
     what: 'does a contested step again without asking for the state before it',
     app: 'coordinator',
     file: 'generation.js',
-    from: 'turn.state.contested?.step === step',
+    from: 'lost || turn.state.contested?.step === step',
     to: 'false',
   },
   {
@@ -136,8 +136,8 @@ export const MUTATIONS: readonly Mutation[] = [
     what: 'sums into memory that the ring still reads',
     app: 'worker',
     file: 'core.js',
-    from: 'if (reducing !== null || sumInRing)',
-    to: 'if (reducing !== null)',
+    from: 'reducing !== null || sumInRing || busy',
+    to: 'reducing !== null || busy',
   },
   {
     what: 'goes on with its reduction when a new generation opens',

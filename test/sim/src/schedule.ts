@@ -119,6 +119,9 @@ function failures(cluster: Cluster, victim: Victim, start: Action): Action[] {
     () => cluster.coordinator?.freeze(random.between(100, 3 * HEARTBEAT_TIMEOUT_MS)),
     killAll,
     () => {
+      for (const node of [...cluster.workers].slice(0, -1)) node.crash();
+    },
+    () => {
       killAll();
       restartCoordinator();
     },

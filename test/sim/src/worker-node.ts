@@ -169,6 +169,8 @@ export class WorkerNode extends SimulatedProcess {
         break;
       }
       case 'fold': {
+        if (this.state.busy?.kind === 'apply' || this.state.busy?.kind === 'load')
+          this.cluster.violation(`${this.id} sums while its state changes`);
         if (this.ringHas !== null) this.cluster.violation(`${this.id} writes into a sum that the ring still reads`);
         const held = effect.contribute.map((microbatch) => this.gradients.get(microbatch));
         if (held.includes(undefined)) this.cluster.violation(`${this.id} must fold a gradient that it does not hold`);
