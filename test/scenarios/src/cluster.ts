@@ -273,6 +273,7 @@ export class Cluster {
     const { recipe, checkpointEvery } = this.layout;
     const variant = this.layout.coordinator?.(this.lives) ?? {};
     this.lives += 1;
+    this.trouble = null;
     this.coordinator = new Part({
       ...variant,
       name: 'coordinator',
@@ -341,9 +342,8 @@ export class Cluster {
     if (this.buried.length > MAX_RESTARTS) this.buried.shift();
   }
 
-  /** The trouble of a coordinator that ended is over when it is started again. */
   private happened(trouble: string | null = null): void {
-    this.trouble = trouble ?? (this.coordinator === null ? this.trouble : null);
+    this.trouble ??= trouble;
     for (const waiter of [...this.waiters]) waiter.check();
   }
 }
