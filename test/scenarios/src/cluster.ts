@@ -22,12 +22,14 @@ const RUN_LIMIT_MS = 240_000;
 /** Nothing that is waited for inside a run takes so long, on a busy machine too. Milliseconds. */
 const WAIT_LIMIT_MS = 60_000;
 /** After the run is over, workers have this long to leave by themselves. Milliseconds. */
-const LEAVE_LIMIT_MS = 10_000;
+const LEAVE_LIMIT_MS = 5_000;
 /** More restarts than any fault causes: a process that dies at each start must not go on for ever. */
 const MAX_RESTARTS = 120;
 /** Exit status of a worker that the coordinator refused: `lockstep up` does not start it again either. */
 const REFUSED_STATUS = 3;
+/** What a failure shows of each process, and of how many that had ended. */
 const SHOWN_LINES = 12;
+const SHOWN_ENDED = 3;
 
 /** All that decides the weights. */
 export interface Recipe {
@@ -234,18 +236,22 @@ export class Cluster {
     await Promise.all([...this.parts.values()].map((part) => part.endsWithin(LEAVE_LIMIT_MS)));
   }
 
-  /** The run is complete and every process has left. */
+  /** The run is complete, and nothing of it runs any more. */
   async finished(): Promise<void> {
     await this.until('the run is complete', () => (this.complete ? true : undefined), RUN_LIMIT_MS);
-    const rest = [this.coordinator, ...this.parts.values()].filter((part) => part !== null);
-    for (const part of rest) part.signal('SIGCONT');
-    const left = await Promise.all(rest.map((part) => part.endsWithin(LEAVE_LIMIT_MS)));
-    if (left.includes(false)) throw new Error(`the run is complete, but processes stay\n${this.lastLines()}`);
+    if (this.coordinator !== null && !(await this.coordinator.endsWithin(LEAVE_LIMIT_MS)))
+      throw new Error(`the run is complete, but the coordinator stays\n${this.lastLines()}`);
+    // A worker that had no connection in that moment looks for a coordinator for long; `lockstep up` ends it, too.
+    await Promise.all(
+      [...this.parts.values()].map(async (part) => {
+        if (!(await part.endsWithin(LEAVE_LIMIT_MS))) await part.kill();
+      }),
+    );
   }
 
   lastLines(): string {
     const parts = [this.coordinator, ...this.parts.values()].filter((part) => part !== null);
-    return [...parts, ...this.buried]
+    return [...this.buried.slice(-SHOWN_ENDED), ...parts]
       .flatMap(({ launch, lines }) => lines.slice(-SHOWN_LINES).map((line) => `  ${launch.name}: ${line}`))
       .join('\n');
   }
@@ -259,7 +265,8 @@ export class Cluster {
   /** Kills what runs and removes the folder. */
   async close(): Promise<void> {
     this.closing = true;
-    await Promise.all([this.coordinator, ...this.parts.values()].map((part) => part?.kill()));
+    const running = [this.coordinator, ...this.parts.values()].filter((part) => part !== null);
+    await Promise.all(running.map((part) => part.kill()));
     rmSync(this.folder, { recursive: true, force: true });
     folders.delete(this.folder);
   }

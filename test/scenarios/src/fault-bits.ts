@@ -47,11 +47,14 @@ export const flipGradient: Fault = {
       const name = `${FLIPPER}-${count}`;
       const started = Date.now();
       await cluster.addWorker(name);
-      const refused = await cluster.note(`${name} is evicted`, started, ({ note, worker }) =>
-        note === 'worker-refused' ? worker === name : note === 'worker-lost' && worker === name,
+      // Lost for another reason, such as a busy machine's pause, it comes back.
+      const refused = await cluster.note(
+        `${name} is evicted`,
+        started,
+        ({ note, worker }) => note === 'worker-refused' && worker === name,
       );
       if (refused.note.code !== 'E_WORKER_CORRUPT')
-        throw new Error(`${name} left by ${refused.note.code ?? ''} ${refused.note.reason ?? ''}`);
+        throw new Error(`${name} is refused by ${refused.note.code ?? ''} ${refused.note.reason ?? ''}`);
       const at = Number(cluster.linesOf(name).flatMap((line) => FLIPPED.exec(line)?.[1] ?? [])[0] ?? NaN);
       if (Number.isNaN(at)) throw new Error(`${name} was evicted, but flipped nothing`);
       return [{ seconds: await cluster.secondsToCommit(at, refused.status.generation - 1) }];

@@ -27,11 +27,11 @@ export function killingFs(before: number, kill: () => void): DurableFs {
       next();
       await nodeFs.makeFolder(path);
     },
-    syncFolder: counted(nodeFs.syncFolder),
-    rename: counted(nodeFs.rename),
-    link: counted(nodeFs.link),
-    remove: counted(nodeFs.remove),
-    list: counted(nodeFs.list),
+    syncFolder: counted((path: string) => nodeFs.syncFolder(path)),
+    rename: counted((from: string, to: string) => nodeFs.rename(from, to)),
+    link: counted((from: string, to: string) => nodeFs.link(from, to)),
+    remove: counted((path: string) => nodeFs.remove(path)),
+    list: counted((path: string) => nodeFs.list(path)),
     createFile: async (path) => {
       begun();
       const file = await nodeFs.createFile(path);
