@@ -45,7 +45,8 @@ export const checkpointDiskFull: Fault = {
       const filled = Date.now();
       disk.fill();
       const failed = await cluster.note('publishing fails', filled, ({ note }) => note === 'publish-failed');
-      if (failed.note.code !== 'E_CHECKPOINT_WRITE') throw new Error(`publishing failed with ${failed.note.code ?? ''}`);
+      if (failed.note.code !== 'E_CHECKPOINT_WRITE')
+        throw new Error(`publishing failed with ${failed.note.code ?? ''}`);
       const seconds = await cluster.secondsToCommit(failed.at);
       disk.free();
       await cluster.note('a checkpoint is published', Date.now(), ({ note }) => note === 'published');

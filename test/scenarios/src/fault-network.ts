@@ -37,8 +37,7 @@ async function onRing(inject: Inject): Promise<Bench> {
   return {
     layout: {
       // A later flag wins: this port instead of the one that the worker was given.
-      worker: ({ name }) =>
-        name === VICTIM ? { args: ['--advertise-host', ADVERTISED, '--port', String(port)] } : {},
+      worker: ({ name }) => (name === VICTIM ? { args: ['--advertise-host', ADVERTISED, '--port', String(port)] } : {}),
     },
     inject: async (cluster) => [await inject(proxy, cluster)],
     close: () => proxy.close(),

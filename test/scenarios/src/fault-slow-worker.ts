@@ -50,7 +50,9 @@ export const slowWorker: Fault = {
           const settled = Date.now();
           await cluster.commits(MEASURED_STEPS);
           const gaps = cluster.timeline.gaps(settled, Date.now());
-          if (cluster.timeline.find(began, ({ note, worker }) => note === 'straggler' && worker === SLOWED) === undefined)
+          if (
+            cluster.timeline.find(began, ({ note, worker }) => note === 'straggler' && worker === SLOWED) === undefined
+          )
             throw new Error(`${SLOWED} is slow, and nobody names it`);
           // The mean: throughput is what counts.
           return [{ seconds: gaps.reduce((sum, gap) => sum + gap, 0) / gaps.length }];
