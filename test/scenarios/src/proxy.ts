@@ -30,10 +30,12 @@ class Direction {
     private readonly pace: () => Pace | null,
   ) {
     from.on('data', (chunk: Buffer) => this.take(chunk));
-    from.on('close', () => {
+    const end = (): void => {
       this.ended = true;
       this.send();
-    });
+    };
+    from.on('end', end);
+    from.on('close', end);
     from.on('error', () => undefined);
     to.on('drain', () => this.send());
   }
@@ -89,7 +91,7 @@ export class Proxy {
     target: () => Address,
   ) {
     server.on('connection', (near) => {
-      const far = connect(target());
+      const far = connect({ ...target(), allowHalfOpen: true });
       const pace = (): Pace | null => this.pace;
       const both = [new Direction(near, far, pace), new Direction(far, near, pace)];
       for (const direction of both) this.directions.add(direction);
@@ -112,7 +114,8 @@ export class Proxy {
 
   /** Listens at `at` (port 0: any free one). Rejects with the system's error. */
   static async listen(at: Address, target: () => Address): Promise<Proxy> {
-    const server = createServer();
+    // One direction may end while the other still has something to say.
+    const server = createServer({ allowHalfOpen: true });
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
       server.listen(at.port, at.host, resolve);
