@@ -7,7 +7,7 @@ import { median } from './timeline.js';
 /** Steps before the first injection: they tell how long a quiet step takes. */
 const QUIET_STEPS = 10;
 /** With fewer steps left the next injection would not be over before the run is. */
-const RESERVED_STEPS = 30;
+const RESERVED_STEPS = 20;
 /** So many runs must suffice for all injections of a fault. */
 const MAX_RUNS = 6;
 
@@ -18,7 +18,7 @@ export interface Plan {
 }
 
 export const FULL: Plan = { recipe: { steps: 160, globalBatch: 48, microbatchSize: 4, seed: 7 }, repeat: 5 };
-export const QUICK: Plan = { recipe: { steps: 60, globalBatch: 24, microbatchSize: 2, seed: 7 }, repeat: 1 };
+export const QUICK: Plan = { recipe: { steps: 50, globalBatch: 24, microbatchSize: 2, seed: 7 }, repeat: 1 };
 
 /** A line of the table. */
 export interface Row {
