@@ -69,6 +69,9 @@ export class ControlConnection {
     this.heartbeatTimeoutMs = heartbeatTimeoutMs;
     this.timeouts = timeoutsFrom(heartbeatTimeoutMs);
     this.silence = this.watch(this.timeouts.controlSilenceMs);
+    // The beat that is pending was set at the old pace, at which a worker would count as lost before it.
+    if (this.beat !== null) clearTimeout(this.beat);
+    this.scheduleBeat();
   }
 
   /** A message while the connection is down is dropped. */

@@ -1,0 +1,63 @@
+/** Faults of memory and arithmetic: a bit that is not what it should be. */
+import { fileURLToPath } from 'node:url';
+import type { Fault } from './fault.js';
+import { flipWeightBit } from './memory.js';
+
+const FLIPPING_WORKER = fileURLToPath(new URL('./flipping-worker.js', import.meta.url));
+const FLIPPER = 'flipper';
+/** Its gradients before the wrong one: it takes part honestly for a few steps. */
+const HONEST_GRADIENTS = 12;
+/** As flipping-compute.ts prints it, with the time. */
+const FLIPPED = /^flipped at (\d+)/;
+
+export const flipWeight: Fault = {
+  id: 'flip-weight',
+  title: "one bit of a worker's weights flips",
+  goal: 'the worker notices before its gradient counts (E_STATE_CORRUPT)',
+  met: () => true,
+  open: async () => ({
+    inject: async (cluster, count) => {
+      const name = cluster.names[count % cluster.names.length] ?? '';
+      const worker = cluster.worker(name);
+      const { generation } = cluster;
+      const step = (): number => cluster.timeline.last?.status.step ?? 0;
+      const control = { freeze: () => worker.signal('SIGSTOP'), thaw: () => worker.signal('SIGCONT') };
+      await flipWeightBit(worker.pid, cluster.placeOf(name).port, step, control);
+      const at = Date.now();
+      await cluster.until(`${name} ends`, () => (worker.running ? undefined : true));
+      if (!worker.lines.some((line) => line.includes('E_STATE_CORRUPT')))
+        throw new Error(`${name} did not notice:\n${worker.lines.slice(-3).join('\n')}`);
+      return [{ seconds: await cluster.secondsToCommit(at, generation) }];
+    },
+  }),
+};
+
+export const flipGradient: Fault = {
+  id: 'flip-gradient',
+  title: "one bit of a worker's gradient flips; --audit-rate 1",
+  goal: 'the worker is named and evicted (E_WORKER_CORRUPT)',
+  met: () => true,
+  open: async () => ({
+    layout: {
+      coordinator: () => ({ args: ['--audit-rate', '1'] }),
+      worker: ({ name }) =>
+        name.startsWith(FLIPPER) ? { script: FLIPPING_WORKER, env: { CHAOS_HONEST: String(HONEST_GRADIENTS) } } : {},
+    },
+    inject: async (cluster, count) => {
+      const name = `${FLIPPER}-${count}`;
+      const started = Date.now();
+      await cluster.addWorker(name);
+      // Lost for another reason, such as a busy machine's pause, it comes back.
+      const refused = await cluster.note(
+        `${name} is evicted`,
+        started,
+        ({ note, worker }) => note === 'worker-refused' && worker === name,
+      );
+      if (refused.note.code !== 'E_WORKER_CORRUPT')
+        throw new Error(`${name} is refused by ${refused.note.code ?? ''} ${refused.note.reason ?? ''}`);
+      const at = Number(cluster.linesOf(name).flatMap((line) => FLIPPED.exec(line)?.[1] ?? [])[0] ?? NaN);
+      if (Number.isNaN(at)) throw new Error(`${name} was evicted, but flipped nothing`);
+      return [{ seconds: await cluster.secondsToCommit(at, refused.status.generation - 1) }];
+    },
+  }),
+};

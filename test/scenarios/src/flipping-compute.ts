@@ -1,0 +1,30 @@
+/** A compute thread that flips one bit of its gradient number CHAOS_HONEST + 1, before anybody has looked at it. */
+import { makeTrainer, serveCompute } from '@lockstep/worker/compute-service';
+
+/** The highest bit of a float32's fraction: a change that rounding does not hide. */
+const BIT = 1 << 22;
+
+/** Flips a bit of the largest element. */
+function flip(values: Float32Array): void {
+  let largest = 0;
+  for (let index = 1; index < values.length; index++)
+    if (Math.abs(values[index]) > Math.abs(values[largest])) largest = index;
+  new Uint32Array(values.buffer, values.byteOffset, values.length)[largest] ^= BIT;
+}
+
+let honest = Number(process.env['CHAOS_HONEST']);
+
+serveCompute((engine, settings, arena) => {
+  const training = makeTrainer(engine, settings, arena);
+  const compute = training.compute.bind(training);
+  training.compute = (step, microbatch) => {
+    const gradient = compute(step, microbatch);
+    if (honest === 0) {
+      flip(gradient.values);
+      process.stdout.write(`flipped at ${Date.now()}\n`);
+    }
+    honest -= 1;
+    return gradient;
+  };
+  return training;
+});
