@@ -16,7 +16,17 @@ const exponents = Array.from({ length: TENSORS }, (_, tensor) => -(tensor % 20))
 function measure(workers) {
   const settings = {
     run: 'scale',
-    runSettings: { preset: 'x', seed: 0, steps: 1e6, globalBatch: workers, microbatchSize: 1, learningRate: null, timesteps: null, checkpointEvery: 1e6, dataDigest: digestOf(0) },
+    runSettings: {
+      preset: 'x',
+      seed: 0,
+      steps: 1e6,
+      globalBatch: workers,
+      microbatchSize: 1,
+      learningRate: null,
+      timesteps: null,
+      checkpointEvery: 1e6,
+      dataDigest: digestOf(0),
+    },
     steps: 1e6,
     microbatches: workers,
     checkpointEvery: 1e6,
@@ -28,7 +38,11 @@ function measure(workers) {
   };
   const durable = { digestOf };
   let now = 0;
-  let state = initialCoordinatorState({ committed: 0, generation: 0, checkpoint: null, numerics: null, reproducible: true }, durable, now);
+  let state = initialCoordinatorState(
+    { committed: 0, generation: 0, checkpoint: null, numerics: null, reproducible: true },
+    durable,
+    now,
+  );
   let inbox = [];
   let deciding = 0;
   let sending = 0;
@@ -55,14 +69,33 @@ function measure(workers) {
     if (message.type === 'plan') compute(worker, message.generation, message.step, message.work);
     if (message.type === 'reduce') {
       const { generation, step, record } = message;
-      say(worker, { type: 'applied', generation, step, digest: digestOf(step + 1), record: null, ringMilliseconds: 1, ringBytes: 1 });
+      say(worker, {
+        type: 'applied',
+        generation,
+        step,
+        digest: digestOf(step + 1),
+        record: null,
+        ringMilliseconds: 1,
+        ringBytes: 1,
+      });
       void record;
       if (message.next) compute(worker, generation, step + 1, message.next);
     }
   };
   const compute = (worker, generation, step, work) => {
     for (const microbatch of work.microbatches)
-      say(worker, { type: 'gradient', generation, step, microbatch, loss: 1, exponents, samples: '0'.repeat(16), digest: null, milliseconds: 100, cpuMilliseconds: 100 });
+      say(worker, {
+        type: 'gradient',
+        generation,
+        step,
+        microbatch,
+        loss: 1,
+        exponents,
+        samples: '0'.repeat(16),
+        digest: null,
+        milliseconds: 100,
+        cpuMilliseconds: 100,
+      });
   };
   let reading = 0;
   const say = (worker, message) => {
@@ -75,7 +108,18 @@ function measure(workers) {
   for (let index = 0; index < workers; index++) {
     const worker = `worker-${String(index).padStart(4, '0')}`;
     feed({ type: 'hello', worker, host: '10.0.0.1', port: 29500, run: null });
-    feed({ type: 'message', worker, message: { type: 'ready', have: { step: 0, digest: digestOf(0) }, record: null, generation: 0, probe: digestOf(1), engine: {} } });
+    feed({
+      type: 'message',
+      worker,
+      message: {
+        type: 'ready',
+        have: { step: 0, digest: digestOf(0) },
+        record: null,
+        generation: 0,
+        probe: digestOf(1),
+        engine: {},
+      },
+    });
   }
   feed({ type: 'tick' });
   const samples = { decide: [], read: [], write: [], bytes: [] };

@@ -1,0 +1,184 @@
+// Loss curves of one training run summed in three ways: exact (integers, as Lockstep does), float32 in microbatch order, float32 in
+// reverse order (as another ring order would add). Same seed, batches, noise and optimiser. Prints one JSON object; with --svg
+// also draws the curves.
+//
+//   node test/bench/exactness.mjs [--steps N] [--svg FILE]
+import { writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { engineDirectory, engineEnvironment, loadEngine } from '@lockstep/engine';
+import {
+  adamStep,
+  clipScale,
+  emaDecayAt,
+  globalNorm,
+  initialTrainingState,
+  learningRateAt,
+  loadMnist,
+  parameterCount,
+  parameterTable,
+  presetOf,
+  recipeOf,
+} from '@lockstep/diffusion';
+import { maxExponents, tensorExponents } from '@lockstep/comm';
+import { Trainer } from '../../apps/worker/dist/trainer.js';
+import { allocateArena, copyState, openArena } from '../../apps/worker/dist/arena.js';
+import { sumGradients } from '../../apps/worker/dist/exact-sum.js';
+
+const { values } = parseArgs({ options: { steps: { type: 'string', default: '500' }, svg: { type: 'string' } } });
+const steps = Number(values.steps);
+
+Object.assign(process.env, engineEnvironment({ device: 'cpu', threads: 1 }));
+const engine = loadEngine({ device: 'cpu', threads: 1, directory: engineDirectory('cpu', process.env) });
+const settings = {
+  preset: 'default',
+  seed: 0,
+  steps,
+  globalBatch: 32,
+  microbatchSize: 8,
+  learningRate: null,
+  timesteps: null,
+  checkpointEvery: steps,
+  dataDigest: loadMnist('train').digest,
+};
+const recipe = recipeOf(settings);
+const microbatches = settings.globalBatch / settings.microbatchSize;
+const inOrder = Array.from({ length: microbatches }, (_, index) => index);
+
+/** Trains once; `update(trainer, arena, step, gradients)` turns the gradients into the next state. Returns mean losses. */
+function train(update) {
+  const arena = openArena(allocateArena(parameterCount(parameterTable(presetOf('default').model))));
+  copyState(initialTrainingState(recipe, settings.seed), arena.state);
+  const trainer = new Trainer(engine, settings, arena);
+  const losses = [];
+  for (let step = 0; step < steps; step++) {
+    const gradients = inOrder.map((index) => trainer.compute(step, index));
+    losses.push(gradients.reduce((sum, { loss }) => sum + loss, 0) / microbatches);
+    update(
+      trainer,
+      arena,
+      step,
+      gradients.map(({ values: gradient }) => gradient),
+    );
+    if (step % 50 === 0) process.stderr.write(`step ${step} loss ${losses.at(-1).toFixed(4)}\n`);
+  }
+  return { losses, weights: Float32Array.from(arena.state.weights) };
+}
+
+function exact(trainer, arena, step, gradients) {
+  const { table } = trainer;
+  const exponents = gradients.map((gradient) => tensorExponents(gradient, table)).reduce(maxExponents);
+  sumGradients(arena.sum, gradients, table, exponents, microbatches);
+  trainer.apply(step, exponents, false);
+}
+
+/** What a float32 all-reduce does: one rounding an addition, in the order given. */
+const float32 = (order) => (trainer, arena, step, gradients) => {
+  const mean = new Float32Array(gradients[0].length);
+  for (const index of order) for (let at = 0; at < mean.length; at++) mean[at] += gradients[index][at];
+  for (let at = 0; at < mean.length; at++) mean[at] /= microbatches;
+  const { optimizer } = recipe;
+  adamStep(arena.state, mean, {
+    learningRate: learningRateAt(step, {
+      peak: optimizer.peakLearningRate,
+      warmup: optimizer.warmupSteps,
+      total: steps,
+      finalFraction: optimizer.finalFraction,
+    }),
+    beta1: optimizer.beta1,
+    beta2: optimizer.beta2,
+    eps: optimizer.eps,
+    step,
+    clipScale: clipScale(globalNorm(mean), optimizer.maxGradientNorm),
+    emaDecay: emaDecayAt(step, optimizer.emaMaxDecay),
+  });
+  // Lets go of the gradients; the sum is not used.
+  trainer.apply(step, [], true);
+};
+
+const runs = {
+  exact: train(exact),
+  float32: train(float32(inOrder)),
+  float32Reversed: train(float32([...inOrder].reverse())),
+};
+
+/** Mean of the last tenth of a curve. */
+const tail = (losses) => {
+  const last = losses.slice(-Math.max(1, Math.round(steps / 10)));
+  return last.reduce((sum, loss) => sum + loss, 0) / last.length;
+};
+const apart = (a, b) => Math.max(...a.losses.map((loss, step) => Math.abs(loss - b.losses[step])));
+const firstApart = (a, b) => a.losses.findIndex((loss, step) => loss !== b.losses[step]);
+const distance = (a, b) => {
+  let square = 0;
+  let norm = 0;
+  for (let at = 0; at < a.weights.length; at++) {
+    square += (a.weights[at] - b.weights[at]) ** 2;
+    norm += a.weights[at] ** 2;
+  }
+  return Math.sqrt(square / norm);
+};
+const pairs = [
+  ['exact', 'float32'],
+  ['exact', 'float32Reversed'],
+  ['float32', 'float32Reversed'],
+];
+const result = {
+  steps,
+  lastTenthMeanLoss: Object.fromEntries(Object.entries(runs).map(([name, run]) => [name, tail(run.losses)])),
+  pairs: pairs.map(([a, b]) => ({
+    of: `${a} and ${b}`,
+    largestLossDifference: apart(runs[a], runs[b]),
+    firstStepThatDiffers: firstApart(runs[a], runs[b]),
+    relativeWeightDistance: distance(runs[a], runs[b]),
+  })),
+  losses: Object.fromEntries(Object.entries(runs).map(([name, run]) => [name, run.losses])),
+};
+console.log(JSON.stringify(result));
+
+if (values.svg !== undefined) writeFileSync(values.svg, drawing());
+
+/** Losses averaged over ten steps, on a logarithmic axis. */
+function drawing() {
+  const [width, height, left, bottom] = [640, 360, 60, 40];
+  const smooth = (losses) =>
+    Array.from({ length: Math.floor(steps / 10) }, (_, block) => {
+      const part = losses.slice(10 * block, 10 * block + 10);
+      return part.reduce((sum, loss) => sum + loss, 0) / part.length;
+    });
+  const curves = Object.entries(runs).map(([name, run]) => [name, smooth(run.losses)]);
+  const all = curves.flatMap(([, curve]) => curve);
+  const [low, high] = [Math.log10(Math.min(...all)), Math.log10(Math.max(...all))];
+  const x = (block) => left + ((block * 10 + 5) / steps) * (width - left - 20);
+  const y = (loss) => 20 + ((high - Math.log10(loss)) / (high - low)) * (height - 20 - bottom);
+  const styles = {
+    exact: 'stroke="#1f6feb" stroke-width="5" stroke-opacity="0.35"',
+    float32: 'stroke="#d1242f" stroke-width="1.5"',
+    float32Reversed: 'stroke="#1a7f37" stroke-width="1.5" stroke-dasharray="6 4"',
+  };
+  const names = { exact: 'exact integer sum', float32: 'float32, in order', float32Reversed: 'float32, in reverse' };
+  const lines = curves.map(
+    ([name, curve]) =>
+      `<polyline fill="none" ${styles[name]} points="${curve.map((loss, block) => `${x(block).toFixed(1)},${y(loss).toFixed(1)}`).join(' ')}"/>`,
+  );
+  const legend = curves.map(
+    ([name], row) =>
+      `<line x1="400" x2="440" y1="${40 + 22 * row}" y2="${40 + 22 * row}" ${styles[name]}/><text x="450" y="${44 + 22 * row}">${names[name]}</text>`,
+  );
+  const ticks = [1, 0.5, 0.2, 0.1, 0.05, 0.02]
+    .filter((loss) => Math.log10(loss) >= low && Math.log10(loss) <= high)
+    .map(
+      (loss) =>
+        `<line x1="${left}" x2="${width - 20}" y1="${y(loss)}" y2="${y(loss)}" stroke="#ddd"/><text x="${left - 8}" y="${y(loss) + 4}" text-anchor="end">${loss}</text>`,
+    );
+  const marks = [0, 0.25, 0.5, 0.75, 1].map(
+    (share) =>
+      `<text x="${left + share * (width - left - 20)}" y="${height - 18}" text-anchor="middle">${Math.round(share * steps)}</text>`,
+  );
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="12">
+<rect width="${width}" height="${height}" fill="white"/>
+${[...ticks, ...marks, ...lines, ...legend].join('\n')}
+<text x="${left + (width - left) / 2}" y="${height - 2}" text-anchor="middle">step</text>
+<text x="14" y="${height / 2}" transform="rotate(-90 14 ${height / 2})" text-anchor="middle">loss, mean of ten steps</text>
+</svg>
+`;
+}
