@@ -219,7 +219,7 @@ export function commit(turn: Turn, record: CommitRecord, digest: string): void {
 function review(turn: Turn, plan: readonly string[]): void {
   const { ring } = turn.state;
   const worked = new Set(plan);
-  const wasOne = (id: string): boolean => turn.worker(id)?.straggler != null;
+  const wasOne = (id: string): boolean => (turn.worker(id)?.straggler ?? null) !== null;
   const reasons = stragglers(ring, (id) => turn.worker(id)?.speed ?? null, wasOne);
   for (const view of [...turn.state.workers.values()]) {
     const { id } = view;
