@@ -14,14 +14,14 @@ import { summary } from './summary.mjs';
 const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '3' },
-    steps: { type: 'string', default: '40' },
-    microbatch: { type: 'string', default: '2' },
+    steps: { type: 'string', default: '26' },
+    microbatch: { type: 'string', default: '1' },
   },
 });
 const BUSY = 3;
 /** Steps at the beginning in which speeds are being learnt. */
-const LEARNING = 10;
-const GLOBAL_BATCH = 32;
+const LEARNING = 8;
+const GLOBAL_BATCH = 16;
 const path = (relative) => fileURLToPath(new URL(relative, import.meta.url));
 const steps = Number(values.steps);
 
@@ -89,6 +89,7 @@ for (let round = 0; round < Number(values.rounds); round++) {
     digests.add(result.digest);
     for (const text of result.named) named.add(text);
   }
+  process.stderr.write(`${JSON.stringify({ quick, slow, both })}\n`);
   shares.push(both.imagesPerSecond / (quick.imagesPerSecond + slow.imagesPerSecond));
 }
 console.log(
