@@ -19,7 +19,8 @@ const HEARTBEAT_TIMEOUT_MS = 30_000;
 
 function placeIn(ring, rank) {
   const size = ring.length;
-  return { rank, size, predecessor: ring[(rank + size - 1) % size], successor: ring[(rank + 1) % size].id };
+  const [predecessor, successor] = [ring[(rank + size - 1) % size], ring[(rank + 1) % size].id];
+  return { rank, size, predecessor, successor, total: size, leaders: null };
 }
 
 /** One member: reduces `repeats` times, a one-element all-reduce before each as a barrier. */

@@ -2,7 +2,7 @@
 // another. CPU time of a step: deciding alone, and with reading and writing the messages (msgpackr, zod) as the edge does.
 //   node test/bench/scale.mjs [N ...]      prints JSON; default 8 64 512 4096
 import { packMessage, parseWorkerMessage, unpackMessage } from '@lockstep/comm';
-import { coordinatorStep, initialCoordinatorState } from '@lockstep/coordinator';
+import { TIERS_FROM, coordinatorStep, initialCoordinatorState } from '@lockstep/coordinator';
 import { summary } from './summary.mjs';
 
 const SIZES = process.argv.slice(2).map(Number);
@@ -35,6 +35,7 @@ function measure(workers) {
     auditRate: 0,
     numerics: 'strict',
     nonFinite: 'stop',
+    tiersFrom: TIERS_FROM,
   };
   const durable = { digestOf };
   let now = 0;

@@ -2,9 +2,10 @@
  * Generations: which workers form the next ring, from which state they start, who computes what. Here is also what happens
  * to a worker that says it has finished a step which was never committed.
  */
-import { MAX_SOURCES, stateUrl, timeoutsFrom, type Place } from '@lockstep/comm';
+import { MAX_SOURCES, stateUrl, timeoutsFrom } from '@lockstep/comm';
 import { commit, contest } from './commit.js';
 import type { Phase, WorkerView } from './state.js';
+import { placesOf } from './topology.js';
 import { complete, memberOf, stopped, type Turn } from './turn.js';
 import { judgeStates } from './votes.js';
 import { giveOut, workOf } from './work.js';
@@ -80,7 +81,10 @@ function begin(turn: Turn, members: readonly WorkerView[], reason: string): void
   const lost = members.every((view) => turn.claims(view));
   const reload = lost || turn.state.contested?.step === step;
   if (lost) turn.note({ note: 'rolled-back', from: step + 1, to: step, reason: 'nobody has the record of the step' });
+  const places = placesOf(members.map(memberOf), settings.tiersFrom);
   members.forEach((view, rank) => {
+    const place = places.get(view.id);
+    if (place === undefined) throw new Error(`${view.id} has no place in generation ${generation}`);
     // Each begins with another source, so that many joiners do not all ask one.
     const shifted = [...holders.slice(rank % Math.max(1, holders.length)), ...holders].slice(0, holders.length);
     const sources = shifted.slice(0, MAX_SOURCES).map((holder) => stateUrl(holder, step));
@@ -88,21 +92,13 @@ function begin(turn: Turn, members: readonly WorkerView[], reason: string): void
       type: 'plan',
       generation,
       step,
-      place: placeOf(members, rank),
+      place,
       work: workOf(work, view.id),
       digest,
       reload,
       sources: sources.length > 0 ? sources : [`/state/${step}`],
     });
   });
-}
-
-function placeOf(members: readonly WorkerView[], rank: number): Place {
-  const size = members.length;
-  const before = members[(rank + size - 1) % size];
-  const after = members[(rank + 1) % size];
-  if (before === undefined || after === undefined) throw new Error(`no place ${rank} in a ring of ${size}`);
-  return { rank, size, predecessor: memberOf(before), successor: after.id };
 }
 
 /** Who holds the gradient of a microbatch of `step` as the phase tells, or null. */

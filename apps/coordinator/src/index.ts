@@ -12,3 +12,4 @@ export type {
   WorkerView,
 } from './state.js';
 export type { Report, Status } from './server.js';
+export { TIERS_FROM } from './topology.js';

@@ -5,6 +5,7 @@ import type { RunConfig } from '@lockstep/config';
 import { initialTrainingState, loadMnist, parameterTable, recipeOf } from '@lockstep/diffusion';
 import { CoordinatorError } from './errors.js';
 import { CoordinatorServer, type Report } from './server.js';
+import { TIERS_FROM } from './topology.js';
 
 /** What enters from the edge: clock, a fresh run id, and who hears of what happens. */
 export interface Surroundings {
@@ -86,6 +87,7 @@ export async function openCoordinator(
       auditRate: config.auditRate,
       numerics: config.numerics,
       nonFinite: config.nonFinite,
+      tiersFrom: TIERS_FROM,
     },
     recovered: {
       committed,

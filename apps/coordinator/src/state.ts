@@ -34,6 +34,8 @@ export interface Settings {
   readonly auditRate: number;
   readonly numerics: 'strict' | 'relaxed';
   readonly nonFinite: 'stop' | 'skip';
+  /** Workers of a generation from which on its ring has two tiers (topology.ts). */
+  readonly tiersFrom: number;
 }
 
 /** Read-only look-ups into what is durable; the answers depend only on what was committed. */

@@ -13,7 +13,14 @@ import { TrainingWorker, type Ending } from './worker.js';
 const HEARTBEAT_TIMEOUT_MS = 60_000;
 const settings = tinySettings();
 const self = 'alone';
-const place = { rank: 0, size: 1, predecessor: { id: self, host: '127.0.0.1', port: 1 }, successor: self };
+const place = {
+  rank: 0,
+  size: 1,
+  predecessor: { id: self, host: '127.0.0.1', port: 1 },
+  successor: self,
+  total: 1,
+  leaders: null,
+};
 const both = { microbatches: [0, 1], digests: [1], anew: [] };
 
 type Gradient = Extract<WorkerMessage, { type: 'gradient' }>;

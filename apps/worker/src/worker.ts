@@ -3,7 +3,7 @@
  * core.ts and carries the effects out.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { DataServer, type CoordinatorMessage, type Place, type RingLink, type RunSettings } from '@lockstep/comm';
+import { DataServer, type CoordinatorMessage, type Place, type AllReduceLink, type RunSettings } from '@lockstep/comm';
 import { failureOf } from '@lockstep/config';
 import { encodeState, encodedStateBytes, fetchState } from '@lockstep/checkpoint';
 import {
@@ -58,7 +58,7 @@ export class TrainingWorker {
   private checksums: StateChecksums | null = null;
   /** Gradients of the state in the arena, by microbatch. */
   private readonly gradients = new Map<number, StoredGradient>();
-  private link: RingLink | null = null;
+  private link: AllReduceLink | null = null;
   private ringAbort = new AbortController();
   private server: DataServer | null = null;
   private over = false;

@@ -69,9 +69,9 @@ test('close codes tell a stale dialler, a stranger and a duplicate apart', async
     const [code] = (await once(ws, 'close')) as [number];
     return code;
   };
-  assert.equal(await codeOf('generation=1&from=b'), CLOSE_CODES.staleGeneration);
-  assert.equal(await codeOf('generation=2&from=stranger'), CLOSE_CODES.notSuccessor);
-  assert.equal(await codeOf('generation=2&from=b'), CLOSE_CODES.duplicate);
+  assert.equal(await codeOf('generation=1&tier=0&from=b'), CLOSE_CODES.staleGeneration);
+  assert.equal(await codeOf('generation=2&tier=0&from=stranger'), CLOSE_CODES.notSuccessor);
+  assert.equal(await codeOf('generation=2&tier=0&from=b'), CLOSE_CODES.duplicate);
 });
 
 test('only a bounded number of early dials is held; the oldest generation has to go', async (t) => {
@@ -80,13 +80,13 @@ test('only a bounded number of early dials is held; the oldest generation has to
   t.after(() => dials.forEach((ws) => ws.terminate()));
   const closed: number[] = [];
   for (let i = 0; i < MAX_HELD_DIALS; i++) {
-    const ws = new WebSocket(`ws://127.0.0.1:${member.port}/ring?generation=${100 + i}&from=b`);
+    const ws = new WebSocket(`ws://127.0.0.1:${member.port}/ring?generation=${100 + i}&tier=0&from=b`);
     ws.on('close', () => closed.push(100 + i));
     dials.push(ws);
     await once(ws, 'open');
   }
   assert.deepEqual(closed, []);
-  const last = new WebSocket(`ws://127.0.0.1:${member.port}/ring?generation=999&from=b`);
+  const last = new WebSocket(`ws://127.0.0.1:${member.port}/ring?generation=999&tier=0&from=b`);
   dials.push(last);
   const [code] = (await once(dials[0], 'close')) as [number];
   assert.equal(code, CLOSE_CODES.tooManyHeld);
@@ -105,8 +105,8 @@ test('a predecessor that listens later is dialled again until it does', async (t
   t.after(() => b.close());
   const links = await Promise.all([joining, b.joinRing(joinAs('b', 1, ring))]);
   assert.deepEqual(
-    links.map(({ rank }) => rank),
-    [0, 1],
+    links.map(({ failure }) => failure),
+    [null, null],
   );
 });
 
@@ -146,7 +146,7 @@ test('a generation that is not newer, and a place that no ring has, are refused 
   const join = (generation: number, rank: number, size: number, predecessor: string, successor: string) =>
     server.joinRing({
       generation,
-      place: { rank, size, predecessor: { ...member, id: predecessor }, successor },
+      place: { rank, size, predecessor: { ...member, id: predecessor }, successor, total: size, leaders: null },
       heartbeatTimeoutMs: PATIENT_MS,
       signal: hangGuard(),
     });
@@ -187,9 +187,11 @@ test('other requests reach the worker on the same port, other upgrades get a 404
   for (const path of [
     '/',
     '//',
-    '/ring?generation=x&from=b',
-    '/ring?generation=1',
-    '/ring?generation=99999999999&from=b',
+    '/ring?generation=x&tier=0&from=b',
+    '/ring?generation=1&tier=0',
+    '/ring?generation=1&from=b',
+    '/ring?generation=1&tier=2&from=b',
+    '/ring?generation=99999999999&tier=0&from=b',
   ]) {
     const ws = new WebSocket(`ws://127.0.0.1:${server.port}${path}`);
     const [error] = (await once(ws, 'error')) as [Error];

@@ -1,6 +1,8 @@
 /**
- * A worker's port: one HTTP server for its data plane. WebSocket upgrades at /ring?generation=G&from=ID are the successor
- * dialling for the payload; every other request goes to the worker (it serves its state there).
+ * A worker's port: one HTTP server for its data plane. WebSocket upgrades at /ring?generation=G&tier=0&from=ID are the
+ * successor dialling for the payload; every other request goes to the worker (it serves its state there).
+ *
+ * Tier 0 is the ring that every member is in (its group's, where there are two tiers), tier 1 the leaders' (tiers.ts).
  *
  * A generation opens on all members at about the same time, never exactly: a dial of a newer generation than ours is held
  * until joinRing reaches it; a dial of an older one is refused with a close code.
@@ -11,18 +13,20 @@ import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket, WebSocketServer } from 'ws';
 import { hostInUrl } from './messages.js';
-import type { Member, Place } from './messages.js';
+import type { Member, Place, RingPlace } from './messages.js';
 import { RingError } from './errors.js';
 import { Keepalive } from './keepalive.js';
-import { RingLink } from './links.js';
+import { RingLink, departure } from './links.js';
+import type { AllReduceLink } from './links.js';
 import { CLOSE_CODES, Inbound, Outbound, leave } from './neighbours.js';
 import { ReceiveArena, connectInto } from './receive-arena.js';
+import { TieredLink } from './tiers.js';
 import { timeoutsFrom } from './timeouts.js';
 import { MAX_FRAME_BYTES, requireLittleEndian } from './wire.js';
 
 /** Path of the successor's dial. */
 export const RING_PATH = '/ring';
-/** Early dials held at once. One generation brings one; more means that others are many generations ahead. */
+/** Early dials held at once. One generation brings one or two; more means that others are many generations ahead. */
 export const MAX_HELD_DIALS = 16;
 /** Pause before a failed dial is tried again: a predecessor's server is up before it joins, so failures are short. */
 export const DIAL_RETRY_MS = 100;
@@ -30,10 +34,10 @@ export const DIAL_RETRY_MS = 100;
 /** A generation is a u32 in every frame. */
 export const MAX_GENERATION = 0xffff_ffff;
 
-/** A generation's ring, as one member needs to know it. */
+/** A generation's rings, as one member needs to know them. */
 export type JoinOptions = {
   readonly generation: number;
-  /** This worker's place; it knows only its two neighbours, so that a message to a worker does not grow with their number. */
+  /** This worker's place; it knows only its neighbours, so that a message to a worker does not grow with their number. */
   readonly place: Place;
   /** A neighbour that cannot be dialled, or is not heard, for so long is lost. */
   readonly heartbeatTimeoutMs: number;
@@ -64,16 +68,22 @@ const SOCKET_OPTIONS = {
   autoPong: false,
 };
 
-type HeldDial = { readonly generation: number; readonly outbound: Outbound };
-/** The generation this server has joined or is joining. */
-type Opened = {
-  readonly generation: number;
-  readonly successor: string | null;
-  /** Aborts a join under way when a newer generation opens or the server closes. */
-  readonly superseded: AbortController;
+/** Names one ring. */
+type RingId = { readonly generation: number; readonly tier: number };
+/** A successor's dial. */
+type Dial = RingId & { readonly outbound: Outbound };
+/** A ring of the generation that this server has joined or is joining. */
+type Tier = {
+  readonly place: RingPlace;
   /** Takes the successor's dial while the join awaits it; null before and after. */
   adopt: ((outbound: Outbound) => void) | null;
-  link: RingLink | null;
+};
+type Opened = {
+  readonly generation: number;
+  readonly tiers: readonly Tier[];
+  /** Aborts a join under way when a newer generation opens or the server closes. */
+  readonly superseded: AbortController;
+  link: AllReduceLink | null;
 };
 
 export class DataServer {
@@ -82,7 +92,7 @@ export class DataServer {
   readonly #selfId: string;
   readonly #log: DataServerLog;
   readonly #now: () => number;
-  #held: HeldDial[] = [];
+  #held: Dial[] = [];
   #opened: Opened | null = null;
 
   /** Listens. Rejects with Node's error (EADDRINUSE...) or WireError E_WIRE_BYTE_ORDER. */
@@ -118,43 +128,60 @@ export class DataServer {
   }
 
   /**
-   * Joins the ring of a generation: dials the predecessor (again and again until it listens), awaits the successor's dial.
+   * Joins the rings of a generation: dials the predecessors (again and again until they listen), awaits the successors' dials.
    * An older generation's link is closed, its all-reduce rejects with E_RING_ABORTED. A ring of one opens no socket.
    * Rejects with RingError: E_RING_STALE, E_RING_MEMBERS, E_RING_ABORTED, E_RING_REFUSED, E_RING_UNREACHABLE,
-   * E_RING_PEER_SILENT, E_RING_PROTOCOL.
+   * E_RING_PEER_SILENT, E_RING_PROTOCOL; E_RING_PEER_LOST if one ring breaks while the other forms.
    */
-  async joinRing({ generation, place, heartbeatTimeoutMs, signal }: JoinOptions): Promise<RingLink> {
+  async joinRing({ generation, place, heartbeatTimeoutMs, signal }: JoinOptions): Promise<AllReduceLink> {
     this.#check(generation, place);
-    const { rank, size: n } = place;
-    const successor = n === 1 ? null : place.successor;
-    const opened = this.#open(generation, successor);
+    const opened = this.#open(generation, place.leaders === null ? [place] : [place, place.leaders]);
     const failed = new AbortController();
     const stop = AbortSignal.any([signal, opened.superseded.signal, failed.signal]);
-    const inbound = n === 1 ? null : this.#dial(generation, place.predecessor, heartbeatTimeoutMs, stop);
-    const outbound = successor === null ? null : this.#awaitSuccessor(opened, successor, stop);
+    const joining = opened.tiers.map((_, tier) => this.#joinTier(opened, tier, { heartbeatTimeoutMs, stop, failed }));
     try {
-      // Both promises are awaited even if one fails, so that no socket is left behind.
+      const [group, leaders] = await Promise.all(joining);
+      stop.throwIfAborted();
+      opened.link = place.size === place.total ? group : new TieredLink({ group, leaders: leaders ?? null });
+      const { rank, size, total } = place;
+      this.#log('ring joined', { generation, rank, size, total });
+      return opened.link;
+    } catch (error) {
+      failed.abort(error);
+      // All are awaited even if one fails, so that no socket is left behind.
+      for (const end of await Promise.allSettled(joining)) {
+        if (end.status === 'fulfilled') end.value.close(departure(true));
+      }
+      const first: unknown = failed.signal.reason;
+      throw first instanceof RingError ? first : aborted(generation, error);
+    }
+  }
+
+  /** Joins one ring of the generation. A failure, also one after the ring has formed, aborts `failed`. */
+  async #joinTier(
+    opened: Opened,
+    tier: number,
+    options: { heartbeatTimeoutMs: number; stop: AbortSignal; failed: AbortController },
+  ): Promise<RingLink> {
+    const { heartbeatTimeoutMs, stop, failed } = options;
+    const { generation } = opened;
+    const { rank, size: n, predecessor } = opened.tiers[tier].place;
+    const inbound = n === 1 ? null : this.#dial({ generation, tier }, predecessor, heartbeatTimeoutMs, stop);
+    const outbound = n === 1 ? null : this.#awaitSuccessor(opened, tier, stop);
+    try {
       const [up, down] = await Promise.all([inbound, outbound]);
       stop.throwIfAborted();
       const neighbours = up !== null && down !== null ? { inbound: up, outbound: down } : null;
-      opened.link = new RingLink({
-        generation,
-        selfId: this.#selfId,
-        rank,
-        n,
-        neighbours,
-        heartbeatTimeoutMs,
-        now: this.#now,
-      });
-      this.#log('ring joined', { generation, rank, n });
-      return opened.link;
+      const selfId = this.#selfId;
+      const link = new RingLink({ generation, selfId, rank, n, neighbours, heartbeatTimeoutMs, now: this.#now });
+      void link.ended.then(({ error }) => failed.abort(error));
+      return link;
     } catch (error) {
-      failed.abort();
+      failed.abort(error);
       for (const end of await Promise.allSettled([inbound, outbound])) {
         if (end.status === 'fulfilled' && end.value !== null) leave(end.value.ws, CLOSE_CODES.aborted);
       }
-      if (error instanceof RingError) throw error;
-      throw aborted(generation, error);
+      throw error;
     }
   }
 
@@ -171,7 +198,7 @@ export class DataServer {
     await closed;
   }
 
-  #check(generation: number, { rank, size, predecessor, successor }: Place): void {
+  #check(generation: number, place: Place): void {
     if (!Number.isInteger(generation) || generation < 0 || generation > MAX_GENERATION) {
       throw new RingError(
         'E_RING_STALE',
@@ -184,16 +211,29 @@ export class DataServer {
         `generation ${generation} after ${this.#opened.generation}; join only newer ones`,
       );
     }
+    const { rank, size, total, leaders } = place;
+    // Two tiers have groups smaller than the whole, at least two of them, and each group's first in the leaders' ring.
+    const tiersFit =
+      size === total
+        ? leaders === null
+        : size < total && (leaders === null ? rank > 0 : rank === 0 && leaders.size > 1);
+    const odd = [place, ...(leaders === null ? [] : [leaders])].find((ring) => !this.#fits(ring)) ?? null;
+    if (odd !== null || !tiersFit) {
+      const { predecessor, successor } = odd ?? place;
+      throw new RingError(
+        'E_RING_MEMBERS',
+        `${this.#selfId} cannot be rank ${(odd ?? place).rank} of ${(odd ?? place).size} between ${predecessor.id} and ${successor}, of ${total} in all; check the plan`,
+      );
+    }
+  }
+
+  /** Whether a ring can have this place. */
+  #fits({ rank, size, predecessor, successor }: RingPlace): boolean {
     // A ring of one has this worker on both sides, one of two the same other worker, a longer one two others.
     const others = new Set([this.#selfId, predecessor.id, successor]).size - 1;
     const alone = predecessor.id === this.#selfId || successor === this.#selfId;
     const inRange = Number.isInteger(size) && Number.isInteger(rank) && rank >= 0 && rank < size;
-    if (!inRange || others !== Math.min(size - 1, 2) || alone !== (size === 1)) {
-      throw new RingError(
-        'E_RING_MEMBERS',
-        `${this.#selfId} cannot be rank ${rank} of ${size} between ${predecessor.id} and ${successor}; check the plan`,
-      );
-    }
+    return inRange && others === Math.min(size - 1, 2) && alone === (size === 1);
   }
 
   #supersede(): void {
@@ -201,9 +241,10 @@ export class DataServer {
     this.#opened?.link?.close();
   }
 
-  #open(generation: number, successor: string | null): Opened {
+  #open(generation: number, places: readonly RingPlace[]): Opened {
     this.#supersede();
-    const opened = { generation, successor, superseded: new AbortController(), adopt: null, link: null };
+    const tiers = places.map((place) => ({ place, adopt: null }));
+    const opened = { generation, tiers, superseded: new AbortController(), link: null };
     this.#opened = opened;
     const old = this.#held.filter((dial) => dial.generation < generation);
     for (const { outbound } of old) refuse(outbound, CLOSE_CODES.staleGeneration);
@@ -217,28 +258,36 @@ export class DataServer {
     const target = request.url ?? '/';
     const url = URL.canParse(target, 'http://worker') ? new URL(target, 'http://worker') : null;
     const generation = url?.searchParams.get('generation') ?? '';
+    const tier = url?.searchParams.get('tier') ?? '';
     const from = url?.searchParams.get('from') ?? '';
-    if (url?.pathname !== RING_PATH || !/^\d{1,10}$/.test(generation) || from === '') {
+    if (url?.pathname !== RING_PATH || !/^\d{1,10}$/.test(generation) || !/^[01]$/.test(tier) || from === '') {
       socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
       return;
     }
     this.#wss.handleUpgrade(request, socket, head, (ws) =>
-      this.#dialled(Number(generation), new Outbound(from, ws, request.socket)),
+      this.#dialled({
+        generation: Number(generation),
+        tier: Number(tier),
+        outbound: new Outbound(from, ws, request.socket),
+      }),
     );
   }
 
-  #dialled(generation: number, outbound: Outbound): void {
+  #dialled(dial: Dial): void {
+    const { generation, outbound } = dial;
     const opened = this.#opened;
-    if (opened === null || generation > opened.generation) this.#hold({ generation, outbound });
+    const tier = opened?.tiers.at(dial.tier);
+    if (opened === null || generation > opened.generation) this.#hold(dial);
     else if (generation < opened.generation) refuse(outbound, CLOSE_CODES.staleGeneration);
-    else if (outbound.peer !== opened.successor) refuse(outbound, CLOSE_CODES.notSuccessor);
-    else if (opened.adopt === null) refuse(outbound, CLOSE_CODES.duplicate);
-    else opened.adopt(outbound);
+    else if (outbound.peer !== tier?.place.successor) refuse(outbound, CLOSE_CODES.notSuccessor);
+    else if (tier.adopt === null) refuse(outbound, CLOSE_CODES.duplicate);
+    else tier.adopt(outbound);
   }
 
-  #hold(dial: HeldDial): void {
-    this.#log('early dial held', { generation: dial.generation, from: dial.outbound.peer });
-    this.#held = [...this.#held.filter(({ outbound }) => !outbound.closed), dial];
+  #hold(dial: Dial): void {
+    const { generation, tier, outbound } = dial;
+    this.#log('early dial held', { generation, tier, from: outbound.peer });
+    this.#held = [...this.#held.filter((other) => !other.outbound.closed), dial];
     if (this.#held.length <= MAX_HELD_DIALS) return;
     // The oldest generation is the least likely one to open still.
     const oldest = this.#held.reduce((a, b) => (b.generation < a.generation ? b : a));
@@ -246,31 +295,34 @@ export class DataServer {
     this.#held = this.#held.filter((other) => other !== oldest);
   }
 
-  async #awaitSuccessor(opened: Opened, successor: string, stop: AbortSignal): Promise<Outbound> {
-    const early = this.#held.filter((dial) => dial.generation === opened.generation);
-    this.#held = this.#held.filter((dial) => dial.generation !== opened.generation);
+  async #awaitSuccessor(opened: Opened, number: number, stop: AbortSignal): Promise<Outbound> {
+    const { generation } = opened;
+    const tier = opened.tiers[number];
+    const isEarly = (dial: Dial) => dial.generation === generation && dial.tier === number;
+    const early = this.#held.filter(isEarly);
+    this.#held = this.#held.filter((dial) => !isEarly(dial));
     const outbound = await new Promise<Outbound>((resolve, reject) => {
-      opened.adopt = resolve;
-      stop.addEventListener('abort', () => reject(aborted(opened.generation, stop.reason)), { once: true });
-      if (stop.aborted) reject(aborted(opened.generation, stop.reason));
-      for (const dial of early.filter((held) => !held.outbound.closed)) this.#dialled(dial.generation, dial.outbound);
+      tier.adopt = resolve;
+      stop.addEventListener('abort', () => reject(aborted(generation, stop.reason)), { once: true });
+      if (stop.aborted) reject(aborted(generation, stop.reason));
+      for (const dial of early.filter((held) => !held.outbound.closed)) this.#dialled(dial);
     }).finally(() => {
-      opened.adopt = null;
+      tier.adopt = null;
     });
-    outbound.accept(opened.generation);
-    this.#log('successor accepted', { generation: opened.generation, successor });
+    outbound.accept(generation);
+    this.#log('successor accepted', { generation, tier: number, successor: outbound.peer });
     return outbound;
   }
 
-  async #dial(generation: number, member: Member, heartbeatTimeoutMs: number, stop: AbortSignal): Promise<Inbound> {
+  async #dial(ring: RingId, member: Member, heartbeatTimeoutMs: number, stop: AbortSignal): Promise<Inbound> {
     const { ringDialMs } = timeoutsFrom(heartbeatTimeoutMs);
     const deadline = this.#now() + ringDialMs;
     let last: unknown = null;
     for (let left = ringDialMs; left > 0; left = deadline - this.#now()) {
       try {
-        return await this.#dialOnce(generation, member, { heartbeatTimeoutMs, handshakeTimeout: left, stop });
+        return await this.#dialOnce(ring, member, { heartbeatTimeoutMs, handshakeTimeout: left, stop });
       } catch (error) {
-        if (stop.aborted) throw aborted(generation, stop.reason);
+        if (stop.aborted) throw aborted(ring.generation, stop.reason);
         // What the predecessor said, or did not say, once it was reached, counts. Anything else may pass.
         if (error instanceof RingError && error.code !== 'E_RING_PEER_LOST') throw error;
         last = error;
@@ -291,12 +343,12 @@ export class DataServer {
    * process must answer pings meanwhile.
    */
   async #dialOnce(
-    generation: number,
+    { generation, tier }: RingId,
     member: Member,
     options: { heartbeatTimeoutMs: number; handshakeTimeout: number; stop: AbortSignal },
   ): Promise<Inbound> {
     const { heartbeatTimeoutMs, handshakeTimeout, stop } = options;
-    const query = new URLSearchParams({ generation: String(generation), from: this.#selfId });
+    const query = new URLSearchParams({ generation: String(generation), tier: String(tier), from: this.#selfId });
     // Before the socket is opened, as it may throw.
     const url = new URL(`ws://${hostInUrl(member.host)}:${member.port}${RING_PATH}?${query.toString()}`);
     const arena = new ReceiveArena();

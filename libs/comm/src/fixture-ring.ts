@@ -8,8 +8,8 @@ import { DataServer } from './data-server.js';
 import type { DataServerLog } from './data-server.js';
 import { RingError } from './errors.js';
 import type { RingErrorCode } from './errors.js';
-import type { RingLink } from './links.js';
-import type { Member, Place } from './messages.js';
+import type { AllReduceLink } from './links.js';
+import type { Member, Place, RingPlace } from './messages.js';
 import { FLAG_ACCEPT, HEADER_BYTES, encodeMessage } from './wire.js';
 
 /** A signal that only fires if a test hangs: then joinRing and allReduce reject instead. */
@@ -21,10 +21,23 @@ export function hangGuard(): AbortSignal {
 export const PATIENT_MS = 30_000;
 
 /** Where `id` stands in a ring of these members. */
-export function placeIn(ring: readonly Member[], id: string): Place {
+function ringPlaceIn(ring: readonly Member[], id: string): RingPlace {
   const size = ring.length;
   const rank = ring.findIndex((member) => member.id === id);
   return { rank, size, predecessor: ring[(rank + size - 1) % size], successor: ring[(rank + 1) % size].id };
+}
+
+/** The same, where that ring is all there is. */
+export function placeIn(ring: readonly Member[], id: string): Place {
+  return { ...ringPlaceIn(ring, id), total: ring.length, leaders: null };
+}
+
+/** Where `id` stands in these groups. */
+export function placeInTiers(groups: readonly (readonly Member[])[], id: string): Place {
+  const group = groups.find((members) => members.some((member) => member.id === id)) ?? [];
+  const place = ringPlaceIn(group, id);
+  const leaders = groups.map(([leader]) => leader);
+  return { ...place, total: groups.flat().length, leaders: place.rank === 0 ? ringPlaceIn(leaders, id) : null };
 }
 
 /** What a member of that ring joins with. */
@@ -59,7 +72,7 @@ export async function ringOf(
   n: number,
   generation = 1,
   heartbeatTimeoutMs = PATIENT_MS,
-): Promise<RingLink[]> {
+): Promise<AllReduceLink[]> {
   const all = await Promise.all(Array.from({ length: n }, (_, rank) => listen(t, `w${rank}`)));
   const ring = all.map(({ member }) => member);
   return await Promise.all(
@@ -78,7 +91,7 @@ export type FakeFrame = {
 
 /** The other member of a ring of two, played by the test: it accepted our dial, and has dialled us. */
 export type FakePeer = {
-  readonly link: RingLink;
+  readonly link: AllReduceLink;
   /** The socket over which the fake sends to the real member. */
   readonly toReal: WebSocket;
   /** The socket over which the real member sends to the fake. */
@@ -111,7 +124,7 @@ export async function withFakePeer(
   ]);
   const ring = [member, { id: 'w1', host: '127.0.0.1', port }];
   const joining = server.joinRing(joinAs('w0', generation, ring, heartbeatTimeoutMs));
-  const fromReal = new WebSocket(`ws://127.0.0.1:${member.port}/ring?generation=${generation}&from=w1`);
+  const fromReal = new WebSocket(`ws://127.0.0.1:${member.port}/ring?generation=${generation}&tier=0&from=w1`);
   const [toReal] = await dialled;
   t.after(() => {
     fromReal.terminate();

@@ -8,5 +8,6 @@ export * from './neighbours.js';
 export * from './receive-arena.js';
 export * from './ring.js';
 export * from './silence.js';
+export * from './tiers.js';
 export * from './timeouts.js';
 export * from './wire.js';

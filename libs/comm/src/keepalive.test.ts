@@ -11,7 +11,7 @@ import { RingError } from './errors.js';
 import { Proxy } from './fixture-proxy.js';
 import type { Direction } from './fixture-proxy.js';
 import { PATIENT_MS, hangGuard, joinAs, listen, placeIn, ringError, ringOf, withFakePeer } from './fixture-ring.js';
-import type { RingLink } from './links.js';
+import type { AllReduceLink } from './links.js';
 import type { Member } from './messages.js';
 
 /** Short, so that tests are; several timeouts pass in each of them. */
@@ -34,7 +34,7 @@ async function ringWithProxy(t: TestContext, n: number, options: { isSlow?: bool
   return { proxy, links };
 }
 
-function reduceAll(links: readonly RingLink[], step: number, length: number, value = 1) {
+function reduceAll(links: readonly AllReduceLink[], step: number, length: number, value = 1) {
   return Promise.allSettled(
     links.map(async (link) => {
       const buffer = new Int32Array(length).fill(value);
@@ -45,7 +45,7 @@ function reduceAll(links: readonly RingLink[], step: number, length: number, val
 }
 
 /** Waits for each link's failure; its code and whom it names. */
-async function failures(links: readonly RingLink[]): Promise<[string, string | null][]> {
+async function failures(links: readonly AllReduceLink[]): Promise<[string, string | null][]> {
   while (links.some(({ failure }) => failure === null)) await sleep(20);
   return links.map(({ failure }) => [failure?.code ?? '', failure?.peer ?? null]);
 }
@@ -97,7 +97,7 @@ for (const n of [2, 3]) {
     const others = await Promise.all(Array.from({ length: n - 1 }, (_, i) => listen(t, `w${i}`)));
     const ring = [{ id: 'victim', host: '127.0.0.1', port }, ...others.map(({ member }) => member)];
     const joined = once(child, 'message');
-    child.send({ generation: 3, place: placeIn(ring, 'victim'), heartbeatTimeoutMs: PATIENT_MS });
+    child.send({ generation: 3, place: placeIn(ring, 'victim'), heartbeatTimeoutMs: PATIENT_MS, elements: null });
     const links = await Promise.all(
       others.map(({ server, member }) => server.joinRing(joinAs(member.id, 3, ring, TIMEOUT_MS))),
     );

@@ -15,7 +15,7 @@ import {
   ringOf,
   withFakePeer,
 } from './fixture-ring.js';
-import type { RingLink } from './links.js';
+import type { AllReduceLink } from './links.js';
 import { SEND_HIGH_WATER_BYTES, SEND_QUEUE_BOUND_BYTES } from './neighbours.js';
 import { decodeFrame } from './wire.js';
 
@@ -34,7 +34,7 @@ function plainSum(n: number, length: number): Int32Array {
 }
 
 /** All members reduce at once; what became of each. */
-function reduceAll(links: readonly RingLink[], step: number, buffers: readonly Int32Array[]) {
+function reduceAll(links: readonly AllReduceLink[], step: number, buffers: readonly Int32Array[]) {
   return Promise.allSettled(
     links.map((link, rank) => link.allReduce({ step, buffer: buffers[rank], signal: hangGuard() })),
   );
@@ -128,7 +128,7 @@ for (const n of [2, 3, 5]) {
     const [port] = (await once(child, 'message')) as [number];
     const others = await Promise.all(Array.from({ length: n - 1 }, (_, i) => listen(t, `w${i}`)));
     const ring = [{ id: 'victim', host: '127.0.0.1', port }, ...others.map(({ member }) => member)];
-    child.send({ generation: 3, place: placeIn(ring, 'victim'), heartbeatTimeoutMs: PATIENT_MS });
+    child.send({ generation: 3, place: placeIn(ring, 'victim'), heartbeatTimeoutMs: PATIENT_MS, elements: null });
     const links = await Promise.all(others.map(({ server, member }) => server.joinRing(joinAs(member.id, 3, ring))));
     const results = reduceAll(
       links,

@@ -42,6 +42,19 @@ type Reduction = {
   segmentsSent: number;
 };
 
+/** A generation's ring or rings, as the one who sums over them sees it: RingLink or TieredLink. */
+export interface AllReduceLink {
+  readonly generation: number;
+  /** Why this link is dead, or null while it lives. */
+  readonly failure: RingError | null;
+  /** Frames of an older generation or step ignored so far. */
+  readonly droppedFrames: number;
+  /** Sums `buffer` over all members, in place; it belongs to the link until the promise settles. */
+  allReduce(options: { step: number; buffer: Int32Array; signal?: AbortSignal }): Promise<RingStats>;
+  /** Leaves; calling it again does nothing. */
+  close(): void;
+}
+
 export type RingLinkOptions = {
   readonly generation: number;
   readonly selfId: string;
@@ -56,10 +69,13 @@ export type RingLinkOptions = {
 };
 
 /** Made by DataServer.joinRing. */
-export class RingLink {
+export class RingLink implements AllReduceLink {
   readonly generation: number;
   readonly rank: number;
   readonly n: number;
+  /** Resolves as soon as the link is dead: why, and the code for it, so that another ring can be told the same. */
+  readonly ended: Promise<Ending>;
+  readonly #reportEnd: (ending: Ending) => void;
   readonly #selfId: string;
   readonly #neighbours: Neighbours | null;
   readonly #keepalive: Keepalive<Inbound | Outbound> | null;
@@ -80,6 +96,9 @@ export class RingLink {
     this.#selfId = selfId;
     this.#neighbours = neighbours;
     this.#now = now;
+    let reportEnd: (ending: Ending) => void = () => undefined;
+    this.ended = new Promise((resolve) => (reportEnd = resolve));
+    this.#reportEnd = reportEnd;
     this.#keepalive =
       neighbours === null
         ? null
@@ -146,10 +165,12 @@ export class RingLink {
     }
   }
 
-  /** Leaves the ring. An all-reduce under way rejects with E_RING_ABORTED. Calling it again does nothing. */
-  close(): void {
-    const code = this.#current === null ? CLOSE_CODES.done : CLOSE_CODES.aborted;
-    this.#fail(new RingError('E_RING_ABORTED', 'this link was closed; join the next generation'), code);
+  /**
+   * Leaves the ring. An all-reduce under way rejects with E_RING_ABORTED. Calling it again does nothing.
+   * `because`: what happened elsewhere; it becomes this link's failure, and the members of this ring are told.
+   */
+  close(because: Ending = departure(this.#current !== null)): void {
+    this.#fail(because.error, because.code);
   }
 
   #requireIdle(step: number): void {
@@ -275,6 +296,7 @@ export class RingLink {
   #fail(error: RingError, code: number, deadEnd: Inbound | Outbound | null = null): void {
     if (this.#failure !== null) return;
     this.#failure = error;
+    this.#reportEnd({ error, code });
     this.#keepalive?.stop();
     const current = this.#current;
     this.#current = null;
@@ -293,4 +315,10 @@ export class RingLink {
       else current.reject(error);
     });
   }
+}
+
+/** How a member leaves on its own account, in the middle of a step or between two. */
+export function departure(isReducing: boolean): Ending {
+  const error = new RingError('E_RING_ABORTED', 'this link was closed; join the next generation');
+  return { error, code: isReducing ? CLOSE_CODES.aborted : CLOSE_CODES.done };
 }

@@ -29,12 +29,26 @@ const exponents = z.array(z.number().int().min(-32_768).max(32_767)).max(MAX_TEN
 export const memberSchema = z.object({ id: name, host: name, port: z.number().int().min(1).max(65_535) });
 export type Member = z.infer<typeof memberSchema>;
 
-/** One worker's place in a generation's ring. It dials its predecessor and awaits its successor; a ring of one has itself as both. */
-export const placeSchema = z.object({
+const memberCount = z.number().int().min(1).max(MAX_WORKERS);
+
+/** One worker's place in one ring. It dials its predecessor and awaits its successor; a ring of one has itself as both. */
+export const ringPlaceSchema = z.object({
   rank: count,
-  size: z.number().int().min(1).max(MAX_WORKERS),
+  size: memberCount,
   predecessor: memberSchema,
   successor: name,
+});
+export type RingPlace = z.infer<typeof ringPlaceSchema>;
+
+/**
+ * One worker's place in a generation. With one tier its ring has all `total` members. With two its ring is that of its group,
+ * smaller than `total`, and the first of each group has a place in the ring of the leaders too (tiers.ts).
+ */
+export const placeSchema = ringPlaceSchema.extend({
+  /** Members of the generation. */
+  total: memberCount,
+  /** Null for who is no leader, and where there is one tier. */
+  leaders: ringPlaceSchema.nullable(),
 });
 export type Place = z.infer<typeof placeSchema>;
 

@@ -18,6 +18,7 @@ export interface Options {
   readonly minWorkers: number;
   readonly auditRate: number;
   readonly nonFinite: 'stop' | 'skip';
+  readonly tiersFrom: number;
 }
 
 export interface Entry {

@@ -43,6 +43,7 @@ export function settingsOf(options: Options): Settings {
     auditRate: options.auditRate,
     numerics: 'strict',
     nonFinite: options.nonFinite,
+    tiersFrom: options.tiersFrom,
   };
 }
 

@@ -2,6 +2,7 @@
  * The rings of all generations. Keeps what matters of a real one: it joins only when every member came, a member gets the
  * sum only if all gave theirs, and when one is lost in the middle some of the others may still have finished.
  */
+import type { Place } from '@lockstep/comm';
 import { HEARTBEAT_TIMEOUT_MS, type Cluster } from './cluster.js';
 import type { WorkerNode } from './worker-node.js';
 
@@ -23,7 +24,11 @@ export class RingHub {
 
   constructor(private readonly cluster: Cluster) {}
 
-  join(generation: number, size: number, successor: string, node: WorkerNode): void {
+  /** With two tiers the rings of a generation are one here: what one of them loses, all lose. */
+  join(generation: number, place: Place, node: WorkerNode): void {
+    const { total: size, leaders } = place;
+    // A leader without a group has links to other leaders only.
+    const { successor } = place.size === 1 && leaders !== null ? leaders : place;
     let ring = this.rings.get(generation);
     if (ring === undefined) {
       ring = {

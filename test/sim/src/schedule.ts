@@ -1,5 +1,6 @@
 /** One simulated run with faults drawn from its seed, and what must be true of it. */
 import { Cluster, HEARTBEAT_TIMEOUT_MS, MICROBATCHES, STEPS, type Options } from './cluster.js';
+import { TIERS_FROM } from '@lockstep/coordinator';
 import { CoordinatorNode } from './coordinator-node.js';
 import { undisturbed } from './numerics.js';
 import { WorkerNode, type Defect } from './worker-node.js';
@@ -29,16 +30,24 @@ const truths = {
 };
 /** Share of schedules in which workers have defects, and are not also killed: somebody sound must be left to tell. */
 const DEFECTIVE_SHARE = 0.25;
-const FULL_AUDIT: Options = { auditRate: 1, nonFinite: 'stop', minWorkers: 2 };
+/** In one of so many schedules the few workers form two tiers. */
+const TIERED_EVERY = 3;
 
 /** Runs the schedule of `seed`. Equal seeds give equal transcripts. */
 export function runSchedule(seed: number): Result {
   const world = new World(seed);
   const { random } = world;
   const defective = random.chance(DEFECTIVE_SHARE);
+  // By the seed itself, so that the other schedules stay as they are.
+  const tiersFrom = seed % TIERED_EVERY === 0 ? 1 : TIERS_FROM;
   const options: Options = defective
-    ? FULL_AUDIT
-    : { auditRate: random.pick([0, 0, 0.5, 1]), nonFinite: random.pick(['stop', 'stop', 'skip']), minWorkers: 1 };
+    ? { auditRate: 1, nonFinite: 'stop', minWorkers: 2, tiersFrom }
+    : {
+        auditRate: random.pick([0, 0, 0.5, 1]),
+        nonFinite: random.pick(['stop', 'stop', 'skip']),
+        minWorkers: 1,
+        tiersFrom,
+      };
   const truth = truths[options.nonFinite];
   const cluster = new Cluster(world, truth, options);
   let names = 0;

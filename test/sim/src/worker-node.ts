@@ -194,8 +194,7 @@ export class WorkerNode extends SimulatedProcess {
         break;
       case 'joinRing':
         later(0, 5, () => {
-          if (this.state.generation === effect.generation)
-            ring.join(effect.generation, effect.place.size, effect.place.successor, this);
+          if (this.state.generation === effect.generation) ring.join(effect.generation, effect.place, this);
         });
         break;
       case 'leaveRing':
