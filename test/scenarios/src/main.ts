@@ -67,9 +67,6 @@ async function main(): Promise<number> {
   return rows.some(failed) ? 1 : 0;
 }
 
-// `exit` listeners kill what runs and remove its folders.
-process.on('SIGINT', () => process.exit(130));
-process.on('SIGTERM', () => process.exit(143));
 main().then(
   (status) => process.exit(status),
   (error: unknown) => {

@@ -22,6 +22,9 @@ export interface Launch {
 }
 
 const living = new Set<Part>();
+// A signal ends this process by way of its exit listeners, which end what it started and remove what it made.
+process.once('SIGINT', () => process.exit(130));
+process.once('SIGTERM', () => process.exit(143));
 process.once('exit', () => {
   for (const part of living) part.signal('SIGKILL');
 });
