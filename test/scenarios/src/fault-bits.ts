@@ -36,6 +36,8 @@ export const flipGradient: Fault = {
   id: 'flip-gradient',
   title: "one bit of a worker's gradient flips; --audit-rate 1",
   goal: 'the worker is named and evicted (E_WORKER_CORRUPT)',
+  // A fresh process takes seconds to come in.
+  longer: 3,
   met: () => true,
   open: async () => ({
     layout: {

@@ -84,10 +84,11 @@ export async function putToTest(fault: Fault, plan: Plan): Promise<Row> {
 }
 
 async function oneRun(fault: Fault, plan: Plan, wanted: number, trial: Trial): Promise<void> {
-  const expected = await undisturbedDigest(plan.recipe);
+  const recipe = { ...plan.recipe, steps: plan.recipe.steps * (fault.longer ?? 1) };
+  const expected = await undisturbedDigest(recipe);
   const bench = await fault.open();
   try {
-    const cluster = await Cluster.start({ recipe: plan.recipe, workers: 3, checkpointEvery: 5, ...bench.layout });
+    const cluster = await Cluster.start({ recipe, workers: 3, checkpointEvery: 5, ...bench.layout });
     try {
       await injectInto(cluster, bench, wanted, trial);
       await cluster.finished();
