@@ -66,8 +66,9 @@ function train(update) {
 
 function exact(trainer, arena, step, gradients) {
   const { table } = trainer;
-  const exponents = gradients.map((gradient) => tensorExponents(gradient, table)).reduce(maxExponents);
-  sumGradients(arena.sum, gradients, table, exponents, microbatches);
+  const summands = gradients.map((gradient) => ({ values: gradient, exponents: tensorExponents(gradient, table) }));
+  const exponents = summands.map((summand) => summand.exponents).reduce(maxExponents);
+  sumGradients(arena.sum, summands, table, exponents, microbatches);
   trainer.apply(step, exponents, false);
 }
 

@@ -94,18 +94,16 @@ export async function writeRun(engine: Engine, root: string, plan: RunPlan): Pro
       gradients.push(trainer.compute(k, i));
       kept.set(`${k}/${i}`, Float32Array.from(gradients[i].values));
     }
-    const exponents = gradients
-      .map(({ values }) => tensorExponents(values, trainer.table))
+    const summands = gradients.map(({ values }) => ({ values, exponents: tensorExponents(values, trainer.table) }));
+    const exponents = summands
+      .map((summand) => summand.exponents)
       .reduce(maxExponents, new Int16Array(trainer.table.length).fill(ZERO_TENSOR));
     if (exponents.includes(NON_FINITE)) {
       if (plan.incidents !== undefined) await publish(plan.incidents, k);
       break;
     }
     const skip = plan.skipped === k;
-    if (!skip) {
-      const values = gradients.map((gradient) => gradient.values);
-      sumGradients(arena.sum, values, trainer.table, exponents, microbatches);
-    }
+    if (!skip) sumGradients(arena.sum, summands, trainer.table, exponents, microbatches);
     trainer.apply(k, [...exponents], skip);
     committed = k + 1;
     await ledger.append({

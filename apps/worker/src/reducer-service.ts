@@ -3,7 +3,7 @@ import { stateDigest } from '@lockstep/checkpoint';
 import { parameterTable, recipeOf, type ParameterTable } from '@lockstep/diffusion';
 import { openArena, type Arena } from './arena.js';
 import { changedInMemory, checksumOf, stateChecksums } from './checksum.js';
-import { sumGradients } from './exact-sum.js';
+import { sumGradients, type Summand } from './exact-sum.js';
 import type { ReducerReply, ReducerRequest, ReducerSetup } from './reducer.js';
 
 type Told<K extends ReducerRequest['kind']> = Extract<ReducerRequest, { kind: K }>;
@@ -50,17 +50,17 @@ export class Reducer {
   private fold({ generation, step, weightsCrc, gradients, exponents }: Told<'fold'>): ReducerReply {
     const changed = this.changedWeights({ step, weightsCrc });
     if (changed !== null) return changed;
-    const views: Float32Array[] = [];
-    for (const { microbatch, buffer, crc } of gradients) {
+    const summands: Summand[] = [];
+    for (const { microbatch, buffer, crc, exponents: own } of gradients) {
       const gradient = new Float32Array(buffer);
       const now = checksumOf(gradient);
       if (now !== crc) {
         const what = changedInMemory(`the gradient of microbatch ${microbatch} of step ${step}`, crc, now);
         return { kind: 'corrupt', what };
       }
-      views.push(gradient);
+      summands.push({ values: gradient, exponents: Int16Array.from(own) });
     }
-    sumGradients(this.arena.sum, views, this.table, Int16Array.from(exponents), this.microbatches);
+    sumGradients(this.arena.sum, summands, this.table, Int16Array.from(exponents), this.microbatches);
     return { kind: 'folded', generation };
   }
 }

@@ -41,7 +41,8 @@ function stored(microbatch: number): { values: Float32Array; gradient: StoredGra
   const buffer = new SharedArrayBuffer(4 * P);
   const values = new Float32Array(buffer);
   for (let i = 0; i < P; i++) values[i] = Math.sin(i * (microbatch + 1)) / (1 + (i % 97));
-  return { values, gradient: { microbatch, buffer, crc: checksumOf(values) } };
+  const exponents = [...tensorExponents(values, table)];
+  return { values, gradient: { microbatch, buffer, crc: checksumOf(values), exponents } };
 }
 
 function foldOf(gradients: readonly { values: Float32Array; gradient: StoredGradient }[]): ReducerRequest {

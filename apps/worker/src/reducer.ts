@@ -20,6 +20,8 @@ export interface StoredGradient {
   /** float32 [P] */
   readonly buffer: SharedArrayBuffer;
   readonly crc: number;
+  /** [tensors], its own. */
+  readonly exponents: readonly number[];
 }
 
 export type ReducerRequest =

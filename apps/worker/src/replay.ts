@@ -147,9 +147,12 @@ function redo(
     trainer.apply(k, [], true);
   } else {
     const microbatches = recipe.globalBatch / recipe.microbatchSize;
-    const gradients = Array.from({ length: microbatches }, (_, i) => trainer.compute(k, i).values);
+    const gradients = Array.from({ length: microbatches }, (_, i) => {
+      const { values } = trainer.compute(k, i);
+      return { values, exponents: tensorExponents(values, trainer.table) };
+    });
     const exponents = gradients
-      .map((gradient) => tensorExponents(gradient, trainer.table))
+      .map((gradient) => gradient.exponents)
       .reduce(maxExponents, new Int16Array(trainer.table.length).fill(ZERO_TENSOR));
     sumGradients(arena.sum, gradients, trainer.table, exponents, microbatches);
     trainer.apply(k, [...exponents], false);

@@ -202,7 +202,7 @@ export class TrainingWorker {
       case 'computed': {
         const { step: ofStep, microbatch, buffer, crc } = reply;
         const { loss, exponents, samples, digest, milliseconds, cpuMilliseconds } = reply;
-        if (this.state.have?.step === ofStep) this.gradients.set(microbatch, { microbatch, buffer, crc });
+        if (this.state.have?.step === ofStep) this.gradients.set(microbatch, { microbatch, buffer, crc, exponents });
         this.dispatch({
           type: 'computed',
           step: ofStep,

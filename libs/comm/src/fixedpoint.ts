@@ -144,8 +144,7 @@ export function maxExponents(a: Int16Array, b: Int16Array): Int16Array {
 }
 
 /** Every tensor of the gradient must stay below its agreed exponent: this is the premise of the proof above. */
-function checkBelow(gradient: Float32Array, table: ParameterSpans, exponents: Int16Array): void {
-  const own = tensorExponents(gradient, table);
+function checkBelow(own: Int16Array, table: ParameterSpans, exponents: Int16Array): void {
   own.forEach((exponent, t) => {
     if (exponent <= exponents[t]) return;
     const { name } = table[t];
@@ -173,7 +172,7 @@ export type Accumulation = 'add' | 'overwrite';
  * `microbatches` is the number in the whole step, not this worker's. No partial sum over at most that many gradients can
  * overflow int32 (proof in this file's header). g / quantum is a multiplication of a float32 by a power of two in float64,
  * hence exact; the rounding is float64's own ties-to-even.
- * sum: [P], gradient: [P], exponents: [tensors]. Nothing is written if it throws:
+ * sum: [P], gradient: [P], exponents: [tensors], own: [tensors], the gradient's, for those who have them already. Nothing is written if it throws:
  * E_FIXEDPOINT_NON_FINITE, E_FIXEDPOINT_EXCEEDS, E_FIXEDPOINT_SHAPE, E_FIXEDPOINT_ARGUMENT.
  */
 export function addFixedPoint(
@@ -183,10 +182,11 @@ export function addFixedPoint(
   exponents: Int16Array,
   microbatches: number,
   accumulation: Accumulation = 'add',
+  own: Int16Array = tensorExponents(gradient, table),
 ): void {
   const quanta = quantumExponents(table, exponents, microbatches);
   checkSpans(sum.length, table);
-  checkBelow(gradient, table, exponents);
+  checkBelow(own, table, exponents);
   table.forEach(({ offset, size }, t) => {
     const end = offset + size;
     if (quanta[t] === ZERO_TENSOR) {
