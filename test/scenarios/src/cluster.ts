@@ -197,12 +197,15 @@ export class Cluster {
     });
   }
 
-  /** Every worker that is meant to be there is in the ring, and a step was committed since. */
-  async whole(workers = this.places.size): Promise<void> {
-    const since = await this.until(`${workers} workers are in the ring`, () => {
+  /**
+   * So many workers are in the ring, and a step was committed since; by default all that are meant to be there, which one that
+   * was refused is not any more as soon as its process has ended.
+   */
+  async whole(workers?: number): Promise<void> {
+    const since = await this.until(`${workers ?? 'all'} workers are in the ring`, () => {
       const last = this.timeline.last;
       const inRing = last?.status.workers.filter((worker) => worker.inRing).length ?? 0;
-      return last !== undefined && inRing === workers ? last.at : undefined;
+      return last !== undefined && inRing === (workers ?? this.places.size) ? last.at : undefined;
     });
     await this.until('they commit a step', () => this.timeline.newCommit(since));
   }
