@@ -34,13 +34,10 @@ export type Pace = (worker: string) => number;
 
 /** Paces from what was measured of the workers in `ring`. */
 export function paceOf(ring: readonly string[], speedOf: (worker: string) => Speed | null): Pace {
-  const known = new Map<string, number>();
-  for (const id of ring) {
-    const speed = speedOf(id);
-    if (speed !== null) known.set(id, speed.milliseconds);
-  }
-  const usual = median([...known.values()]) ?? 1;
-  return (worker) => known.get(worker) ?? usual;
+  // Only where it is needed: most paces are known, and every gradient's report asks for some.
+  let usual: number | null = null;
+  return (worker) =>
+    speedOf(worker)?.milliseconds ?? (usual ??= median(ring.flatMap((id) => speedOf(id)?.milliseconds ?? [])) ?? 1);
 }
 
 /**

@@ -4,7 +4,7 @@ import { stragglers, unmeasured } from './balance.js';
 import type { Covered, Phase, StepWork } from './state.js';
 import { complete, stopped, type Turn } from './turn.js';
 import { contradicting, judgeStates, withVotes } from './votes.js';
-import { giveOut, workOf } from './work.js';
+import { workOf } from './work.js';
 
 /** So many workers keep a step's record, which outlives the coordinator with them; the others only have the state. */
 const RECORD_KEEPERS = 3;
@@ -30,7 +30,7 @@ export function reduce(turn: Turn, work: StepWork): boolean {
     skipped: skip,
   };
   const goesOn = step + 1 < settings.steps && state.stopRequested === null && turn.joiners().length === 0;
-  const next = goesOn ? nextWork(turn, step + 1) : null;
+  const next = goesOn ? turn.giveOut(step + 1, ring, () => null) : null;
   turn.setPhase({ kind: 'reducing', since: turn.now, record, applied: new Map(), next });
   turn.update({ skips: skip ? state.skips + 1 : 0 });
   turn.note({ note: 'reduce-started', step, generation });
@@ -50,20 +50,6 @@ export function reduce(turn: Turn, work: StepWork): boolean {
     });
   });
   return true;
-}
-
-function nextWork(turn: Turn, step: number): StepWork {
-  const { settings, state } = turn;
-  return giveOut({
-    step,
-    ring: state.ring,
-    microbatches: settings.microbatches,
-    pace: turn.pace(),
-    holder: () => null,
-    audit: { seed: settings.runSettings.seed, rate: settings.auditRate },
-    peers: (worker) => turn.peers(worker),
-    now: turn.now,
-  });
 }
 
 function isFinite(gradient: Covered): boolean {
@@ -160,8 +146,7 @@ export function contest(turn: Turn, votes: ReadonlyMap<string, string>, sides: s
   const before = contested?.step === step ? contested.attempts : null;
   const attempts = withVotes(before ?? new Map(), votes);
   const faulty = contradicting(attempts);
-  const standing = (before !== null && faulty.length === 0) || (before !== null && !reproducible);
-  if (standing) {
+  if (before !== null && (faulty.length === 0 || !reproducible)) {
     turn.fail(
       'E_DIVERGED',
       `step ${step} gave different states twice over and no majority: ${sides}; resume with one worker more, or without one of these`,
@@ -180,7 +165,8 @@ export function contest(turn: Turn, votes: ReadonlyMap<string, string>, sides: s
   turn.update({ contested: { step, attempts } });
   // Nobody's state is proved, so nobody is a holder: as many steps are done again as lie behind the newest proved state.
   for (const id of votes.keys()) if (turn.worker(id)?.have?.step === step + 1) turn.setWorker(id, { have: UNPROVED });
-  turn.update({ ring: [], ranks: new Map(), brokenSince: null });
+  turn.setRing([]);
+  turn.update({ brokenSince: null });
   turn.setPhase({ kind: 'gathering', since: -Infinity });
   turn.reopen = null;
 }
@@ -195,8 +181,7 @@ export function commit(turn: Turn, record: CommitRecord, digest: string): void {
   if (record.step !== done) throw new Error(`commit of step ${record.step} while doing step ${done}`);
   const redone = done < turn.state.known;
   const committed = done + 1;
-  const { phase } = turn.state;
-  const { contested } = turn.state;
+  const { phase, contested } = turn.state;
   turn.update({ step: committed, digest, contested: contested !== null && contested.step > done ? contested : null });
   if (!redone) turn.effects.push({ type: 'appendLedger', record, digest, at: turn.now });
   review(turn, phase.kind === 'reducing' ? phase.record.plan : []);

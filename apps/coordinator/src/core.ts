@@ -233,7 +233,7 @@ function publishFailed(turn: Turn, failedStep: number, code: string, reason: str
   if (phase.outcome.kind !== 'complete') return turn.end(phase.outcome);
   if (code === 'E_CHECKPOINT_SOURCE') {
     // Whoever held the last state is gone. The steps since the checkpoint are in the ledger: they can be done again.
-    turn.update({ ring: [], ranks: new Map() });
+    turn.setRing([]);
     turn.setPhase({ kind: 'gathering', since: turn.now });
     return;
   }

@@ -8,7 +8,7 @@ import type { Phase, WorkerView } from './state.js';
 import { placesOf } from './topology.js';
 import { complete, memberOf, stopped, type Turn } from './turn.js';
 import { judgeStates } from './votes.js';
-import { giveOut, workOf } from './work.js';
+import { workOf } from './work.js';
 
 /** Opens a generation as soon as waiting longer cannot help. */
 export function gather(turn: Turn, since: number): void {
@@ -53,35 +53,27 @@ export function openGeneration(turn: Turn, reason: string): void {
 
 function wait(turn: Turn, reason: string): void {
   turn.note({ note: 'waiting', reason });
-  turn.update({ ring: [], ranks: new Map(), brokenSince: null });
+  turn.setRing([]);
+  turn.update({ brokenSince: null });
   turn.setPhase({ kind: 'gathering', since: turn.now });
 }
 
 function begin(turn: Turn, members: readonly WorkerView[], reason: string): void {
   const { phase, step, digest } = turn.state;
-  const { settings } = turn;
   const ring = members.map((view) => view.id);
   const generation = turn.state.generation + 1;
-  const work = giveOut({
-    step,
-    ring,
-    microbatches: settings.microbatches,
-    pace: turn.pace(ring),
-    holder: (index) => holderOf(phase, step, index),
-    audit: { seed: settings.runSettings.seed, rate: settings.auditRate },
-    peers: (worker) => turn.peers(worker, ring),
-    now: turn.now,
-  });
-  turn.update({ generation, ring, ranks: new Map(ring.map((id, rank) => [id, rank])), brokenSince: null });
+  const work = turn.giveOut(step, ring, (index) => holderOf(phase, step, index));
+  turn.setRing(ring);
+  turn.update({ generation, brokenSince: null });
   turn.setPhase({ kind: 'computing', work });
   turn.effects.push({ type: 'recordGeneration', generation });
   turn.note({ note: 'generation-opened', generation, step, ring, reason });
-  const holders = turn.holders(turn.readyWorkers());
+  const holders = turn.holders();
   // Where all say that they have finished the step, and yet it could not be committed, it is done again.
   const lost = members.every((view) => turn.claims(view));
   const reload = lost || turn.state.contested?.step === step;
   if (lost) turn.note({ note: 'rolled-back', from: step + 1, to: step, reason: 'nobody has the record of the step' });
-  const places = placesOf(members.map(memberOf), settings.tiersFrom);
+  const places = placesOf(members.map(memberOf), turn.settings.tiersFrom);
   members.forEach((view, rank) => {
     const place = places.get(view.id);
     if (place === undefined) throw new Error(`${view.id} has no place in generation ${generation}`);
@@ -119,7 +111,7 @@ function settleClaims(turn: Turn): void {
   const expected = turn.state.reproducible ? turn.digestOf(step + 1) : null;
   const votes = new Map(claimants.map((view) => [view.id, view.have?.digest ?? '']));
   const verdict = judgeStates(votes, expected);
-  const canProve = turn.holders(turn.readyWorkers()).length > 0;
+  const canProve = turn.holders().length > 0;
   if (verdict.kind === 'tie') {
     if (!canProve) contest(turn, votes, verdict.sides);
     return;

@@ -4,7 +4,8 @@
  */
 import type { CommitRecord, CoordinatorMessage, Member } from '@lockstep/comm';
 import { paceOf, type Pace } from './balance.js';
-import type { Durable, Effect, Note, Outcome, Phase, Settings, State, WorkerView } from './state.js';
+import type { Durable, Effect, Note, Outcome, Phase, Settings, State, StepWork, WorkerView } from './state.js';
+import { giveOut } from './work.js';
 
 export class Turn {
   readonly effects: Effect[] = [];
@@ -20,6 +21,11 @@ export class Turn {
 
   update(change: Partial<State>): void {
     this.state = { ...this.state, ...change };
+  }
+
+  /** The ring of the generation, with each member's place in it; none while gathering. */
+  setRing(ring: readonly string[]): void {
+    this.update({ ring, ranks: new Map(ring.map((id, rank) => [id, rank])) });
   }
 
   setPhase(phase: Phase): void {
@@ -70,8 +76,8 @@ export class Turn {
     return have?.step === this.state.step + 1 && this.state.step < this.settings.steps;
   }
 
-  /** Those of `views` that hold the state that the step starts from. */
-  holders(views: readonly WorkerView[]): WorkerView[] {
+  /** Those of `views`, by default of all, that hold the state that the step starts from. */
+  holders(views: readonly WorkerView[] = this.readyWorkers()): WorkerView[] {
     return views.filter((view) => view.have?.step === this.state.step && view.have.digest === this.state.digest);
   }
 
@@ -83,6 +89,21 @@ export class Turn {
   peers(worker: string, ring: readonly string[] = this.state.ring): string[] {
     const probe = this.worker(worker)?.probe;
     return ring.filter((id) => id !== worker && this.worker(id)?.probe === probe);
+  }
+
+  /** Work of `step` for the workers of `ring`; `holder` has a microbatch's gradient already. */
+  giveOut(step: number, ring: readonly string[], holder: (microbatch: number) => string | null): StepWork {
+    const { microbatches, runSettings, auditRate } = this.settings;
+    return giveOut({
+      step,
+      ring,
+      microbatches,
+      pace: this.pace(ring),
+      holder,
+      audit: { seed: runSettings.seed, rate: auditRate },
+      peers: (worker) => this.peers(worker, ring),
+      now: this.now,
+    });
   }
 
   // ---- ways out --------------------------------------------------------------------------------------------------
@@ -103,8 +124,7 @@ export class Turn {
   refuse(worker: string, code: string, reason: string): void {
     this.note({ note: 'worker-refused', worker, code, reason });
     this.send(worker, { type: 'refuse', code, message: reason });
-    this.effects.push({ type: 'close', worker, reason: `${code}: ${reason}` });
-    this.lose(worker, `${code}: ${reason}`);
+    this.evict(worker, code, reason);
   }
 
   /** Publishes the state that is committed last, then ends. */
@@ -134,7 +154,7 @@ export class Turn {
 
   /** Workers from which the committed state can be had. */
   sources(): Member[] {
-    return this.holders(this.readyWorkers()).map(memberOf);
+    return this.holders().map(memberOf);
   }
 }
 
