@@ -1,5 +1,11 @@
 /** Who takes part: workers that come, prove their numerics class, fall silent, fail or leave. */
-import { MAX_WORKERS, heartbeatInterval, type EngineDescription, type WorkerMessage } from '@lockstep/comm';
+import {
+  MAX_WORKERS,
+  engineDifferences,
+  heartbeatInterval,
+  type EngineDescription,
+  type WorkerMessage,
+} from '@lockstep/comm';
 import type { Event, NumericsClass } from './state.js';
 import type { Turn } from './turn.js';
 
@@ -77,13 +83,11 @@ export function ready(turn: Turn, worker: string, message: Message<'ready'>): vo
   turn.note({ note: 'worker-ready', worker, step: message.have.step });
 }
 
-/** What two engines say of themselves differently, for a person. */
-export function differences(run: EngineDescription, worker: EngineDescription): string {
-  const keys = [...new Set([...Object.keys(run), ...Object.keys(worker)])].sort();
-  const different = keys.filter((key) => run[key] !== worker[key]);
-  if (different.length === 0)
-    return 'both engines describe themselves alike, so its processor or memory may be at fault';
-  return different.map((key) => `${key} is ${worker[key] ?? 'unknown'}, not ${run[key] ?? 'unknown'}`).join('; ');
+/** What two engines say of themselves differently, for a person, by name. */
+function differences(run: EngineDescription, worker: EngineDescription): string {
+  const found = engineDifferences(worker, run).sort((a, b) => (a.name < b.name ? -1 : 1));
+  if (found.length === 0) return 'both engines describe themselves alike, so its processor or memory may be at fault';
+  return found.map(({ name, first, second }) => `${name} is ${first}, not ${second}`).join('; ');
 }
 
 /** A worker reports a broken ring, or that it cannot load the state. */

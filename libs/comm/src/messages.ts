@@ -101,6 +101,16 @@ export type RunSettings = z.infer<typeof runSettingsSchema>;
 export const engineSchema = z.record(z.string().max(64), z.string().max(1_024));
 export type EngineDescription = z.infer<typeof engineSchema>;
 
+/** What two engines say of themselves differently; a field that one does not have is 'unknown' there. */
+export function engineDifferences(
+  first: EngineDescription,
+  second: EngineDescription,
+): { readonly name: string; readonly first: string; readonly second: string }[] {
+  return [...new Set([...Object.keys(first), ...Object.keys(second)])]
+    .filter((name) => first[name] !== second[name])
+    .map((name) => ({ name, first: first[name] ?? 'unknown', second: second[name] ?? 'unknown' }));
+}
+
 const heldState = z.object({ step: count, digest });
 export type HeldState = z.infer<typeof heldState>;
 
