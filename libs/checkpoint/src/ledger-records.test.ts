@@ -2,10 +2,8 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import * as fs from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { test, type TestContext } from 'node:test';
-import { CheckpointError } from './errors.js';
+import { test } from 'node:test';
+import { hasCode, ledgerFolder, opened } from './fixture-ledger.js';
 import { Ledger } from './ledger.js';
 import { parseStored, type LedgerEntry } from './ledger-entry.js';
 import { openDatabase } from './ledger-reader.js';
@@ -33,26 +31,12 @@ const admission = (step: number, worker: string): Admission => ({
   engine: { ...ENGINE, threads: '2' },
 });
 
-async function folder(context: TestContext): Promise<string> {
-  const path = await fs.mkdtemp(join(tmpdir(), 'lockstep-records-'));
-  context.after(() => fs.rm(path, { recursive: true, force: true }));
-  return join(path, 'ledger');
-}
-
-async function opened(context: TestContext, path: string): Promise<Ledger> {
-  const ledger = await Ledger.open(path);
-  context.after(() => ledger.close());
-  return ledger;
-}
-
 async function appendAll(ledger: Ledger, steps: readonly number[], variant?: string): Promise<void> {
   for (const step of steps) assert.equal(await ledger.append(entry(step, variant)), 'appended');
 }
 
-const hasCode = (code: string) => (error: unknown) => error instanceof CheckpointError && error.code === code;
-
 test('a step with a loss that is not finite is kept as skipped; so is one whose losses are finite', async (context) => {
-  const path = await folder(context);
+  const path = await ledgerFolder(context);
   const first = await Ledger.open(path);
   const steps: LedgerEntry[] = [
     { ...entry(0), losses: [null, 1], skipped: true },
@@ -66,7 +50,7 @@ test('a step with a loss that is not finite is kept as skipped; so is one whose 
 });
 
 test('the numerics class is kept as first recorded, and another one is refused', async (context) => {
-  const path = await folder(context);
+  const path = await ledgerFolder(context);
   const first = await Ledger.open(path);
   assert.equal(first.numericsClass(), null);
   await first.setClass({ probe: PROBE, engine: ENGINE });
@@ -79,7 +63,7 @@ test('the numerics class is kept as first recorded, and another one is refused',
 });
 
 test('each admitted worker is recorded once, with the first step, and makes the run not reproducible from there', async (context) => {
-  const path = await folder(context);
+  const path = await ledgerFolder(context);
   const first = await Ledger.open(path);
   await appendAll(first, [0, 1, 2]);
   assert.equal(first.notReproducibleFrom(), null);
@@ -103,7 +87,7 @@ test('each admitted worker is recorded once, with the first step, and makes the 
 });
 
 test('a full list of admitted workers takes no more, and says so', async (context) => {
-  const path = await folder(context);
+  const path = await ledgerFolder(context);
   const first = await Ledger.open(path);
   const database = openDatabase(path, 'write');
   database.transactionSync(() => {
@@ -118,7 +102,7 @@ test('a full list of admitted workers takes no more, and says so', async (contex
 });
 
 test('a branch cuts entries off, says which, and the chain goes on from the entry before', async (context) => {
-  const path = await folder(context);
+  const path = await ledgerFolder(context);
   const first = await Ledger.open(path);
   await first.setGeneration(3);
   await first.setClass({ probe: PROBE, engine: ENGINE });
@@ -146,7 +130,7 @@ test('a branch cuts entries off, says which, and the chain goes on from the entr
 });
 
 test('a branch is refused where it is no choice, and changes nothing', async (context) => {
-  const ledger = await opened(context, await folder(context));
+  const ledger = await opened(context, await ledgerFolder(context));
   await assert.rejects(ledger.branch(0, '', 1), hasCode('E_LEDGER_BRANCH'));
   await appendAll(ledger, [0, 1]);
   await assert.rejects(ledger.branch(1, '', 1), /reproducible/);
@@ -158,7 +142,7 @@ test('a branch is refused where it is no choice, and changes nothing', async (co
 });
 
 test('records of another form are refused', async (context) => {
-  const ledger = await opened(context, await folder(context));
+  const ledger = await opened(context, await ledgerFolder(context));
   const refused = hasCode('E_LEDGER_ENTRY');
   const many = Object.fromEntries(Array.from({ length: 65 }, (_, key) => [`k${key}`, '']));
   await assert.rejects(ledger.setClass({ probe: 'x', engine: {} }), refused);
@@ -170,7 +154,7 @@ test('records of another form are refused', async (context) => {
 
 test('a damaged record beside the entries is found', async (context) => {
   for (const key of ['generation', 'class', recordKey('admitted', 0), recordKey('branch', 0)]) {
-    const path = await folder(context);
+    const path = await ledgerFolder(context);
     const ledger = await Ledger.open(path);
     await appendAll(ledger, [0]);
     const database = openDatabase(path, 'write');
@@ -192,7 +176,7 @@ test('a ledger of another version is named as one, by writers and readers, and t
     ['a strange one', { version: 'x' }, /format "x",/],
   ];
   for (const [what, records, message] of versions) {
-    const path = await folder(context);
+    const path = await ledgerFolder(context);
     await fs.mkdir(path);
     const database = openDatabase(path, 'write');
     for (const [key, value] of Object.entries(records)) await database.put(key === '0' ? 0 : key, value);
@@ -204,7 +188,7 @@ test('a ledger of another version is named as one, by writers and readers, and t
 });
 
 test('a ledger whose writer died before its first record is a new one', async (context) => {
-  const path = await folder(context);
+  const path = await ledgerFolder(context);
   await fs.mkdir(path);
   await openDatabase(path, 'write').close();
   const reader = await Ledger.openReader(path);
@@ -228,7 +212,7 @@ test('a writer killed at any moment leaves every branch whole: the cut and its r
       if (next < 6) await ledger.append({ ...entry, step: next, at: turn });
       else await ledger.branch(next - 1 - (turn % 3), 'turn', turn);
     }`;
-  const path = await folder(context);
+  const path = await ledgerFolder(context);
   let before = 0;
   for (let life = 0; life < 3; life += 1) {
     const child = spawn(

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import * as fs from 'node:fs/promises';
-import { hostname, tmpdir } from 'node:os';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { test, type TestContext } from 'node:test';
-import { CheckpointError } from './errors.js';
+import { hasCode, ledgerFolder, opened } from './fixture-ledger.js';
 import { Ledger } from './ledger.js';
 import type { LedgerEntry } from './ledger-entry.js';
 import { openDatabase } from './ledger-reader.js';
@@ -23,28 +23,14 @@ const entry = (step: number, changes: Partial<LedgerEntry> = {}): LedgerEntry =>
   ...changes,
 });
 
-async function folder(context: TestContext): Promise<string> {
-  const path = await fs.mkdtemp(join(tmpdir(), 'lockstep-ledger-'));
-  context.after(() => fs.rm(path, { recursive: true, force: true }));
-  return join(path, 'ledger');
-}
-
-async function opened(context: TestContext, path: string): Promise<Ledger> {
-  const ledger = await Ledger.open(path);
-  context.after(() => ledger.close());
-  return ledger;
-}
-
 async function filled(path: string, steps: number): Promise<void> {
   const ledger = await Ledger.open(path);
   await Promise.all(Array.from({ length: steps }, (_, step) => ledger.append(entry(step))));
   await ledger.close();
 }
 
-const hasCode = (code: string) => (error: unknown) => error instanceof CheckpointError && error.code === code;
-
 test('entries are there after a reopening, exactly as appended', async (context) => {
-  const path = await folder(context);
+  const path = await ledgerFolder(context);
   await filled(path, 3);
   const ledger = await opened(context, path);
   assert.deepEqual(ledger.last(), entry(2));
@@ -56,14 +42,14 @@ test('entries are there after a reopening, exactly as appended', async (context)
 });
 
 test('an empty ledger has no last entry and generation 0', async (context) => {
-  const ledger = await opened(context, await folder(context));
+  const ledger = await opened(context, await ledgerFolder(context));
   assert.equal(ledger.last(), undefined);
   assert.equal(ledger.generation(), 0);
   assert.deepEqual(ledger.verifyChain(), { ok: true, entries: 0 });
 });
 
 test('steps must follow one another from 0', async (context) => {
-  const ledger = await opened(context, await folder(context));
+  const ledger = await opened(context, await ledgerFolder(context));
   await assert.rejects(ledger.append(entry(1)), hasCode('E_LEDGER_GAP'));
   await ledger.append(entry(0));
   await assert.rejects(ledger.append(entry(2)), hasCode('E_LEDGER_GAP'));
@@ -72,7 +58,7 @@ test('steps must follow one another from 0', async (context) => {
 });
 
 test('a redone step is confirmed when its digest is equal, whoever did it, and diverges otherwise', async (context) => {
-  const ledger = await opened(context, await folder(context));
+  const ledger = await opened(context, await ledgerFolder(context));
   assert.equal(await ledger.append(entry(0)), 'appended');
   assert.equal(await ledger.append(entry(1)), 'appended');
   assert.equal(await ledger.append(entry(0, { plan: ['w3', 'w3', 'w3', 'w3'], generation: 2, at: 5 })), 'confirmed');
@@ -83,7 +69,7 @@ test('a redone step is confirmed when its digest is equal, whoever did it, and d
 });
 
 test('overlapping appends take effect in the order of the calls; a refused one does not hold up the next', async (context) => {
-  const ledger = await opened(context, await folder(context));
+  const ledger = await opened(context, await ledgerFolder(context));
   const results = await Promise.allSettled([0, 1, 5, 2].map((step) => ledger.append(entry(step))));
   assert.deepEqual(
     results.map(({ status }) => status),
@@ -93,7 +79,7 @@ test('overlapping appends take effect in the order of the calls; a refused one d
 });
 
 test('what is not a ledger entry is refused', async (context) => {
-  const ledger = await opened(context, await folder(context));
+  const ledger = await opened(context, await ledgerFolder(context));
   for (const change of [
     { losses: [NaN, 1, 1, 1] },
     { losses: [1] },
@@ -110,7 +96,7 @@ test('what is not a ledger entry is refused', async (context) => {
 });
 
 test('the generation is kept and never falls', async (context) => {
-  const path = await folder(context);
+  const path = await ledgerFolder(context);
   const ledger = await Ledger.open(path);
   await ledger.setGeneration(4);
   await ledger.setGeneration(4);
@@ -123,7 +109,7 @@ test('the generation is kept and never falls', async (context) => {
 });
 
 test('a closed ledger says so', async (context) => {
-  const ledger = await Ledger.open(await folder(context));
+  const ledger = await Ledger.open(await ledgerFolder(context));
   await ledger.close();
   await ledger.close();
   assert.throws(() => ledger.last(), hasCode('E_LEDGER_CLOSED'));
@@ -161,7 +147,7 @@ test('a changed, a foreign and a missing entry are each found at their step', as
     ['with a key of no use', (db) => db.put('note', 1), 5, /1 entries from step 5 on cannot be reached/],
   ];
   for (const [what, tamper, step, reason] of tamperings) {
-    const path = await folder(context);
+    const path = await ledgerFolder(context);
     await filled(path, 5);
     const ledger = await Ledger.open(path);
     const database = openDatabase(path, 'write');
@@ -177,7 +163,7 @@ test('a changed, a foreign and a missing entry are each found at their step', as
 });
 
 test('a cut or overwritten database file is refused with a code, by writers and readers, and the lock is given back', async (context) => {
-  const path = await folder(context);
+  const path = await ledgerFolder(context);
   await filled(path, 400);
   const file = join(path, 'ledger.mdb');
   const whole = await fs.readFile(file);
@@ -203,7 +189,7 @@ test('a cut or overwritten database file is refused with a code, by writers and 
 });
 
 test('a reader needs an existing ledger', async (context) => {
-  await assert.rejects(Ledger.openReader(await folder(context)), hasCode('E_LEDGER_MISSING'));
+  await assert.rejects(Ledger.openReader(await ledgerFolder(context)), hasCode('E_LEDGER_MISSING'));
 });
 
 /** Another process that opens the ledger for writing, appends as told on stdin, and answers one line each. */
@@ -243,7 +229,7 @@ function writerProcess(
 }
 
 test('a second process cannot write; readers see what the first appends; its death frees the ledger with all it had', async (context) => {
-  const path = await folder(context);
+  const path = await ledgerFolder(context);
   const writer = writerProcess(context, path);
   assert.equal(await writer.answer(), 'open');
   assert.equal(await writer.append(0), 'appended');
@@ -268,7 +254,7 @@ test('a second process cannot write; readers see what the first appends; its dea
 });
 
 test('the same process cannot open a ledger for writing twice', async (context) => {
-  const path = await folder(context);
+  const path = await ledgerFolder(context);
   const ledger = await Ledger.open(path);
   await assert.rejects(Ledger.open(path), hasCode('E_LEDGER_LOCKED'));
   await ledger.close();
@@ -276,7 +262,7 @@ test('the same process cannot open a ledger for writing twice', async (context) 
 });
 
 test('a lock of another process with this id, of another host, or in pieces is judged rightly', async (context) => {
-  const path = await folder(context);
+  const path = await ledgerFolder(context);
   await filled(path, 1);
   const lock = join(path, 'writer.lock');
   // As after a container's restart: same host, same process id, other start time.
