@@ -7,22 +7,16 @@ import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { engineDirectory, engineEnvironment, loadEngine } from '@lockstep/engine';
 import {
-  adamStep,
-  clipScale,
-  emaDecayAt,
-  globalNorm,
   initialTrainingState,
-  learningRateAt,
   loadMnist,
   parameterCount,
   parameterTable,
   presetOf,
   recipeOf,
 } from '@lockstep/diffusion';
-import { maxExponents, tensorExponents } from '@lockstep/comm';
 import { Trainer } from '../../apps/worker/dist/trainer.js';
 import { allocateArena, copyState, openArena } from '../../apps/worker/dist/arena.js';
-import { sumGradients } from '../../apps/worker/dist/exact-sum.js';
+import { agreedExponents, summandOf, sumGradients } from '../../apps/worker/dist/exact-sum.js';
 
 const { values } = parseArgs({ options: { steps: { type: 'string', default: '500' }, svg: { type: 'string' } } });
 const steps = Number(values.steps);
@@ -66,8 +60,8 @@ function train(update) {
 
 function exact(trainer, arena, step, gradients) {
   const { table } = trainer;
-  const summands = gradients.map((gradient) => ({ values: gradient, exponents: tensorExponents(gradient, table) }));
-  const exponents = summands.map((summand) => summand.exponents).reduce(maxExponents);
+  const summands = gradients.map((gradient) => summandOf(gradient, table));
+  const exponents = agreedExponents(summands, table);
   sumGradients(arena.sum, summands, table, exponents, microbatches);
   trainer.apply(step, exponents, false);
 }
@@ -77,21 +71,7 @@ const float32 = (order) => (trainer, arena, step, gradients) => {
   const mean = new Float32Array(gradients[0].length);
   for (const index of order) for (let at = 0; at < mean.length; at++) mean[at] += gradients[index][at];
   for (let at = 0; at < mean.length; at++) mean[at] /= microbatches;
-  const { optimizer } = recipe;
-  adamStep(arena.state, mean, {
-    learningRate: learningRateAt(step, {
-      peak: optimizer.peakLearningRate,
-      warmup: optimizer.warmupSteps,
-      total: steps,
-      finalFraction: optimizer.finalFraction,
-    }),
-    beta1: optimizer.beta1,
-    beta2: optimizer.beta2,
-    eps: optimizer.eps,
-    step,
-    clipScale: clipScale(globalNorm(mean), optimizer.maxGradientNorm),
-    emaDecay: emaDecayAt(step, optimizer.emaMaxDecay),
-  });
+  trainer.update(step, mean);
   // Lets go of the gradients; the sum is not used.
   trainer.apply(step, [], true);
 };

@@ -2,14 +2,14 @@
  * What runs in the compute thread: it carries out one request after another, and blocks while it computes; nobody waits on
  * it for I/O. Importing this file does nothing, so that a test's thread can serve a Training of its own.
  */
-import { parentPort, workerData } from 'node:worker_threads';
+import { workerData } from 'node:worker_threads';
 import { tensorExponents, type RunSettings } from '@lockstep/comm';
-import { failureOf } from '@lockstep/config';
 import { loadEngine, type Engine } from '@lockstep/engine';
 import { openArena, type Arena } from './arena.js';
 import { changedInMemory, checksumOf, digestOf, stateChecksums } from './checksum.js';
 import type { ComputedReply, ComputeReply, ComputeRequest, ComputeSetup } from './compute.js';
 import { describeEngine } from './engine-description.js';
+import { serve } from './service-thread.js';
 import { Trainer, type Training } from './trainer.js';
 
 export type MakeTraining = (engine: Engine, settings: RunSettings, arena: Arena) => Training;
@@ -19,28 +19,21 @@ type Serving = { readonly training: Training; readonly arena: Arena };
 /** The production Training. */
 export const makeTrainer: MakeTraining = (engine, settings, arena) => new Trainer(engine, settings, arena);
 
-/** Answers the requests of the I/O thread. Call it once, in a thread that ComputeThread started. */
+/** Answers the requests of the I/O thread. Call it once, in a thread that `startCompute` started. */
 export function serveCompute(makeTraining: MakeTraining): void {
-  // ComputeThread alone starts such a thread, with a ComputeSetup, and posts ComputeRequests.
+  // `startCompute` alone starts such a thread, with a ComputeSetup, and posts ComputeRequests.
   const setup = workerData as ComputeSetup;
   let serving: Serving | null = null;
-  parentPort?.on('message', (request: ComputeRequest) => {
-    let reply: ComputeReply;
-    try {
-      if (request.kind === 'initialise') {
-        const engine = loadEngine({ device: setup.device, threads: setup.threads, directory: setup.engineDirectory });
-        const arena = openArena(request.buffers);
-        const training = makeTraining(engine, request.settings, arena);
-        serving = { training, arena };
-        reply = { kind: 'initialised', probe: training.probe(), engine: describeEngine(engine.identity) };
-      } else {
-        if (serving === null) throw new Error('a request came before initialise');
-        reply = answer(serving, request);
-      }
-    } catch (error) {
-      reply = { kind: 'failed', ...failureOf(error) };
+  serve((request: ComputeRequest): ComputeReply => {
+    if (request.kind === 'initialise') {
+      const engine = loadEngine({ device: setup.device, threads: setup.threads, directory: setup.engineDirectory });
+      const arena = openArena(request.buffers);
+      const training = makeTraining(engine, request.settings, arena);
+      serving = { training, arena };
+      return { kind: 'initialised', probe: training.probe(), engine: describeEngine(engine.identity) };
     }
-    parentPort?.postMessage(reply);
+    if (serving === null) throw new Error('a request came before initialise');
+    return answer(serving, request);
   });
 }
 

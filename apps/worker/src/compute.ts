@@ -1,10 +1,10 @@
 /**
  * The compute thread, seen from the I/O thread. Tensor calls block their thread, so they have one of their own: sockets
- * and heartbeats go on while a gradient is computed. One request is in flight at a time (core.ts sees to that).
+ * and heartbeats go on while a gradient is computed.
  */
-import { Worker as Thread } from 'node:worker_threads';
 import type { EngineDescription, RunSettings } from '@lockstep/comm';
 import type { ArenaBuffers } from './arena.js';
+import { ServiceThread, type FailedReply } from './service-thread.js';
 
 export type ComputeRequest =
   | { readonly kind: 'initialise'; readonly settings: RunSettings; readonly buffers: ArenaBuffers }
@@ -47,7 +47,7 @@ export type ComputeReply =
   | { readonly kind: 'applied'; readonly step: number }
   /** The state at rest has changed; the step was not applied. */
   | { readonly kind: 'corrupt'; readonly what: string }
-  | { readonly kind: 'failed'; readonly code: string; readonly message: string };
+  | FailedReply;
 
 /** What the compute thread is started with. */
 export interface ComputeSetup {
@@ -58,24 +58,11 @@ export interface ComputeSetup {
   readonly module?: URL;
 }
 
-export class ComputeThread {
-  private readonly thread: Thread;
-
-  /** Starts the thread. `onReply` gets every reply in order; a thread that dies counts as a failed reply. */
-  constructor({ module, ...setup }: ComputeSetup, onReply: (reply: ComputeReply) => void) {
-    this.thread = new Thread(module ?? new URL('./compute-thread.js', import.meta.url), { workerData: setup });
-    this.thread.on('message', onReply);
-    this.thread.on('error', (error: Error) =>
-      onReply({ kind: 'failed', code: 'E_COMPUTE_THREAD', message: error.stack ?? error.message }),
-    );
-  }
-
-  request(request: ComputeRequest): void {
-    this.thread.postMessage(request);
-  }
-
-  /** From now on the process may end while the thread stands, also in the middle of a gradient. */
-  release(): void {
-    this.thread.unref();
-  }
+/** Starts the compute thread. */
+export function startCompute(
+  { module, ...setup }: ComputeSetup,
+  onReply: (reply: ComputeReply) => void,
+): ServiceThread<ComputeRequest, ComputeReply> {
+  const source = module ?? new URL('./compute-thread.js', import.meta.url);
+  return new ServiceThread({ module: source, setup, deathCode: 'E_COMPUTE_THREAD' }, onReply);
 }

@@ -2,7 +2,7 @@
  * The step's sum of gradients in integers: the one place where it is formed, by the worker's reducer thread and by replay.
  * libs/comm (fixedpoint.ts) has the proof that it is exact.
  */
-import { addFixedPoint, type ParameterSpans } from '@lockstep/comm';
+import { ZERO_TENSOR, addFixedPoint, maxExponents, tensorExponents, type ParameterSpans } from '@lockstep/comm';
 
 /** One microbatch's gradient. */
 export interface Summand {
@@ -10,6 +10,18 @@ export interface Summand {
   readonly values: Float32Array;
   /** [tensors], its own (libs/comm, `tensorExponents`). */
   readonly exponents: Int16Array;
+}
+
+/** A gradient, [P], with its exponents. */
+export function summandOf(values: Float32Array, table: ParameterSpans): Summand {
+  return { values, exponents: tensorExponents(values, table) };
+}
+
+/** [tensors], the largest over all microbatches of a step, which who has them all need not be told. */
+export function agreedExponents(summands: readonly Summand[], table: ParameterSpans): Int16Array {
+  return summands
+    .map((summand) => summand.exponents)
+    .reduce(maxExponents, new Int16Array(table.length).fill(ZERO_TENSOR));
 }
 
 /**

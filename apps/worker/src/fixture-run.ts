@@ -1,6 +1,6 @@
 /** A tiny run on disk as a coordinator would leave it, made by one Trainer. */
 import { DirectoryStore, Ledger, openRun, stateDigest, type JsonValue } from '@lockstep/checkpoint';
-import { maxExponents, tensorExponents, ZERO_TENSOR, NON_FINITE, type RunSettings } from '@lockstep/comm';
+import { NON_FINITE, type RunSettings } from '@lockstep/comm';
 import {
   initialTrainingState,
   loadMnist,
@@ -12,7 +12,7 @@ import {
 import type { Engine } from '@lockstep/engine';
 import { allocateArena, copyState, openArena, snapshotOf, type Arena } from './arena.js';
 import { describeEngine } from './engine-description.js';
-import { sumGradients } from './exact-sum.js';
+import { agreedExponents, summandOf, sumGradients } from './exact-sum.js';
 import { Trainer, type Gradient } from './trainer.js';
 
 export function tinySettings(changes: Partial<RunSettings> = {}): RunSettings {
@@ -94,10 +94,8 @@ export async function writeRun(engine: Engine, root: string, plan: RunPlan): Pro
       gradients.push(trainer.compute(k, i));
       kept.set(`${k}/${i}`, Float32Array.from(gradients[i].values));
     }
-    const summands = gradients.map(({ values }) => ({ values, exponents: tensorExponents(values, trainer.table) }));
-    const exponents = summands
-      .map((summand) => summand.exponents)
-      .reduce(maxExponents, new Int16Array(trainer.table.length).fill(ZERO_TENSOR));
+    const summands = gradients.map(({ values }) => summandOf(values, trainer.table));
+    const exponents = agreedExponents(summands, trainer.table);
     if (exponents.includes(NON_FINITE)) {
       if (plan.incidents !== undefined) await publish(plan.incidents, k);
       break;

@@ -6,20 +6,11 @@ import { addFixedPoint, maxExponents, tensorExponents } from '@lockstep/comm';
 import { initialTrainingState, parameterCount, parameterTable, recipeOf } from '@lockstep/diffusion';
 import { allocateArena, copyState, openArena, type Arena, type ArenaBuffers } from './arena.js';
 import { checksumOf, stateChecksums } from './checksum.js';
-import { ReducerThread, type ReducerReply, type ReducerRequest, type StoredGradient } from './reducer.js';
+import { tinySettings } from './fixture-run.js';
+import { startReducer, type ReducerReply, type ReducerRequest, type StoredGradient } from './reducer.js';
 import { Reducer } from './reducer-service.js';
 
-const settings = {
-  preset: 'tiny',
-  seed: 3,
-  steps: 20,
-  globalBatch: 8,
-  microbatchSize: 4,
-  learningRate: null,
-  timesteps: null,
-  checkpointEvery: 2,
-  dataDigest: '00'.repeat(32),
-};
+const settings = tinySettings();
 const recipe = recipeOf(settings);
 const table = parameterTable(recipe.model);
 const P = parameterCount(table);
@@ -120,7 +111,7 @@ test('a check finds one flipped bit in the weights, and nothing where there is n
 test('the thread answers as the function does, on the same memory, and says when a sum cannot be exact', async () => {
   const replies: ReducerReply[] = [];
   let told: () => void = () => undefined;
-  const thread = new ReducerThread({ settings, buffers }, (reply) => {
+  const thread = startReducer({ settings, buffers }, (reply) => {
     replies.push(reply);
     told();
   });

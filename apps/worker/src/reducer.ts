@@ -1,12 +1,11 @@
 /**
  * The reducer thread, seen from the I/O thread. It sums and hashes on shared memory: milliseconds in which the sockets must
- * not wait, and for which the compute thread, busy with a gradient that cannot be stopped, has no time. One request is in
- * flight at a time (core.ts sees to that).
+ * not wait, and for which the compute thread, busy with a gradient that cannot be stopped, has no time.
  */
-import { Worker as Thread } from 'node:worker_threads';
 import type { RunSettings } from '@lockstep/comm';
 import type { ArenaBuffers } from './arena.js';
 import type { StateChecksums } from './checksum.js';
+import { ServiceThread, type FailedReply } from './service-thread.js';
 
 /** What the reducer thread is started with. */
 export interface ReducerSetup {
@@ -46,26 +45,13 @@ export type ReducerReply =
   | { readonly kind: 'folded'; readonly generation: number }
   /** Memory that should be at rest has changed. */
   | { readonly kind: 'corrupt'; readonly what: string }
-  | { readonly kind: 'failed'; readonly code: string; readonly message: string };
+  | FailedReply;
 
-export class ReducerThread {
-  private readonly thread: Thread;
-
-  /** Starts the thread. `onReply` gets every reply in order; a thread that dies counts as a failed reply. */
-  constructor(setup: ReducerSetup, onReply: (reply: ReducerReply) => void) {
-    this.thread = new Thread(new URL('./reducer-thread.js', import.meta.url), { workerData: setup });
-    this.thread.on('message', onReply);
-    this.thread.on('error', (error: Error) =>
-      onReply({ kind: 'failed', code: 'E_REDUCER_THREAD', message: error.stack ?? error.message }),
-    );
-  }
-
-  request(request: ReducerRequest): void {
-    this.thread.postMessage(request);
-  }
-
-  /** From now on the process may end while the thread stands. */
-  release(): void {
-    this.thread.unref();
-  }
+/** Starts the reducer thread. */
+export function startReducer(
+  setup: ReducerSetup,
+  onReply: (reply: ReducerReply) => void,
+): ServiceThread<ReducerRequest, ReducerReply> {
+  const module = new URL('./reducer-thread.js', import.meta.url);
+  return new ServiceThread({ module, setup, deathCode: 'E_REDUCER_THREAD' }, onReply);
 }

@@ -5,7 +5,7 @@
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { maxExponents, tensorExponents, ZERO_TENSOR, type EngineDescription } from '@lockstep/comm';
+import { engineDifferences, type EngineDescription } from '@lockstep/comm';
 import { encodeSafetensors, stateDigest, type LedgerReader } from '@lockstep/checkpoint';
 import {
   globalNorm,
@@ -18,8 +18,8 @@ import {
 import type { Engine } from '@lockstep/engine';
 import { allocateArena, copyState, openArena, type Arena } from './arena.js';
 import { digestOf } from './checksum.js';
-import { describeEngine, engineDifferences } from './engine-description.js';
-import { sumGradients } from './exact-sum.js';
+import { describeEngine } from './engine-description.js';
+import { agreedExponents, summandOf, sumGradients } from './exact-sum.js';
 import { ReplayError } from './replay-error.js';
 import { openLedger, openRunOnDisk, startingPoint, type RunOnDisk } from './replay-run.js';
 import { Trainer } from './trainer.js';
@@ -147,20 +147,19 @@ function redo(
     trainer.apply(k, [], true);
   } else {
     const microbatches = recipe.globalBatch / recipe.microbatchSize;
-    const gradients = Array.from({ length: microbatches }, (_, i) => {
-      const { values } = trainer.compute(k, i);
-      return { values, exponents: tensorExponents(values, trainer.table) };
-    });
-    const exponents = gradients
-      .map((gradient) => gradient.exponents)
-      .reduce(maxExponents, new Int16Array(trainer.table.length).fill(ZERO_TENSOR));
+    const gradients = Array.from({ length: microbatches }, (_, i) =>
+      summandOf(trainer.compute(k, i).values, trainer.table),
+    );
+    const exponents = agreedExponents(gradients, trainer.table);
     sumGradients(arena.sum, gradients, trainer.table, exponents, microbatches);
     trainer.apply(k, [...exponents], false);
   }
   const digest = stateDigest({ step: k + 1, ...arena.state });
   if (digest === entry.digest) return;
   const known = ledger.numericsClass()?.engine;
-  const differences = known === undefined ? [] : engineDifferences(engine, known);
+  const differences = engineDifferences(engine, known ?? engine).map(
+    ({ name, first, second }) => `${name} ${first} here, ${second} there`,
+  );
   throw new ReplayError(
     'E_REPLAY_DIGEST',
     `step ${k} done again gives state ${digest}, the ledger has ${entry.digest}. The likely reason is another numerics class: ` +

@@ -127,15 +127,19 @@ export class Trainer implements Training {
    * @throws FixedPointError E_FIXEDPOINT_*; DiffusionError E_OPTIMIZER
    */
   apply(step: number, exponents: readonly number[], skip: boolean): void {
-    if (!skip) this.update(step, Int16Array.from(exponents));
+    if (!skip) {
+      const microbatches = this.recipe.globalBatch / this.recipe.microbatchSize;
+      const agreed = Int16Array.from(exponents);
+      fromFixedPoint(this.arena.sum, this.mean, this.table, agreed, microbatches, 1 / microbatches);
+      this.update(step, this.mean);
+    }
     this.pool.releaseAll();
   }
 
-  private update(step: number, exponents: Int16Array): void {
-    const { optimizer, steps, globalBatch, microbatchSize } = this.recipe;
-    const microbatches = globalBatch / microbatchSize;
-    fromFixedPoint(this.arena.sum, this.mean, this.table, exponents, microbatches, 1 / microbatches);
-    adamStep(this.arena.state, this.mean, {
+  /** Updates weights, moments and moving average in place with the step's mean gradient, [P]. @throws DiffusionError E_OPTIMIZER */
+  update(step: number, mean: Float32Array): void {
+    const { optimizer, steps } = this.recipe;
+    adamStep(this.arena.state, mean, {
       learningRate: learningRateAt(step, {
         peak: optimizer.peakLearningRate,
         warmup: optimizer.warmupSteps,
@@ -146,7 +150,7 @@ export class Trainer implements Training {
       beta2: optimizer.beta2,
       eps: optimizer.eps,
       step,
-      clipScale: clipScale(globalNorm(this.mean), optimizer.maxGradientNorm),
+      clipScale: clipScale(globalNorm(mean), optimizer.maxGradientNorm),
       emaDecay: emaDecayAt(step, optimizer.emaMaxDecay),
     });
   }

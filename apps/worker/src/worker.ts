@@ -15,10 +15,11 @@ import {
 } from '@lockstep/diffusion';
 import { allocateArena, copyState, openArena, snapshotOf, type Arena } from './arena.js';
 import type { StateChecksums } from './checksum.js';
-import { ComputeThread, type ComputeReply, type ComputeSetup } from './compute.js';
+import { startCompute, type ComputeReply, type ComputeRequest, type ComputeSetup } from './compute.js';
 import { ControlConnection } from './control-connection.js';
 import { step } from './core.js';
-import { ReducerThread, type ReducerReply, type StoredGradient } from './reducer.js';
+import { startReducer, type ReducerReply, type ReducerRequest, type StoredGradient } from './reducer.js';
+import type { FailedReply, ServiceThread } from './service-thread.js';
 import { initialState, type Effect, type Event, type State } from './state.js';
 
 export interface WorkerOptions {
@@ -46,8 +47,8 @@ export class TrainingWorker {
   readonly finished: Promise<Ending>;
   private state: State;
   private readonly control: ControlConnection;
-  private compute: ComputeThread | null = null;
-  private reducer: ReducerThread | null = null;
+  private compute: ServiceThread<ComputeRequest, ComputeReply> | null = null;
+  private reducer: ServiceThread<ReducerRequest, ReducerReply> | null = null;
   /** What waits for the reducer thread's digest. */
   private whenDigested: (digest: string) => void = () => undefined;
   private arena: Arena | null = null;
@@ -184,8 +185,8 @@ export class TrainingWorker {
       const buffers = allocateArena(this.parameters);
       this.arena = openArena(buffers);
       copyState(initialTrainingState(recipe, settings.seed), this.arena.state);
-      this.reducer = new ReducerThread({ settings, buffers }, (reply) => this.reducerReplied(reply));
-      this.compute = new ComputeThread(this.options.compute, (reply) => this.computeReplied(reply));
+      this.reducer = startReducer({ settings, buffers }, (reply) => this.reducerReplied(reply));
+      this.compute = startCompute(this.options.compute, (reply) => this.computeReplied(reply));
       this.compute.request({ kind: 'initialise', settings, buffers });
     } catch (error) {
       this.fail(error);
@@ -223,11 +224,15 @@ export class TrainingWorker {
         this.dispatch({ type: 'corrupt', what: reply.what });
         break;
       case 'failed':
-        void this.close({ status: 1, code: reply.code, reason: reply.message });
+        this.threadFailed(reply);
         break;
       default:
         reply satisfies never;
     }
+  }
+
+  private threadFailed({ code, message }: FailedReply): void {
+    void this.close({ status: 1, code, reason: message });
   }
 
   /** Has the state in the arena hashed; its checksums are known from then on. */
@@ -279,7 +284,7 @@ export class TrainingWorker {
         this.dispatch({ type: 'corrupt', what: reply.what });
         break;
       case 'failed':
-        void this.close({ status: 1, code: reply.code, reason: reply.message });
+        this.threadFailed(reply);
         break;
       default:
         reply satisfies never;
