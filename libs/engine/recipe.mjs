@@ -11,11 +11,12 @@ import { createHash } from 'node:crypto';
 import { readFileSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { homedir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 
 export const TENSORFLOW_VERSION = '2.21.0';
 export const DEVICES = Object.freeze(['cpu', 'cuda']);
 export const BINDING_FILE = 'tfjs_binding.node';
+export const PRELUDE_FILE = 'prelude.node';
 export const STAMP_FILE = 'engine.json';
 
 const require = createRequire(import.meta.url);
@@ -147,17 +148,43 @@ export function nodeApiHeadersDir() {
   return join(dirname(require.resolve('node-api-headers/package.json')), 'include');
 }
 
+/** The folder of our own kernels' source. */
+export function kernelsDir() {
+  return join(import.meta.dirname, 'native');
+}
+
+function filesIn(dir, suffix) {
+  return readdirSync(dir)
+    .filter((name) => name.endsWith(suffix))
+    .sort()
+    .map((name) => join(dir, name));
+}
+
 /**
- * Arguments of g++, run inside the engine's folder, where the wheel's files lie under tensorflow/. The library is found
- * relative to the binding ($ORIGIN), so that the folder can be moved or mounted elsewhere.
+ * Processor features that the kernels are compiled for, and without which they are not used (libs/engine, environment.ts).
+ * Their results are the same with or without: only explicit multiply-adds are fused.
  */
-export function compileArguments({ sourceDir, headersDir }) {
+const PROCESSOR_FLAGS = { x64: ['-mavx2', '-mfma'], arm64: [] };
+
+/**
+ * Arguments of g++, one list a call, run inside the engine's folder, where the wheel's files lie under tensorflow/: the
+ * binding and our kernels become one library, the prelude another. TensorFlow is found relative to them ($ORIGIN), so that
+ * the folder can be moved or mounted elsewhere.
+ */
+export function compileArguments({ sourceDir, headersDir, arch = process.arch }) {
+  const common = [
+    ...['-std=c++17', '-O3', '-ffp-contract=off', '-fPIC', '-shared', '-w', '-pthread', '-DNAPI_VERSION=8'],
+    ...(PROCESSOR_FLAGS[arch] ?? []),
+    ...['-I', headersDir, '-I', 'tensorflow/include', '-L', 'tensorflow', '-Wl,-rpath,$ORIGIN/tensorflow'],
+  ];
   return [
-    ...['-std=c++17', '-O2', '-fPIC', '-shared', '-w', '-DNAPI_VERSION=8'],
-    ...['-I', headersDir, '-I', 'tensorflow/include', '-I', sourceDir],
-    ...[join(sourceDir, 'binding/tfjs_backend.cc'), join(sourceDir, 'binding/tfjs_binding.cc')],
-    ...['-L', 'tensorflow', '-l:libtensorflow_cc.so.2', '-l:libtensorflow_framework.so.2'],
-    ...['-Wl,-rpath,$ORIGIN/tensorflow', '-o', BINDING_FILE],
+    [
+      ...[...common, '-I', sourceDir],
+      ...[join(sourceDir, 'binding/tfjs_backend.cc'), join(sourceDir, 'binding/tfjs_binding.cc')],
+      ...[...filesIn(kernelsDir(), '.cc'), '-l:libtensorflow_cc.so.2', '-l:libtensorflow_framework.so.2'],
+      ...['-o', BINDING_FILE],
+    ],
+    [...[...common, join(kernelsDir(), 'prelude.cpp'), '-ldl'], ...['-o', PRELUDE_FILE]],
   ];
 }
 
@@ -173,8 +200,10 @@ export function engineKey({ device, arch = process.arch }) {
   const sources = join(bindingPackageDir(), 'binding');
   const hash = createHash('sha256');
   const put = (text) => hash.update(`${Buffer.byteLength(text)}:`).update(text);
-  for (const name of readdirSync(sources).sort()) (put(name), put(readFileSync(join(sources, name), 'utf8')));
-  put(JSON.stringify(compileArguments({ sourceDir: '', headersDir: '' })));
+  for (const path of [...filesIn(sources, ''), ...filesIn(kernelsDir(), '')])
+    (put(basename(path)), put(readFileSync(path, 'utf8')));
+  const calls = compileArguments({ sourceDir: '', headersDir: '', arch });
+  put(JSON.stringify(calls.map((call) => call.map((argument) => basename(argument)))));
   put(JSON.stringify(wheelsFor(device, arch)));
   return `tensorflow-${TENSORFLOW_VERSION}-${device}-${arch}-${hash.digest('hex').slice(0, 16)}`;
 }

@@ -13,7 +13,7 @@ import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import * as recipe from '../../libs/engine/recipe.mjs';
 import { EngineInstallError } from './errors.mjs';
-import { checkDisk, checkPlatform, checkTools, compileBinding, fetchWheel, unzipWheel } from './steps.mjs';
+import { checkDisk, checkPlatform, checkTools, compile, fetchWheel, unzipWheel } from './steps.mjs';
 
 export { defaultCacheDir, engineDir } from '../../libs/engine/recipe.mjs';
 export { ENGINE_INSTALL_ERRORS, EngineInstallError } from './errors.mjs';
@@ -26,6 +26,7 @@ async function fingerprint(dir) {
     .update(await readFile(join(dir, recipe.BINDING_FILE)))
     .digest('hex');
   const bytes = await Promise.all(LIBRARIES.map(async (name) => (await stat(join(dir, name))).size));
+  await stat(join(dir, recipe.PRELUDE_FILE));
   return { binding: { sha256 }, libraries: Object.fromEntries(LIBRARIES.map((name, index) => [name, bytes[index]])) };
 }
 
@@ -71,8 +72,8 @@ async function build(dir, { device, wheels, folders, context, log }) {
     await unzipWheel(fetched, dir, context);
     await rm(join(dir, 'wheel'), { recursive: true, force: true });
   }
-  log('engine: compiling the binding');
-  await compileBinding(recipe.compileArguments(folders), dir, context);
+  log('engine: compiling the binding and the kernels');
+  await compile(recipe.compileArguments(folders), dir, context);
   const stamp = {
     tensorflow: recipe.TENSORFLOW_VERSION,
     device,

@@ -75,11 +75,11 @@ test('an engine that is there is found again at once and not built', async () =>
   assert.deepEqual(await installEngine(options), { dir: engineDir(options), installed: false });
 });
 
-test('only the libraries and the binding are kept, with a stamp, and a second call builds nothing', async () => {
+test('only the libraries and what was compiled are kept, with a stamp, and a second call builds nothing', async () => {
   const options = await place({ python3: PIP(FETCH), 'g++': GXX });
   const { dir, installed } = await installEngine(options);
   assert.equal(installed, true);
-  assert.deepEqual((await readdir(dir)).sort(), ['engine.json', 'tensorflow', 'tfjs_binding.node']);
+  assert.deepEqual((await readdir(dir)).sort(), ['engine.json', 'prelude.node', 'tensorflow', 'tfjs_binding.node']);
   assert.deepEqual((await readdir(join(dir, 'tensorflow'))).sort(), [
     'libtensorflow_cc.so.2',
     'libtensorflow_framework.so.2',

@@ -168,7 +168,7 @@ export async function fetchWheel(wheel, dir, context) {
 const UNZIP = String.raw`
 import os, re, sys, zipfile
 wheel, target = sys.argv[1:]
-keep = re.compile(r'tensorflow/libtensorflow_[a-z]+\.so\.2$|tensorflow/include/(tensorflow/c|tensorflow/core/platform|tsl|xla)/.*\.(h|inc)$|nvidia/(?!.*/include/)')
+keep = re.compile(r'tensorflow/libtensorflow_[a-z]+\.so\.2$|tensorflow/include/(tensorflow/c|tensorflow/core/platform|tensorflow/core/common_runtime/next_pluggable_device|tsl|xla)/.*\.(h|inc)$|nvidia/(?!.*/include/)')
 with zipfile.ZipFile(wheel) as z:
     for info in z.infolist():
         if keep.match(info.filename) and not info.is_dir():
@@ -189,13 +189,15 @@ export async function unzipWheel(path, dir, context) {
     throw new EngineInstallError('E_ENGINE_UNZIP', `${path} could not be unpacked; run this again\n${output}`);
 }
 
-/** Compiles the binding inside `dir`, then drops the headers, which nothing needs any more. */
-export async function compileBinding(args, dir, context) {
-  const { code, output } = await runCommand('g++', args, { ...context, cwd: dir });
-  if (code !== 0)
-    throw new EngineInstallError(
-      'E_ENGINE_COMPILE',
-      `g++ could not compile the binding; it needs C++17 (g++ 9 or newer)\n${output}`,
-    );
+/** Compiles binding, kernels and prelude inside `dir`, then drops the headers, which nothing needs any more. */
+export async function compile(calls, dir, context) {
+  for (const args of calls) {
+    const { code, output } = await runCommand('g++', args, { ...context, cwd: dir });
+    if (code !== 0)
+      throw new EngineInstallError(
+        'E_ENGINE_COMPILE',
+        `g++ could not compile the binding and kernels; it needs C++17 (g++ 9 or newer)\n${output}`,
+      );
+  }
   await rm(join(dir, 'tensorflow/include'), { recursive: true, force: true });
 }

@@ -7,7 +7,7 @@
  * Inside a block, the first convolution's bias and the time embedding are not added to the image but handed to the second
  * norm as its offset [n, C]: that folds them into its statistics and saves two passes over the largest tensors.
  */
-import { biasAdd, groupNorm, groupNormSilu, silu } from '@lockstep/engine';
+import { biasAdd, conv3x3, groupNorm, groupNormSilu, rank4, silu } from '@lockstep/engine';
 import type { Engine, Tensor } from '@lockstep/engine';
 
 import { levelChannels } from './unet-layers.js';
@@ -16,7 +16,7 @@ import type { UNetConfig } from './unet-layers.js';
 /** A parameter by its name in the table. */
 export type Parameters = (name: string) => Tensor;
 
-type Tensor4D = ReturnType<Engine['tf']['tensor4d']>;
+type ConvolutionOptions = { readonly residual?: Tensor; readonly doubled?: boolean };
 type Build = { readonly engine: Engine; readonly config: UNetConfig; readonly parameter: Parameters };
 
 /** Time features are sin and cos of t times 10000^(-i / half), i = 0..half-1 (Vaswani et al. 2017). */
@@ -41,7 +41,7 @@ export function unetForward(engine: Engine, config: UNetConfig, parameter: Param
     h = residualBlock(build, `down.${i}`, h, e);
     skips.push(h);
     if (i < last) {
-      h = convolution(build, `down.${i}.downsample`, h, 2);
+      h = plainConvolution(build, `down.${i}.downsample`, h, 2);
     }
   }
   h = residualBlock(build, 'middle.block1', h, e);
@@ -52,27 +52,20 @@ export function unetForward(engine: Engine, config: UNetConfig, parameter: Param
   for (let i = last; i >= 0; i--) {
     h = residualBlock(build, `up.${i}`, tf.concat([h, skips[i]], 3), e);
     if (i > 0) {
-      h = convolution(build, `up.${i}.upsample`, doubled(build, h));
+      h = convolution(build, `up.${i}.upsample`, h, { doubled: true });
     }
   }
   return convolution(build, 'conv_out', normSilu(build, 'norm_out', h));
 }
 
-/** tfjs' types ask for the rank that its shapes only show at run time; a wrong one here is a bug of this file. */
-function rank4(tensor: Tensor): Tensor4D {
-  const isRank4 = (candidate: Tensor): candidate is Tensor4D => candidate.rank === 4;
-  if (!isRank4(tensor)) {
-    throw new TypeError(`a tensor of shape [${tensor.shape.join(', ')}] where four dimensions were meant`);
-  }
-  return tensor;
+/** 1x1, or 3x3 with a stride. */
+function plainConvolution({ engine, parameter }: Build, name: string, x: Tensor, stride = 1): Tensor {
+  const convolved = engine.tf.conv2d(rank4(x), rank4(parameter(`${name}.weight`)), stride, 'same');
+  return biasAdd(engine, convolved, parameter(`${name}.bias`));
 }
 
-function convolutionWithoutBias({ engine, parameter }: Build, name: string, x: Tensor, stride = 1): Tensor {
-  return engine.tf.conv2d(rank4(x), rank4(parameter(`${name}.weight`)), stride, 'same');
-}
-
-function convolution(build: Build, name: string, x: Tensor, stride = 1): Tensor {
-  return biasAdd(build.engine, convolutionWithoutBias(build, name, x, stride), build.parameter(`${name}.bias`));
+function convolution({ engine, parameter }: Build, name: string, x: Tensor, more: ConvolutionOptions = {}): Tensor {
+  return conv3x3(engine, { x, filter: parameter(`${name}.weight`), bias: parameter(`${name}.bias`), ...more });
 }
 
 /** x [n, in] to [n, out]. */
@@ -102,28 +95,22 @@ function timeEmbedding(build: Build, t: Tensor): Tensor {
 /** conv(silu(norm(conv(silu(norm(x))) + time))) + x, with a 1x1 convolution on x where the channels change. */
 function residualBlock(build: Build, name: string, x: Tensor, e: Tensor): Tensor {
   const { engine, parameter } = build;
-  const { tf } = engine;
   const offset = biasAdd(engine, linear(build, `${name}.time`, e), parameter(`${name}.conv1.bias`));
-  let h = convolutionWithoutBias(build, `${name}.conv1`, normSilu(build, `${name}.norm1`, x));
+  const filter = parameter(`${name}.conv1.weight`);
+  let h = conv3x3(engine, { x: normSilu(build, `${name}.norm1`, x), filter });
   h = groupNormSilu(engine, { ...normOptions(build, `${name}.norm2`, h), offset });
-  h = convolution(build, `${name}.conv2`, h);
   const changesChannels = x.shape[3] !== h.shape[3];
-  return tf.add(h, changesChannels ? convolution(build, `${name}.skip`, x) : x);
+  const residual = changesChannels ? plainConvolution(build, `${name}.skip`, x) : x;
+  return convolution(build, `${name}.conv2`, h, { residual });
 }
 
 /** x + out(softmax(q k' / sqrt(C)) v), one head over all pixels. */
 function selfAttention(build: Build, name: string, x: Tensor): Tensor {
   const { tf } = build.engine;
   const [n, rows, columns, C] = x.shape;
-  const qkv = convolution(build, `${name}.qkv`, groupNorm(build.engine, normOptions(build, `${name}.norm`, x)));
+  const qkv = plainConvolution(build, `${name}.qkv`, groupNorm(build.engine, normOptions(build, `${name}.norm`, x)));
   const [q, k, v] = tf.split(tf.reshape(qkv, [n, rows * columns, 3 * C]), 3, 2);
   const attention = tf.softmax(tf.mul(tf.matMul(q, k, false, true), 1 / Math.sqrt(C)));
   const mixed = tf.reshape(tf.matMul(attention, v), [n, rows, columns, C]);
-  return tf.add(x, convolution(build, `${name}.out`, mixed));
-}
-
-/** Every pixel becomes two by two of itself. */
-function doubled({ engine }: Build, x: Tensor): Tensor {
-  const [, rows, columns] = x.shape;
-  return engine.tf.image.resizeNearestNeighbor(rank4(x), [2 * rows, 2 * columns]);
+  return tf.add(x, plainConvolution(build, `${name}.out`, mixed));
 }

@@ -32,6 +32,7 @@ export interface Backend {
   binding: Binding;
   getInputTensorIds(tensors: unknown[]): number[];
   executeSingleOutput(op: string, attributes: OpAttribute[], inputs: Tensor[]): Tensor;
+  executeMultipleOutputs(op: string, attributes: OpAttribute[], inputs: Tensor[], outputs: number): Tensor[];
 }
 
 /** TF_DataType numbers of the C API, equal to DataType of the protocol buffers. */
@@ -61,7 +62,8 @@ export function backendOf(tf: TF): Backend {
 
 function isBackend(value: unknown): value is Backend {
   return (
-    has(value, ['binding', 'getInputTensorIds', 'executeSingleOutput']) && isBinding(Reflect.get(value, 'binding'))
+    has(value, ['binding', 'getInputTensorIds', 'executeSingleOutput', 'executeMultipleOutputs']) &&
+    isBinding(Reflect.get(value, 'binding'))
   );
 }
 

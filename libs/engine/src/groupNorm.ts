@@ -1,6 +1,7 @@
 /**
- * Group normalisation (Wu & He 2018), optionally followed by SiLU, with the gradient written out: most of what makes a
- * recorded step fast, for autodiff of the plain formula walks the activation a dozen times.
+ * Group normalisation (Wu & He 2018), optionally followed by SiLU, with the gradient written out, for autodiff of the plain
+ * formula walks the activation a dozen times. As one of our own kernels (native/group_norm.h) where the engine has them and
+ * the channels fill vectors; else composed of TensorFlow's ops, as on a GPU.
  *
  * Nomenclature: X [n, p, C] the input, p = h w pixels; e [n, C] an offset to add first (time embedding and convolution
  * bias: never added to the activation itself); g, b [C] scale and shift; G groups, c = C / G, M = p c elements a group.
@@ -15,10 +16,11 @@
  *   Pg = ung(grp(g S1)); Q = ung(grp(g dgn)); nR = -R / M; Bx = nR R Q; D = Bx d + nR Pg;
  *   dX = dy sc + X Bx + D; de = sc S1 + p (Bx mu + D); dg = sum_n dgn; db = sum_n S1.
  */
-import { FLOAT } from './attributes.js';
+import { FLOAT, bool, float, int, type Attributes } from './attributes.js';
 import type { Tensor } from './binding.js';
 import { customGradient, type Forward } from './customGradient.js';
 import type { Engine } from './load.js';
+import { VECTOR } from './conv3x3.js';
 import { siluGradient } from './silu.js';
 
 export type GroupNormOptions = {
@@ -55,8 +57,21 @@ function normalise(
   if (x.shape.length !== 4 || C % groups !== 0)
     throw new RangeError(`groupNorm needs [n, h, w, C] with C a multiple of ${groups} groups, not [${x.shape.join()}]`);
   const e = offset ?? engine.tf.zeros([n, C]);
+  if (engine.native && C % VECTOR === 0) {
+    const attributes = { groups: int(groups), epsilon: float(epsilon), silu: bool(activate) };
+    return customGradient(engine, [x, e, gamma, beta], (inputs) => fused(engine, inputs, attributes));
+  }
   const layout = { n, p: h * w, C, groups, shape: [n, h, w, C] };
   return customGradient(engine, [x, e, gamma, beta], (inputs) => forward(engine, inputs, layout, epsilon, activate));
+}
+
+function fused(engine: Engine, [x, e, g, b]: Tensor[], attributes: Attributes): Forward {
+  const [value, statistics] = engine.kernels('LockstepGroupNorm', attributes, [x, e, g, b], 2);
+  return {
+    value,
+    saved: [x, statistics, g, b],
+    backward: (dz, saved) => engine.kernels('LockstepGroupNormGradient', attributes, [dz, ...saved], 4),
+  };
 }
 
 type Layout = { n: number; p: number; C: number; groups: number; shape: number[] };

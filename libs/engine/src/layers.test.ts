@@ -4,6 +4,7 @@ import type { Tensor } from './binding.js';
 import { biasAdd } from './biasAdd.js';
 import { assertClose, numbersOf, testEngine } from './engine.fixture.js';
 import { groupNorm, groupNormSilu } from './groupNorm.js';
+import type { Engine } from './load.js';
 import { silu } from './silu.js';
 
 const engine = testEngine();
@@ -15,7 +16,11 @@ const SHAPES: Shape[] = [
   { n: 2, h: 3, w: 4, C: 8, groups: 4 },
   { n: 1, h: 2, w: 1, C: 8, groups: 2 },
   { n: 3, h: 5, w: 5, C: 6, groups: 1 },
+  // More channels than a strip of the kernel has, and more pixels than a chain.
+  { n: 2, h: 7, w: 6, C: 40, groups: 5 },
 ];
+/** The engine with our kernels, and as it is where there are none. */
+const ENGINES = { kernels: engine, 'composed ops': { ...engine, native: false } };
 
 /** The textbook formula, for tfjs' autodiff. */
 function plain([x, e, gamma, beta]: Tensor[], { n, h, w, C, groups }: Shape, activate: boolean): Tensor {
@@ -63,10 +68,9 @@ function inputsOf({ n, h, w, C }: Shape, mean: number): Float32Array[] {
   ];
 }
 
-function fusedOf(shape: Shape, activate: boolean) {
+function fusedOf(shape: Shape, activate: boolean, on: Engine = engine) {
   const layer = activate ? groupNormSilu : groupNorm;
-  return ([x, offset, gamma, beta]: Tensor[]): Tensor =>
-    layer(engine, { x, offset, gamma, beta, groups: shape.groups });
+  return ([x, offset, gamma, beta]: Tensor[]): Tensor => layer(on, { x, offset, gamma, beta, groups: shape.groups });
 }
 
 /** Loss and gradients of sum(weights * fn(x, e, gamma, beta)). */
@@ -89,52 +93,53 @@ function differentiate(
 
 const NAMES = ['loss', 'dX', 'de', 'dgamma', 'dbeta'];
 
-for (const activate of [false, true]) {
-  const name = activate ? 'groupNormSilu' : 'groupNorm';
+for (const [path, on] of Object.entries(ENGINES))
+  for (const activate of [false, true]) {
+    const name = `${activate ? 'groupNormSilu' : 'groupNorm'} by ${path}`;
 
-  test(`${name}: value and gradients are those of autodiff of the plain formula`, () => {
-    for (const shape of SHAPES) {
-      const arrays = inputsOf(shape, 0.3);
-      const weights = numbersOf(arrays[0].length, 5);
-      const expected = differentiate((inputs) => plain(inputs, shape, activate), arrays, weights, shape);
-      const actual = differentiate(fusedOf(shape, activate), arrays, weights, shape);
-      actual.forEach((array, index) =>
-        assertClose(array, expected[index], 1e-5, `${NAMES[index]} of ${JSON.stringify(shape)}`),
-      );
-    }
-  });
-
-  test(`${name}: where the mean is a thousand times the deviation, value and gradients are those of float64`, () => {
-    const shape = SHAPES[0];
-    const arrays = inputsOf(shape, 1000);
-    const weights = numbersOf(arrays[0].length, 6);
-    const actual = differentiate(fusedOf(shape, activate), arrays, weights, shape);
-    const wide = arrays.map((array) => Float64Array.from(array));
-    // float32 holds 1000 to 6e-5, a tenth of a thousandth of the deviation: results can be no closer than about that.
-    assertClose(actual[0], [loss64(wide, weights, shape, activate)], 2e-3, 'loss');
-    wide.forEach((array, input) => {
-      const step = 1e-4;
-      const expected = Array.from(array, (value, index) => {
-        const at = (shift: number): number => {
-          array[index] = value + shift;
-          return loss64(wide, weights, shape, activate);
-        };
-        const slope = (at(step) - at(-step)) / (2 * step);
-        array[index] = value;
-        return slope;
-      });
-      assertClose(actual[input + 1], expected, 2e-3, NAMES[input + 1]);
+    test(`${name}: value and gradients are those of autodiff of the plain formula`, () => {
+      for (const shape of SHAPES) {
+        const arrays = inputsOf(shape, 0.3);
+        const weights = numbersOf(arrays[0].length, 5);
+        const expected = differentiate((inputs) => plain(inputs, shape, activate), arrays, weights, shape);
+        const actual = differentiate(fusedOf(shape, activate, on), arrays, weights, shape);
+        actual.forEach((array, index) =>
+          assertClose(array, expected[index], 1e-5, `${NAMES[index]} of ${JSON.stringify(shape)}`),
+        );
+      }
     });
-  });
 
-  test(`${name}: a constant image, whose variance is nothing but rounding, gives finite numbers`, () => {
-    const shape = SHAPES[2];
-    const arrays = inputsOf(shape, 0);
-    arrays[0].fill(12345.678);
-    const results = differentiate(fusedOf(shape, activate), arrays, numbersOf(arrays[0].length, 7), shape);
-    for (const array of results) assert.ok(array.every(Number.isFinite));
-  });
-}
+    test(`${name}: where the mean is a thousand times the deviation, value and gradients are those of float64`, () => {
+      const shape = SHAPES[0];
+      const arrays = inputsOf(shape, 1000);
+      const weights = numbersOf(arrays[0].length, 6);
+      const actual = differentiate(fusedOf(shape, activate, on), arrays, weights, shape);
+      const wide = arrays.map((array) => Float64Array.from(array));
+      // float32 holds 1000 to 6e-5, a tenth of a thousandth of the deviation: results can be no closer than about that.
+      assertClose(actual[0], [loss64(wide, weights, shape, activate)], 2e-3, 'loss');
+      wide.forEach((array, input) => {
+        const step = 1e-4;
+        const expected = Array.from(array, (value, index) => {
+          const at = (shift: number): number => {
+            array[index] = value + shift;
+            return loss64(wide, weights, shape, activate);
+          };
+          const slope = (at(step) - at(-step)) / (2 * step);
+          array[index] = value;
+          return slope;
+        });
+        assertClose(actual[input + 1], expected, 2e-3, NAMES[input + 1]);
+      });
+    });
+
+    test(`${name}: a constant image, whose variance is nothing but rounding, gives finite numbers`, () => {
+      const shape = SHAPES[2];
+      const arrays = inputsOf(shape, 0);
+      arrays[0].fill(12345.678);
+      const results = differentiate(fusedOf(shape, activate, on), arrays, numbersOf(arrays[0].length, 7), shape);
+      for (const array of results) assert.ok(array.every(Number.isFinite));
+    });
+  }
 
 test('groupNorm without an offset is that with a zero offset', () => {
   const shape = SHAPES[0];

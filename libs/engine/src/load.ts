@@ -5,7 +5,7 @@
 import { existsSync } from 'node:fs';
 import { Module, createRequire } from 'node:module';
 import { join } from 'node:path';
-import { BINDING_FILE, type Device } from '../recipe.mjs';
+import { BINDING_FILE, PRELUDE_FILE, type Device } from '../recipe.mjs';
 import { toOpAttributes, type Attributes } from './attributes.js';
 import { backendOf, type Backend, type Tensor, type TF } from './binding.js';
 import { checkEnvironment, realEnvironment, type EngineSetting } from './environment.js';
@@ -20,8 +20,12 @@ export interface Engine {
   readonly tf: TF;
   readonly backend: Backend;
   readonly identity: EngineIdentity;
+  /** Whether our own kernels (native/) are used where they fit; without them the same is composed of TensorFlow's ops. */
+  readonly native: boolean;
   /** Runs one TensorFlow op of one output, by its own name, with its own attributes. */
   kernel(op: string, attributes: Attributes, inputs: Tensor[]): Tensor;
+  /** As `kernel`, for an op of `outputs` outputs. */
+  kernels(op: string, attributes: Attributes, inputs: Tensor[], outputs: number): Tensor[];
 }
 
 const PACKAGE = '@tensorflow/tfjs-node-gpu';
@@ -49,7 +53,7 @@ export function loadEngine(options: EngineOptions): Engine {
       `${bindingPath} is not there; run: node tools/engine/install.mjs --device ${device}`,
     );
   checkEnvironment(options, realEnvironment());
-  const tf = requireTensorFlow(bindingPath);
+  const tf = requireTensorFlow(join(directory, PRELUDE_FILE), bindingPath);
   const backend = backendOf(tf);
   if (device === 'cuda' && !backend.binding.isUsingGpuDevice()) {
     throw new EngineError(
@@ -69,9 +73,17 @@ function makeEngine(tf: TF, backend: Backend, device: Device, threads: number): 
     tf,
     backend,
     identity,
+    native: runsKernels(identity),
     kernel: (op: string, attributes: Attributes, inputs: Tensor[]) =>
       backend.executeSingleOutput(op, toOpAttributes(attributes), inputs),
+    kernels: (op: string, attributes: Attributes, inputs: Tensor[], outputs: number) =>
+      backend.executeMultipleOutputs(op, toOpAttributes(attributes), inputs, outputs),
   });
+}
+
+/** The kernels are compiled for the CPU, on x86 with AVX2 and FMA (recipe.mjs). */
+function runsKernels({ device, arch, cpuFlags }: EngineIdentity): boolean {
+  return device === 'cpu' && (arch !== 'x64' || (cpuFlags.includes('avx2') && cpuFlags.includes('fma')));
 }
 
 /**
@@ -80,11 +92,12 @@ function makeEngine(tf: TF, backend: Backend, device: Device, threads: number): 
  * node-pre-gyp with a one-function stand-in that names our file: nothing is written, nothing is patched, and whoever
  * requires node-pre-gyp later gets the real one.
  */
-function requireTensorFlow(bindingPath: string): TF {
+function requireTensorFlow(preludePath: string, bindingPath: string): TF {
   let locator: string | undefined;
   let cached: NodeJS.Module | undefined;
   try {
     shimUtil();
+    require(preludePath);
     locator = createRequire(require.resolve(PACKAGE)).resolve('@mapbox/node-pre-gyp');
     cached = require.cache[locator];
     const standIn = new Module(locator);
