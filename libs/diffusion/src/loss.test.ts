@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 
-import { record, runEager } from '@lockstep/engine';
+import { compile, runEager } from '@lockstep/engine';
 
 import { floats, testEngine, tinyTask } from './engine.fixture.js';
 import { gradientFunction, gradientInputs, networkEps, predictionFunction } from './loss.js';
@@ -20,8 +20,8 @@ const TABLE = parameterTable(CONFIG);
 const TASK = tinyTask();
 const N = TASK.microbatchSize;
 const graph = gradientFunction(engine, CONFIG, N);
-const recorded = record(engine, graph.fn, graph.specs);
-after(() => recorded.dispose());
+const compiled = compile(engine, graph.fn, graph.specs);
+after(() => compiled.dispose());
 
 /** Initial weights with a last convolution that is not zero, so that every tensor has a gradient. */
 function awakeWeights(): Float32Array {
@@ -33,7 +33,7 @@ function awakeWeights(): Float32Array {
 }
 
 function run(weights: Float32Array, batch: Microbatch): { gradient: Float32Array; losses: Float32Array } {
-  const [gradient, losses] = recorded.run(gradientInputs(weights, batch)).map(floats);
+  const [gradient, losses] = compiled.run(gradientInputs(weights, batch)).map(floats);
   return { gradient, losses };
 }
 
@@ -49,17 +49,17 @@ test("with the last convolution at zero, each sample's loss is the mean square o
   });
 });
 
-test('recorded and eager gradients and losses agree to float32 rounding', () => {
+test('compiled and eager gradients and losses agree to float32 rounding', () => {
   const inputs = gradientInputs(awakeWeights(), BATCH);
   const eager = runEager(engine, graph.fn, graph.specs, inputs).map(floats);
-  const graphed = recorded.run(inputs).map(floats);
+  const graphed = compiled.run(inputs).map(floats);
   const largest = eager[0].reduce((most, g) => Math.max(most, Math.abs(g)), 0);
   assert.ok(largest > 0);
   assert.ok(eager[0].every((g, i) => Math.abs(g - graphed[0][i]) <= 1e-5 * largest));
   assert.ok(eager[1].every((loss, i) => Math.abs(loss - graphed[1][i]) <= 1e-5 * loss));
 });
 
-test('the recorded gradient has the same bits every time', () => {
+test('the compiled gradient has the same bits every time', () => {
   assert.deepEqual(run(awakeWeights(), BATCH), run(awakeWeights(), BATCH));
 });
 
@@ -162,10 +162,10 @@ for (const networkTime of ['timestep', 'fraction'] as const) {
   });
 }
 
-test('the sampler draws images from a recorded network, the same ones again, and each as if it were alone', () => {
+test('the sampler draws images from a compiled network, the same ones again, and each as if it were alone', () => {
   const draw = (firstImage: number, count: number): Float32Array => {
     const prediction = predictionFunction(engine, CONFIG, count);
-    const network = record(engine, prediction.fn, prediction.specs);
+    const network = compile(engine, prediction.fn, prediction.specs);
     const eps = networkEps((inputs) => network.run(inputs), awakeWeights(), count, TASK.schedule, TASK.networkTime);
     const images = sample({
       schedule: TASK.schedule,
@@ -208,7 +208,7 @@ test('twenty Adam updates on one microbatch bring its loss down by a third', () 
 });
 
 test('the graph carries its weights as an input, not inside: it stays below 300 kB', () => {
-  assert.ok(recorded.info.bytes < 300_000, `${recorded.info.bytes}`);
+  assert.ok(compiled.info.bytes < 300_000, `${compiled.info.bytes}`);
 });
 
 test('too few parameters, flat or as tensors, are refused with their code', () => {
