@@ -43,7 +43,7 @@ const ENGINE_CODE = codeDigest(import.meta.url);
 const PACKAGES = /node_modules\/((?:@tensorflow|protobufjs|long|seedrandom)\/.*)$/;
 
 /** Of the files of tfjs and what it uses, as far as they are loaded, under node_modules: edited ones too. */
-function tfjsDigest(): string {
+function packagesDigest(): string {
   const files = Object.keys(createRequire(import.meta.url).cache).flatMap((path): [string, string][] => {
     const name = PACKAGES.exec(path.replaceAll('\\', '/'))?.[1];
     return name === undefined ? [] : [[name, path]];
@@ -70,7 +70,10 @@ export function graphKey(engine: Engine, identity: FunctionIdentity, specs: read
   return canonicalJson({
     function: identity,
     inputs,
-    engine: { ...engine.identity, folder: basename(engine.options.directory), code: ENGINE_CODE, tfjs: tfjsDigest() },
+    engine: engine.identity,
+    engineFolder: basename(engine.options.directory),
+    engineCode: ENGINE_CODE,
+    packages: packagesDigest(),
   });
 }
 
