@@ -74,8 +74,7 @@ function isBackend(value: unknown): value is Backend {
       'readSync',
       'executeSingleOutput',
       'executeMultipleOutputs',
-    ]) &&
-    isBinding(Reflect.get(value, 'binding'))
+    ]) && isBinding(Reflect.get(value, 'binding'))
   );
 }
 

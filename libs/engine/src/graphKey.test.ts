@@ -27,6 +27,7 @@ test('whatever may change a graph changes its key', () => {
     ...Object.keys(engine.identity).map((name) =>
       graphKey({ ...engine, identity: { ...engine.identity, [name]: 'other' } }, IDENTITY, [VECTOR]),
     ),
+    graphKey({ ...engine, native: !engine.native }, IDENTITY, [VECTOR]),
     graphKey({ ...engine, options: { ...engine.options, directory: '/cache/engine/other' } }, IDENTITY, [VECTOR]),
   ];
   assert.equal(new Set(keys).size, keys.length);

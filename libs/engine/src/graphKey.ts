@@ -71,6 +71,7 @@ export function graphKey(engine: Engine, identity: FunctionIdentity, specs: read
     function: identity,
     inputs,
     engine: engine.identity,
+    native: engine.native,
     engineFolder: basename(engine.options.directory),
     engineCode: ENGINE_CODE,
     packages: packagesDigest(),
