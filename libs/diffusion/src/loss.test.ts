@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, test } from 'node:test';
 
 import { compile, runEager } from '@lockstep/engine';
@@ -209,6 +212,42 @@ test('twenty Adam updates on one microbatch bring its loss down by a third', () 
 
 test('the graph carries its weights as an input, not inside: it stays below 300 kB', () => {
   assert.ok(compiled.info.bytes < 300_000, `${compiled.info.bytes}`);
+});
+
+test('what tells graphs on disk apart is the function, the network, the number of images and the code', () => {
+  const identities = [
+    gradientFunction(engine, CONFIG, 2),
+    gradientFunction(engine, CONFIG, 3),
+    gradientFunction(engine, { ...CONFIG, attentionAt: 'nowhere' }, 2),
+    predictionFunction(engine, CONFIG, 2),
+    predictionFunction(engine, CONFIG, 3),
+  ].map(({ identity }) => identity);
+  assert.equal(new Set(identities.map((identity) => JSON.stringify(identity))).size, identities.length);
+  assert.deepEqual(gradientFunction(engine, { ...CONFIG }, 2).identity, identities[0]);
+  for (const { code } of identities) assert.match(code, /^[0-9a-f]{64}$/);
+});
+
+test('a gradient and a prediction are kept on disk, and give the bits of those recorded', () => {
+  const graphs = mkdtempSync(join(tmpdir(), 'lockstep-graphs-'));
+  const keeping = { ...engine, options: { ...engine.options, graphs } };
+  const inputs = gradientInputs(awakeWeights(), BATCH);
+  try {
+    for (const [{ fn, specs, identity }, given] of [
+      [graph, inputs],
+      [predictionFunction(engine, CONFIG, N), [inputs[0], BATCH.x0, BATCH.t]],
+    ] as const) {
+      const [first, second] = ['recorded', 'disk'].map((source) => {
+        const own = compile(keeping, fn, specs, { identity });
+        assert.equal(own.info.source, source);
+        const outputs = own.run(given);
+        own.dispose();
+        return outputs;
+      });
+      assert.deepEqual(second, first);
+    }
+  } finally {
+    rmSync(graphs, { recursive: true });
+  }
 });
 
 test('too few parameters, flat or as tensors, are refused with their code', () => {

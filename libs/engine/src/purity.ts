@@ -6,11 +6,11 @@ import type { TF } from './binding.js';
 import type { EngineErrorCode } from './errors.js';
 
 /**
- * Stateful ops of TensorFlow 2.21 (TF_GetAllOpList, `is_stateful`) that take and give numbers; those on resources and strings
- * are refused for their tensors' type. CheckNumerics is stateful only so that it is not optimised away.
+ * Stateful ops of TensorFlow 2.21 (TF_GetAllOpList, `is_stateful`) that take and give numbers and run on a CPU or GPU. Those
+ * on resources and strings are refused for their tensors' type; CheckNumerics and GuaranteeConst give the same each time.
  */
 const STATEFUL =
-  /^(Random(?!.*Grad)|Multinomial$|(Parameterized)?TruncatedNormal|SampleDistortedBoundingBox|StatelessRandomGetAlg|NonDeterministicInts|(All|Uniform|LogUniform|FixedUnigram|LearnedUnigram|ThreadUnsafeUnigram)CandidateSampler|Print|Assert$|(Eager)?PyFunc|Timestamp|Empty$|DumpTensor|Debug|(Ordered)?Map(Clear|IncompleteSize|Peek|Size|Stage|Unstage)|Stage|Unstage|Collective|Nccl|Infeed|Outfeed|_?(Host)?(Send|Recv)|StatefulPartitionedCall|TPU|Xla|_)/;
+  /^(Random(Crop|Gamma|Poisson|PoissonV2|Shuffle|StandardNormal|Uniform|UniformInt)$|Multinomial$|(Parameterized)?TruncatedNormal|SampleDistortedBoundingBox|StatelessRandomGetAlg|NonDeterministicInts|\w+CandidateSampler|CudnnRNN|Print|Assert$|(Eager)?PyFunc$|Timestamp|Empty$|DumpTensor|DebugIdentityV|(Ordered)?Map(Clear|IncompleteSize|Peek|Size|Stage|Unstage)|Stage|Unstage|\w+Sparse(To|From)TensorsMap|Collective|Nccl|Infeed|Outfeed|(Send|Recv)$|StatefulPartitionedCall)/;
 
 /** Ops whose output has as many elements as the values say: the graph's shapes would be the example's. */
 const SHAPED_BY_VALUES =
