@@ -26,7 +26,8 @@ export function serveCompute(makeTraining: MakeTraining): void {
   let serving: Serving | null = null;
   serve((request: ComputeRequest): ComputeReply => {
     if (request.kind === 'initialise') {
-      const engine = loadEngine({ device: setup.device, threads: setup.threads, directory: setup.engineDirectory });
+      const { device, threads, engineDirectory: directory, graphDirectory: graphs } = setup;
+      const engine = loadEngine({ device, threads, directory, ...(graphs === undefined ? {} : { graphs }) });
       const arena = openArena(request.buffers);
       const training = makeTraining(engine, request.settings, arena);
       serving = { training, arena };

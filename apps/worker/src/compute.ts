@@ -54,6 +54,8 @@ export interface ComputeSetup {
   readonly device: 'cpu' | 'cuda';
   readonly threads: number;
   readonly engineDirectory: string;
+  /** Where compiled graphs are kept; nowhere if left out. */
+  readonly graphDirectory?: string;
   /** What runs in the thread: a module that calls `serveCompute`; the production one if left out. */
   readonly module?: URL;
 }
