@@ -97,7 +97,8 @@ async function reuseWheels(dir, { wheels, log }) {
     const other = join(parent, name);
     try {
       const stamp = JSON.parse(await readFile(join(other, recipe.STAMP_FILE), 'utf8'));
-      if (JSON.stringify(stamp.wheels) !== JSON.stringify(wheels) || !(await isWhole(other))) continue;
+      const wanted = JSON.stringify([wheels, await librarySizes(other)]);
+      if (JSON.stringify([stamp.wheels, stamp.libraries]) !== wanted) continue;
       await stat(join(other, HEADERS));
       await linkFolders(other, dir);
       log(`engine: using the libraries of ${name}`);

@@ -112,7 +112,7 @@ test('libraries of the same wheels are taken from another engine in the cache, w
   const library = 'tensorflow/libtensorflow_cc.so.2';
   assert.deepEqual(await readFile(join(dir, library)), await readFile(join(other, library)));
   await rm(dir, { recursive: true });
-  await writeFile(join(other, 'tfjs_binding.node'), 'damaged');
+  await writeFile(join(other, library), 'damaged');
   await assert.rejects(installEngine(again), { code: 'E_ENGINE_DOWNLOAD' });
 });
 
