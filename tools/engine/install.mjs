@@ -27,9 +27,13 @@ async function fingerprint(dir) {
   const sha256 = createHash('sha256')
     .update(await readFile(join(dir, recipe.BINDING_FILE)))
     .digest('hex');
-  const bytes = await Promise.all(LIBRARIES.map(async (name) => (await stat(join(dir, name))).size));
   await stat(join(dir, recipe.PRELUDE_FILE));
-  return { binding: { sha256 }, libraries: Object.fromEntries(LIBRARIES.map((name, index) => [name, bytes[index]])) };
+  return { binding: { sha256 }, libraries: await librarySizes(dir) };
+}
+
+async function librarySizes(dir) {
+  const bytes = await Promise.all(LIBRARIES.map(async (name) => (await stat(join(dir, name))).size));
+  return Object.fromEntries(LIBRARIES.map((name, index) => [name, bytes[index]]));
 }
 
 async function isWhole(dir) {
