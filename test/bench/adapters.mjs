@@ -1,14 +1,12 @@
 /**
  * Rows (result.mjs) from what ring.mjs and train.mjs print. They measure; how that enters the table is said here.
  *
- * ring.mjs:  {bench: 'ring', results: [{n, elements, lockstep, gloo?, raw?, ...}]}; seconds or GB/s by name.
+ * ring.mjs:  {bench: 'ring', node, peers: {torch}, results: [{n, bytes, samples, lockstep, gloo?, tcpOneWay?, ...}]}, each side
+ *            {medianGBps, bestGBps}.
  * train.mjs: {bench: 'train', lockstep: {imagesPerSecond}, ddp: {imagesPerSecond, variant, version}, ratio, idleShare}.
  */
 import { checkResult, ratioOf, row } from './result.mjs';
 
-/** From this size on the ring must not be slower than Gloo, with these numbers of members. Bytes. */
-const GOAL_FROM_BYTES = 1 << 20;
-const GOAL_MEMBERS = [2, 4];
 const ADAPTERS = { ring, train };
 
 /** A part's result, whichever way its script prints it. Throws if it is none. */
@@ -21,34 +19,46 @@ function figures({ min, median, max, samples = 1 }) {
   return { min: min ?? median, median, max: max ?? median, samples };
 }
 
-/** GB/s of one side of a ring's point; the least seconds are the most bandwidth. */
-function bandwidth({ medianGBps, bestGBps, samples }) {
-  return { min: medianGBps, median: medianGBps, max: bestGBps, samples: samples ?? 1 };
+/** GB/s of one side of a ring's point: median and best are told. */
+function bandwidth({ medianGBps, bestGBps }, samples) {
+  return { min: medianGBps, median: medianGBps, max: bestGBps, samples };
 }
 
 function sizeName(bytes) {
   const [unit, name] = bytes >= 1 << 20 ? [1 << 20, 'MiB'] : [1 << 10, 'KiB'];
-  const size = bytes / unit;
-  return `${Number.isInteger(size) ? size : size.toFixed(1)} ${name}`;
+  return `${Number((bytes / unit).toFixed(1))} ${name}`;
 }
 
+/** A point's peers: its key in what ring.mjs prints, its name in the table, and from which size on there is a goal, with which n. */
+const RING_PEERS = [
+  { key: 'gloo', name: 'Gloo', atLeast: 1, fromBytes: 1 << 20, members: [2, 4] },
+  {
+    key: 'tcpOneWay',
+    name: 'one TCP connection of two Node processes',
+    atLeast: 0.8,
+    fromBytes: 1 << 20,
+    members: [2],
+  },
+];
+
 function ring(printed) {
-  const rows = printed.results.map(({ n, elements, lockstep, gloo, torch }) => {
-    const bytes = elements * 4;
-    const ours = bandwidth(lockstep);
-    const peer =
-      gloo === undefined ? null : { name: 'Gloo', version: `torch ${torch ?? printed.torch ?? '?'}`, ...bandwidth(gloo) };
-    return row({
-      name: `ring all-reduce, n = ${n}, ${sizeName(bytes)}, bus bandwidth`,
-      unit: 'GB/s',
-      ours,
-      peer,
-      ratio: peer === null ? null : ratioOf(ours, peer, 'max'),
-      goal: bytes >= GOAL_FROM_BYTES && GOAL_MEMBERS.includes(n) ? { of: 'ratio', atLeast: 1 } : null,
+  const rows = printed.results.flatMap((point) => {
+    const { n, bytes, samples, lockstep } = point;
+    const ours = bandwidth(lockstep, samples);
+    const against = RING_PEERS.filter(({ key }) => key in point).map(({ key, name, atLeast, fromBytes, members }) => {
+      const version = key === 'gloo' ? `torch ${printed.peers?.torch ?? 'of unknown version'}` : printed.node;
+      const peer = { name, version, ...bandwidth(point[key], samples) };
+      const goal = bytes >= fromBytes && members.includes(n) ? { of: 'ratio', atLeast } : null;
+      return { peer, ratio: ratioOf(ours, peer, 'max'), goal };
     });
+    return (against.length === 0 ? [{}] : against).map((rest) =>
+      row({ name: `ring, n = ${n}, ${sizeName(bytes)}, bus bandwidth`, unit: 'GB/s', ours, ...rest }),
+    );
   });
-  return { ...printed, bench: 'ring', rows };
+  return { ...printed, rows };
 }
+
+const percent = ({ min, median, max, samples }) => ({ min: 100 * min, median: 100 * median, max: 100 * max, samples });
 
 function train(printed) {
   const { lockstep, ddp, ratio, idleShare } = printed;
@@ -70,9 +80,9 @@ function train(printed) {
   if (idleShare !== undefined)
     rows.push(
       row({
-        name: "share of the time in which the compute thread is idle",
+        name: 'share of the time in which the compute thread is idle',
         unit: '%',
-        ours: figures(Object.fromEntries(Object.entries(idleShare).map(([key, value]) => [key, key === 'samples' ? value : value * 100]))),
+        ours: percent(figures(idleShare)),
         goal: { of: 'ours', atMost: 3 },
       }),
     );

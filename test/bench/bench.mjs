@@ -49,6 +49,13 @@ function runScript(name, { quick, python }) {
   });
 }
 
+/** What stands in no table. */
+function detailsOf(result) {
+  const details = { ...result };
+  for (const key of ['bench', 'rows', 'notes']) delete details[key];
+  return details;
+}
+
 async function runPart(part, options) {
   const started = performance.now();
   const found = [];
@@ -57,9 +64,7 @@ async function runPart(part, options) {
     if (printed !== null) found.push(adapt(part, printed));
   }
   if (found.length === 0) throw new Error(`nothing of ${part} can be measured on this machine`);
-  const details = Object.fromEntries(
-    found.map(({ bench, rows: _, notes: __, ...rest }) => [bench, rest]),
-  );
+  const details = Object.fromEntries(found.map((result) => [result.bench, detailsOf(result)]));
   return {
     date: new Date().toISOString(),
     commit: describeCommit(),

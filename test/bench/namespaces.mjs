@@ -22,7 +22,8 @@ export function whyNot() {
     return 'network namespaces and cgroups need root; run it as root (sudo npm run bench -- scale)';
   for (const tool of ['ip', 'tc'])
     if (spawnSync(tool, ['-V']).error !== undefined) return `${tool} was not found. Debian: apt-get install iproute2`;
-  if (cgroupRoot() === null) return 'no cgroup controller for the processor is mounted (cpu), so that cores cannot be shared';
+  if (cgroupRoot() === null)
+    return 'no cgroup controller for the processor is mounted (cpu), so that cores cannot be shared';
   try {
     const trial = namespaceOf(process.pid, 'trial');
     ip('netns', 'add', trial);

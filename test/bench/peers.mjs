@@ -21,7 +21,8 @@ const pythonIn = (environment) => join(environment, 'bin', 'python');
 
 /** The versions of torch and numpy that this Python has, or null. */
 export function versionsOf(python) {
-  const script = 'import json, numpy, torch; print(json.dumps({"torch": torch.__version__, "numpy": numpy.__version__}))';
+  const script =
+    'import json, numpy, torch; print(json.dumps({"torch": torch.__version__, "numpy": numpy.__version__}))';
   try {
     return JSON.parse(execFileSync(python, ['-c', script], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }));
   } catch {
@@ -39,9 +40,10 @@ export function peerPython() {
 
 /** Environment of a peer's process: OPENBLAS_CORETYPE, where it is set for old numpy builds, would slow PyTorch down. */
 export function peerEnvironment() {
-  const { OPENBLAS_CORETYPE: _, ...env } = process.env;
   // Compiled once, found again by the next run.
-  return { ...env, TORCHINDUCTOR_CACHE_DIR: join(defaultCacheDir(process.env), 'bench-inductor') };
+  const env = { ...process.env, TORCHINDUCTOR_CACHE_DIR: join(defaultCacheDir(process.env), 'bench-inductor') };
+  delete env.OPENBLAS_CORETYPE;
+  return env;
 }
 
 function giveUp(problem, fix) {
@@ -75,7 +77,10 @@ function install() {
   const pip = (...args) => shown(python, ['-m', 'pip', 'install', '--disable-pip-version-check', ...args, ...PACKAGES]);
   if (!pip('--retries', '0', '--timeout', '20', '--index-url', CPU_INDEX) && !pip()) {
     rmSync(environment, { recursive: true, force: true });
-    giveUp(`pip could not fetch ${PACKAGES.join(' and ')}`, "check the network, or pip's index and proxy settings; then again");
+    giveUp(
+      `pip could not fetch ${PACKAGES.join(' and ')}`,
+      "check the network, or pip's index and proxy settings; then again",
+    );
   }
   const has = versionsOf(python);
   if (has === null) giveUp('torch is installed but cannot be imported', `${python} -c 'import torch, numpy' says why`);

@@ -57,5 +57,7 @@ export function markdown({ parts }) {
     `Goals met: ${met} of ${goals.length}.`,
     ...known.map(section),
     '',
-  ].join('\n\n').replace(/\n+$/, '\n');
+  ]
+    .join('\n\n')
+    .replace(/\n+$/, '\n');
 }

@@ -67,14 +67,11 @@ export function stepOf({ n, m }, constants) {
  * @param {number} measured.two seconds of a step of two workers with one microbatch each
  * @param {number} measured.noise standard deviation of one worker's step, s
  * @param {{alpha: number, beta: number, bytes: number}} measured.ring from two members without training
+ * @param {number} measured.hidden share of the ring's time that computation hides, measured by itself
  * @param {number} measured.perWorker the coordinator's time for a worker's messages of a step, s
  */
-export function fit({ one, four, two, noise, ring, perWorker }) {
+export function fit({ one, four, two, noise, ring, hidden, perWorker }) {
   const compute = (four - one) / 3;
-  const alone = { ...ring, compute, fixed: one - compute, noise, perWorker, coordination: 0, hidden: 0 };
-  // What two workers take beyond one is the ring as far as it is exposed; what is beyond the whole ring is coordination.
-  const beyond = two - one - waits(2) * noise - 2 * perWorker;
-  const whole = allReduceSeconds(2, alone);
-  const hidden = Math.min(1, Math.max(0, 1 - beyond / whole));
-  return { ...alone, hidden, coordination: Math.max(0, beyond - whole) };
+  const known = { ...ring, compute, fixed: one - compute, noise, perWorker, coordination: 0, hidden };
+  return { ...known, coordination: Math.max(0, two - stepOf({ n: 2, m: 1 }, known).seconds) };
 }

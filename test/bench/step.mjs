@@ -37,7 +37,12 @@ async function measure(threads) {
   const ours = new Served({
     name: 'ours',
     command: process.execPath,
-    args: [fileURLToPath(new URL('step-ours.mjs', import.meta.url)), String(threads), values.microbatch, String(IMAGES)],
+    args: [
+      fileURLToPath(new URL('step-ours.mjs', import.meta.url)),
+      String(threads),
+      values.microbatch,
+      String(IMAGES),
+    ],
     threads,
     env: { ...process.env, ...engineEnvironment({ device: 'cpu', threads }) },
   });
@@ -75,5 +80,9 @@ async function measure(threads) {
 const results = [];
 for (const threads of values.threads.split(',').map(Number)) results.push(await measure(threads));
 console.log(
-  JSON.stringify({ bench: 'step', rows: results.map((one) => one.row), contests: results.map((one) => one.details) }, null, 2),
+  JSON.stringify(
+    { bench: 'step', rows: results.map((one) => one.row), contests: results.map((one) => one.details) },
+    null,
+    2,
+  ),
 );

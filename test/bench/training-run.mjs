@@ -23,11 +23,20 @@ export const onCore = (core) => ({ before: ['taskset', '-c', String(core)], host
  * @param {{name: string, before: string[], host: string}[]} run.workers the places of the workers
  * @param {{before: string[], host: string}} [run.coordinator]
  * @param {() => void} [run.onFirstCommit] engines are loaded then
+ * @param {() => void} [run.onCommit] after each commit
  * @returns {Promise<{commits: {at: number, ringSeconds: number, ringBytes: number}[], digest: string, named: string[]}>}
  *   a commit's time in seconds; `named`: stragglers and why
  * @throws if the run ends early; its last lines are in the message
  */
-export async function trainingRun({ steps, microbatches, microbatchSize, workers, coordinator = HERE, onFirstCommit }) {
+export async function trainingRun({
+  steps,
+  microbatches,
+  microbatchSize,
+  workers,
+  coordinator = HERE,
+  onFirstCommit,
+  onCommit,
+}) {
   const out = mkdtempSync(join(tmpdir(), 'lockstep-bench-'));
   const children = [];
   const start = (before, main, args) => {
@@ -67,6 +76,7 @@ export async function trainingRun({ steps, microbatches, microbatchSize, workers
           ringBytes: number('ringBytes'),
         });
         digest = /digest=([0-9a-f]{64})/.exec(line)?.[1] ?? digest;
+        onCommit?.();
       }
       const straggler = /note=straggler worker=(\S+) reason="([^"]*)"/.exec(line);
       if (straggler !== null) named.add(`${straggler[1]}: ${straggler[2]}`);
