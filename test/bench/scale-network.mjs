@@ -13,6 +13,7 @@ import { openCluster, whyNot } from './namespaces.mjs';
 import { row } from './result.mjs';
 import { coordinatorCost } from './scale-coordinator.mjs';
 import { allReduceSeconds, fit, stepOf } from './scale-model.mjs';
+import { measureOverlap } from './scale-overlap.mjs';
 import { ringTimes } from './scale-ring.mjs';
 import { summary } from './summary.mjs';
 import { stepSeconds, trainingRun } from './training-run.mjs';
@@ -24,13 +25,6 @@ const MEMBERS = 4;
 /** Workers and microbatches of each. The first three give the model its constants, the others test it. 4 microbatches in all are the default run. */
 const FITTED = ['1x1', '1x4', '2x1'];
 const HELD_OUT = ['2x2', '3x1', '4x1'];
-/**
- * What of the ring is hidden is seen where the ring is long: in one run of two workers the link is slowed down to this and freed
- * again, in turns. hidden = 1 - (by how much the step got longer) / (by how much the ring did).
- */
-const SLOW_RATE = '100mbit';
-const BLOCKS = 8;
-const BLOCK_STEPS = 4;
 /** Steps in which speeds are learnt. */
 const LEARNING = 4;
 /** Of the model's largest error. */
@@ -93,45 +87,6 @@ async function measureRing(cluster, cores) {
   };
 }
 
-/** Steps and rings with the slow link and the free one, seconds. */
-async function measureHidden(cluster) {
-  const blocks = values.quick ? 2 : BLOCKS;
-  const rateOf = (block) => (block % 2 === 0 ? SLOW_RATE : null);
-  cluster.share(null);
-  let commits = 0;
-  const run = await trainingRun({
-    steps: LEARNING + 1 + blocks * BLOCK_STEPS,
-    microbatches: 4,
-    microbatchSize: MICROBATCH,
-    workers: cluster.members.slice(0, 2),
-    coordinator: cluster.hub,
-    onFirstCommit: () => cluster.share(share),
-    onCommit: () => {
-      const done = ++commits - LEARNING - 1;
-      if (done >= 0 && done % BLOCK_STEPS === 0) cluster.limit(rateOf(done / BLOCK_STEPS));
-    },
-  });
-  const sides = { slow: { step: [], ring: [] }, free: { step: [], ring: [] } };
-  const steps = stepSeconds(run, LEARNING);
-  run.commits.slice(LEARNING + 1).forEach(({ ringSeconds }, index) => {
-    // The step in which the rate changes belongs to neither.
-    if (index % BLOCK_STEPS === 0) return;
-    const side = rateOf(Math.floor(index / BLOCK_STEPS)) === null ? sides.free : sides.slow;
-    side.step.push(steps[index]);
-    side.ring.push(ringSeconds);
-  });
-  const beyond = (what) => summary(sides.slow[what]).median - summary(sides.free[what]).median;
-  const hidden = 1 - beyond('step') / beyond('ring');
-  const figures = (side) => ({ step: summary(side.step), ring: summary(side.ring) });
-  console.error(`hidden: ${hidden.toFixed(2)} of ${beyond('ring').toFixed(3)} s`);
-  return {
-    rate: SLOW_RATE,
-    slow: figures(sides.slow),
-    free: figures(sides.free),
-    share: Math.min(1, Math.max(0, hidden)),
-  };
-}
-
 async function measureAll(cluster) {
   const unlimited = await measureRing(cluster, null);
   cluster.limit(values.rate);
@@ -145,8 +100,8 @@ async function measureAll(cluster) {
     const before = points.get(name) ?? { step: [], ring: [] };
     points.set(name, { ...rest, step: [...before.step, ...step], ring: [...before.ring, ...rings] });
   }
-  const hidden = await measureHidden(cluster);
-  return { unlimited, ring, ringOfFour: summary(ringOfFour[0]), points, hidden };
+  const overlap = await measureOverlap(cluster, { share, blocks: values.quick ? 2 : 8 });
+  return { unlimited, ring, ringOfFour: summary(ringOfFour[0]), points, overlap };
 }
 
 /** Standard deviation, from the median distance to the median: one hiccup of the machine does not count. */
@@ -167,7 +122,7 @@ try {
 } finally {
   cluster.close();
 }
-const { unlimited, ring, ringOfFour, points, hidden } = measured;
+const { unlimited, ring, ringOfFour, points, overlap } = measured;
 const median = (name) => summary(points.get(name).step).median;
 const constants = fit({
   one: median('1x1'),
@@ -175,7 +130,7 @@ const constants = fit({
   two: median('2x1'),
   noise: spread(points.get('1x1').step),
   ring,
-  hidden: hidden.share,
+  hidden: overlap.hidden,
   perWorker: coordinatorCost(MANY) / 1000 / MANY,
 });
 /** One worker alone with as much to do: measured where it was, else as the model has it. */
@@ -214,9 +169,9 @@ console.log(
       rows: [
         ...rowsOf,
         row({
-          name: `share of the ring's time that computation hides, 2 workers, ${SLOW_RATE} links against free ones`,
+          name: `share of the ring's time that computation hides, 2 workers, ${overlap.rate} links against free ones`,
           unit: '%',
-          ours: summary([100 * hidden.share]),
+          ours: summary([100 * overlap.hidden]),
         }),
         row({
           name: `model's largest error over ${errors.length} points that it was not fitted to`,
@@ -234,7 +189,7 @@ console.log(
       microbatchSize: MICROBATCH,
       points: table,
       constants,
-      hidden,
+      overlap,
       ring: {
         limited: ring,
         unlimited,
