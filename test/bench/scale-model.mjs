@@ -25,6 +25,11 @@ export function ringSeconds(n, { alpha, beta, bytes }) {
 export function allReduceSeconds(n, constants) {
   if (n < TIERS_FROM) return ringSeconds(n, constants);
   const groups = groupsOf(Array.from({ length: n }, (_, index) => ({ host: String(index) })));
+  return tiersSeconds(groups, constants);
+}
+
+/** Two tiers of these groups, s. */
+export function tiersSeconds(groups, constants) {
   const largest = Math.max(...groups.map((group) => group.length));
   return 2 * ringSeconds(largest, constants) + ringSeconds(groups.length, constants);
 }
