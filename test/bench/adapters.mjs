@@ -3,7 +3,8 @@
  *
  * ring.mjs:  {bench: 'ring', node, peers: {torch}, results: [{n, bytes, samples, lockstep, gloo?, tcpOneWay?, ...}]}, each side
  *            {medianGBps, bestGBps}.
- * train.mjs: {bench: 'train', lockstep: {imagesPerSecond}, ddp: {imagesPerSecond, variant, version}, ratio, idleShare}.
+ * train.mjs: {bench: 'train', lockstep: {imagesPerSecond}, ddp?: {imagesPerSecond, variant, version}, idleShare?}; both rates and
+ *            the share as {min, median, max, samples}.
  */
 import { checkResult, ratioOf, row } from './result.mjs';
 
@@ -12,11 +13,6 @@ const ADAPTERS = { ring, train };
 /** A part's result, whichever way its script prints it. Throws if it is none. */
 export function adapt(part, printed) {
   return checkResult(part in ADAPTERS && printed.rows === undefined ? ADAPTERS[part](printed) : printed);
-}
-
-/** Figures in which a missing maximum is taken as the median: less is known, not more. */
-function figures({ min, median, max, samples = 1 }) {
-  return { min: min ?? median, median, max: max ?? median, samples };
 }
 
 /** GB/s of one side of a ring's point: median and best are told. */
@@ -61,19 +57,19 @@ function ring(printed) {
 const percent = ({ min, median, max, samples }) => ({ min: 100 * min, median: 100 * median, max: 100 * max, samples });
 
 function train(printed) {
-  const { lockstep, ddp, ratio, idleShare } = printed;
-  const ours = figures(lockstep.imagesPerSecond);
+  const { lockstep, ddp, idleShare } = printed;
+  const ours = lockstep.imagesPerSecond;
   const peer =
     ddp === undefined || ddp === null
       ? null
-      : { name: `PyTorch DDP (gloo), ${ddp.variant}`, version: ddp.version, ...figures(ddp.imagesPerSecond) };
+      : { name: `PyTorch DDP (gloo), ${ddp.variant}`, version: ddp.version, ...ddp.imagesPerSecond };
   const rows = [
     row({
       name: 'whole job, 2 workers of one thread, global batch 32',
       unit: 'images/s',
       ours,
       peer,
-      ratio: peer === null ? null : ratio === undefined ? ratioOf(ours, peer, 'max') : figures(ratio),
+      ratio: peer === null ? null : ratioOf(ours, peer, 'max'),
       goal: { of: 'ratio', atLeast: 1.1 },
     }),
   ];
@@ -82,7 +78,7 @@ function train(printed) {
       row({
         name: 'share of the time in which the compute thread is idle',
         unit: '%',
-        ours: percent(figures(idleShare)),
+        ours: percent(idleShare),
         goal: { of: 'ours', atMost: 3 },
       }),
     );
