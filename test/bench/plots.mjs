@@ -37,7 +37,7 @@ function stepPlot(part) {
     return { name, unit, goal: goal.atMost, bars };
   });
   const most = Math.max(1, ...groups.flatMap(({ unit, bars }) => bars.map(({ ms }) => ms / unit)));
-  const x = scale([0, 1.12 * most], [LEFT + 110, RIGHT]);
+  const x = scale([0, most], [LEFT + 110, RIGHT - 104]);
   const marks = [];
   let y = top;
   for (const { name, unit, goal, bars } of groups) {
@@ -46,7 +46,7 @@ function stepPlot(part) {
     bars.forEach(({ name: label, ms, color }, index) => {
       const at = first + row * index;
       marks.push(text(x(0) - 8, at + 13, label, { anchor: 'end' }), rect(x(0), at, x(ms / unit) - x(0), bar, color));
-      marks.push(text(x(ms / unit) + 6, at + 13, `${(ms / unit).toFixed(2)}  (${ms.toFixed(0)} ms)`));
+      marks.push(text(RIGHT, at + 13, `${(ms / unit).toFixed(2)} (${ms.toFixed(0)} ms)`, { anchor: 'end' }));
     });
     const last = first + row * bars.length - (row - bar);
     marks.push(line(x(goal), first - 6, x(goal), last + 6, { color: '#cf222e', width: 2, dash: '5 4' }));
@@ -87,6 +87,15 @@ function axes({ x, y, xs, ys, top, bottom, xName, yName }) {
   ];
 }
 
+/** 1, 2 and 5 times powers of ten, from at most `least` to at least `most`. */
+function logTicks(least, most) {
+  const all = [];
+  for (let power = -6; power <= 12; power++)
+    for (const digit of [1, 2, 5]) all.push(Number((digit * 10 ** power).toPrecision(1)));
+  const first = all.findLastIndex((value) => value <= least);
+  return all.slice(first, all.findIndex((value) => value >= most) + 1);
+}
+
 const bytesName = (bytes) => (bytes >= 1 << 20 ? `${bytes / (1 << 20)} MiB` : `${bytes / 1024} KiB`);
 
 /** Bus bandwidth against size, a colour for each number of members; ours solid, Gloo dashed. */
@@ -100,18 +109,14 @@ function ringPlot(part) {
     { key: 'gloo', label: 'Gloo', dash: '6 4' },
     { key: 'tcpOneWay', label: 'one bare TCP connection in Node', dash: '2 4' },
   ];
-  const most = Math.max(...results.flatMap((one) => sides.map(({ key }) => one[key]?.medianGBps ?? 0)));
-  const step = most > 2 ? 0.5 : 0.25;
+  const all = results.flatMap((one) => sides.flatMap(({ key }) => (key in one ? [one[key].medianGBps] : [])));
+  const ticks = logTicks(Math.min(...all), Math.max(...all));
   const x = scale([sizes[0], sizes.at(-1)], [LEFT + 16, RIGHT - 16], { log: true });
-  const y = scale([0, step * Math.ceil(most / step)], [bottom, top]);
-  const ticks = Array.from({ length: Math.ceil(most / step) + 1 }, (_, index) => [
-    index * step,
-    (index * step).toFixed(2),
-  ]);
+  const y = scale([ticks[0], ticks.at(-1)], [bottom, top], { log: true });
   const marks = axes({
     ...{ x, y, top, bottom, xName: 'bytes in the buffer', yName: 'GB/s' },
     xs: sizes.map((bytes) => [bytes, bytesName(bytes)]),
-    ys: ticks,
+    ys: ticks.map((value) => [value, String(value)]),
   });
   const entries = [];
   members.forEach((n, index) => {
@@ -145,11 +150,13 @@ function ringPlot(part) {
 }
 
 /**
- * What the third curve assumes of a machine that was not measured: a GPU node. Its fixed time a step is that of a whole core here,
- * its processor seconds a byte and its seconds a hop are those of this machine's free link.
+ * What the third curve assumes of a machine that was not measured: a GPU node. Its fixed time and its coordination are those of a
+ * whole core here, its processor seconds a byte and its seconds a hop those of this machine's free link.
  */
 const GPU = { microbatchSeconds: 0.05, images: 256, microbatches: 1, bytesASecond: 25e9 / 8, network: '25 Gbit/s' };
 const LARGEST = 512;
+
+const compact = new Intl.NumberFormat('en', { notation: 'compact' });
 
 function scalePlot(part) {
   const { points, constants, coreShare, microbatchSize, rate, ring } = part.details['scale-network'];
@@ -158,6 +165,7 @@ function scalePlot(part) {
     ...constants,
     compute: GPU.microbatchSeconds,
     fixed: constants.fixed * coreShare,
+    coordination: constants.coordination * coreShare,
     noise: 0.02 * GPU.microbatchSeconds,
     alpha: unlimited.alpha,
     beta: Math.max(unlimited.beta, 1 / GPU.bytesASecond),
@@ -189,7 +197,7 @@ function scalePlot(part) {
   const marks = axes({
     ...{ x, y, top, bottom, xName: 'workers', yName: 'images a second' },
     xs: sizes.map((n) => [n, String(n)]),
-    ys: decades.map((value) => [value, value.toLocaleString('en')]),
+    ys: decades.map((value) => [value, compact.format(value)]),
   });
   const entries = [];
   curves.forEach((curve, index) => {
@@ -227,10 +235,8 @@ function scalePlot(part) {
   const hidden = Math.round(100 * constants.hidden);
   const small = caption(
     [
-      `Model: fixed + microbatches x compute + wait for the slowest of n + coordination + the ring's time that is not hidden (${hidden} % is).`,
-      'Ring: 2(n-1)(alpha + S beta / n); two tiers from 64 workers on. The batch grows with the workers. Default network, 3.1 MB of sums.',
-      `Assumed, not measured: all of the GPU but its alpha (${(1e3 * gpu.alpha).toFixed(2)} ms) and beta (${(1e9 * gpu.beta).toFixed(2)} ns a byte), which are this machine's with a free link;`,
-      'its steps vary by 2 %. No point beyond 4 workers was measured.',
+      `Model of a step: fixed + microbatches x compute + the wait for the slowest of n + coordination + the part of the ring's time that is not hidden (${hidden} % is, as measured with two workers). Ring: 2(n-1)(alpha + S beta / n), two tiers from 64 workers on. The batch grows with the workers. Default network, 3.1 MB of sums.`,
+      `Assumed, not measured: the GPU, whose steps vary by 2 %. Its alpha (${(1e3 * gpu.alpha).toFixed(2)} ms) and beta (${(1e9 * gpu.beta).toFixed(2)} ns a byte) are this machine's with a free link, its fixed time and coordination this machine's with a whole core. Nothing beyond 4 workers was measured.`,
       source(part),
     ],
     16,

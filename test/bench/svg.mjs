@@ -37,12 +37,26 @@ export function scale([low, high], [from, to], { log = false } = {}) {
   return (value) => from + ((f(value) - f(low)) / (f(high) - f(low))) * (to - from);
 }
 
-/** Lines of small print under a plot: what was measured, what was assumed. Returns them and their height in pixels. */
-export function caption(lines, x, y) {
+/** What fits on a line of small print in a picture of 720 pixels. */
+const LINE_CHARACTERS = 112;
+
+/** Small print under a plot: what was measured, what was assumed. Returns it and its height in pixels. */
+export function caption(sentences, x, y) {
+  const lines = sentences.flatMap(wrapped);
   return {
     marks: lines.map((content, index) => text(x, y + 15 * index, content, { size: 11, color: GREY })),
     height: 15 * lines.length,
   };
+}
+
+function wrapped(sentence) {
+  const lines = [''];
+  for (const word of sentence.split(' ')) {
+    const longer = `${lines.at(-1)} ${word}`.trim();
+    if (longer.length <= LINE_CHARACTERS) lines[lines.length - 1] = longer;
+    else lines.push(word);
+  }
+  return lines;
 }
 
 /** One line each: a sample of how it is drawn, and what it is. */
