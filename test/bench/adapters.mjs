@@ -3,16 +3,20 @@
  *
  * ring.mjs:  {bench: 'ring', node, peers: {torch}, results: [{n, bytes, samples, lockstep, gloo?, tcpOneWay?, ...}]}, each side
  *            {medianGBps, bestGBps}.
+ *            With --memory {bench: 'ring-memory', gradientBytes, members: [[{step, heapUsed, external}]]}, bytes after a collection.
  * train.mjs: {bench: 'train', lockstep: {imagesPerSecond}, ddp?: {imagesPerSecond, variant, version}, idleShare?}; both rates and
  *            the share as {min, median, max, samples}.
  */
 import { checkResult, ratioOf, row } from './result.mjs';
+import { summary } from './summary.mjs';
 
-const ADAPTERS = { ring, train };
+const ADAPTERS = { ring, 'ring-memory': ringMemory, train };
 
 /** A part's result, whichever way its script prints it. Throws if it is none. */
-export function adapt(part, printed) {
-  return checkResult(part in ADAPTERS && printed.rows === undefined ? ADAPTERS[part](printed) : printed);
+export function adapt(printed) {
+  return checkResult(
+    printed.rows === undefined && printed.bench in ADAPTERS ? ADAPTERS[printed.bench](printed) : printed,
+  );
 }
 
 /** GB/s of one side of a ring's point: median and best are told. */
@@ -52,6 +56,36 @@ function ring(printed) {
     );
   });
   return { ...printed, rows };
+}
+
+/** What a thousand steps may add to the heap: less than an object a step. KiB. */
+const FLAT_KIB = 64;
+/** Beyond the gradients themselves. */
+const MOST_BUFFERS = 2;
+
+function ringMemory(printed) {
+  const { members, gradientBytes } = printed;
+  // From the second sample on: by the first nothing is compiled and no buffer has grown.
+  const grown = members.map((samples) => (samples.at(-1).heapUsed - samples[1].heapUsed) / 1024);
+  const [{ step: from }, { step: to }] = [members[0][1], members[0].at(-1)];
+  const most = members.map((samples) => Math.max(...samples.map(({ external }) => external)) / gradientBytes);
+  return {
+    ...printed,
+    rows: [
+      row({
+        name: `heap's growth from step ${from} to step ${to}, largest of the members`,
+        unit: 'KiB',
+        ours: summary([Math.max(...grown)]),
+        goal: { of: 'ours', atMost: FLAT_KIB },
+      }),
+      row({
+        name: 'most memory outside the heap, all buffers together',
+        unit: 'gradient buffers',
+        ours: summary([Math.max(...most)]),
+        goal: { of: 'ours', atMost: MOST_BUFFERS },
+      }),
+    ],
+  };
 }
 
 const percent = ({ min, median, max, samples }) => ({ min: 100 * min, median: 100 * median, max: 100 * max, samples });

@@ -17,13 +17,13 @@ import { peerEnvironment, peerPython, versionsOf } from './peers.mjs';
 import { drawPlots } from './plots.mjs';
 import { markdown } from './report.mjs';
 
-/** A part's scripts; the rows of several are put together. `--quick` is handed on to each. */
+/** A part's scripts and their flags; the rows of several are put together. `--quick` is handed on to each. */
 const PARTS = {
-  step: ['step.mjs'],
-  train: ['train.mjs'],
-  ring: ['ring.mjs'],
-  sample: ['sample.mjs'],
-  scale: ['scale-workers.mjs', 'scale-network.mjs', 'scale-coordinator.mjs'],
+  step: [['step.mjs']],
+  train: [['train.mjs']],
+  ring: [['ring.mjs'], ['ring.mjs', '--memory']],
+  sample: [['sample.mjs']],
+  scale: [['scale-workers.mjs'], ['scale-network.mjs'], ['scale-coordinator.mjs']],
 };
 /** A script says so when this machine cannot do it (no root, one core). */
 const NOT_HERE = 2;
@@ -33,9 +33,9 @@ const RESULTS = new URL('results/', import.meta.url);
 const LATEST = new URL('latest.json', RESULTS);
 
 /** Runs a script with its messages shown. Resolves to what it printed, parsed, or null where it said that it cannot run here. */
-function runScript(name, { quick, python }) {
+function runScript([name, ...flags], { quick, python }) {
   return new Promise((resolve, reject) => {
-    const args = [fileURLToPath(new URL(name, import.meta.url)), ...(quick ? ['--quick'] : [])];
+    const args = [fileURLToPath(new URL(name, import.meta.url)), ...flags, ...(quick ? ['--quick'] : [])];
     const env = { ...peerEnvironment(), ...(python === undefined ? {} : { LOCKSTEP_BENCH_PYTHON: python }) };
     const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'inherit'], timeout: LONGEST * 1000 });
     let output = '';
@@ -61,7 +61,7 @@ async function runPart(part, options) {
   const found = [];
   for (const script of PARTS[part]) {
     const printed = await runScript(script, options);
-    if (printed !== null) found.push(adapt(part, printed));
+    if (printed !== null) found.push(adapt(printed));
   }
   if (found.length === 0) throw new Error(`nothing of ${part} can be measured on this machine`);
   const details = Object.fromEntries(found.map((result) => [result.bench, detailsOf(result)]));

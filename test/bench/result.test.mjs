@@ -44,7 +44,7 @@ const RING = {
 };
 
 test('the ring has goals from 1 MiB on: against Gloo with 2 and 4 members, against bare TCP with 2', () => {
-  const { rows } = adapt('ring', RING);
+  const { rows } = adapt(RING);
   assert.deepEqual(
     rows.map(({ name, peer: against, ratio, met }) => [name, against.name, ratio.median, met]),
     [
@@ -71,4 +71,14 @@ test('the table says of each row whether its goal is met, and how many are', () 
   assert.match(text, /\| ratio <= 3 \| met \|/);
   assert.match(text, /\| 2 \(1 \.\. 3\): Peer 1\.2 \|/);
   assert.match(text, /2026-01-02 03:04 UTC, commit abc/);
+});
+
+test('a heap that grows by a kibibyte a step is not flat, one that goes up and down is', () => {
+  const memory = (kib) => [0, 100, 200, 300].map((step) => ({ step, heapUsed: 1024 * kib(step), external: 4000 }));
+  const rowsOf = (kib) =>
+    adapt({ bench: 'ring-memory', gradientBytes: 1000, members: [memory(kib), memory(() => 7)] }).rows;
+  const [heap, buffers] = rowsOf((step) => step);
+  assert.deepEqual([heap.ours.median, heap.met], [200, false]);
+  assert.deepEqual([buffers.ours.median, buffers.met], [4, false]);
+  assert.equal(rowsOf((step) => (step / 100) % 2)[0].met, true);
 });
