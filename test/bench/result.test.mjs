@@ -74,7 +74,8 @@ test('the table says of each row whether its goal is met, and how many are', () 
 });
 
 test('a heap that grows by a kibibyte a step is not flat, one that goes up and down is', () => {
-  const memory = (kib) => [0, 100, 200, 300].map((step) => ({ step, heapUsed: 1024 * kib(step), external: 4000 }));
+  const memory = (kib) =>
+    [0, 100, 200, 300].map((step) => ({ step, heapUsed: 1024 * kib(step), external: 10, arrayBuffers: 4000 }));
   const rowsOf = (kib) =>
     adapt({ bench: 'ring-memory', gradientBytes: 1000, members: [memory(kib), memory(() => 7)] }).rows;
   const [heap, buffers] = rowsOf((step) => step);
