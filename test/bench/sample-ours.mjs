@@ -23,19 +23,22 @@ const schedule = makeSchedule(config);
 const eps = networkEps((inputs) => recorded.run(inputs), initialParameters(model, 0), batch, schedule, networkTime);
 const imageSize = model.imageSize ** 2;
 
+/** Thrown in place of the prediction after the last step that is to be timed. */
 class Enough extends Error {}
 
 await serve({ engine: engine.identity }, (line) => {
   const [kind, visited, total] = line.split(' ').map((word, index) => (index === 0 ? word : Number(word)));
   const options = { ddim: { eta: 0 }, ddpm: { variance: 'beta' } }[kind];
   const sampler = { kind, steps: total, clip: true, ...options };
-  const onStep = (done) => {
-    if (done === visited && visited < total) throw new Enough();
-  };
   const start = performance.now();
   for (let firstImage = 0; firstImage < images; firstImage += batch) {
+    let done = 0;
+    const counted = (x, t) => {
+      if (done++ === visited) throw new Enough();
+      return eps(x, t);
+    };
     try {
-      sample({ schedule, sampler, eps, seed: 0, firstImage, count: batch, imageSize, onStep });
+      sample({ schedule, sampler, eps: counted, seed: 0, firstImage, count: batch, imageSize });
     } catch (error) {
       if (!(error instanceof Enough)) throw error;
     }
