@@ -3,7 +3,7 @@
  * tc tbf), each with a share of a core (cgroup, version 1 or 2). Needs root, ip and tc.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, rmdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** A private range (RFC 1918); it exists inside the namespaces only. */
@@ -51,8 +51,13 @@ function cgroupRoot() {
   return { path: second, share: (cores) => [['cpu.max', `${cores === null ? 'max' : quota(cores)} ${PERIOD_US}`]] };
 }
 
-/** Removes what a run left that was killed: its process is gone. */
+/** Removes what a run left that was killed (SIGKILL, power): its process is gone. */
 function sweep() {
+  const { path } = cgroupRoot();
+  for (const name of readdirSync(path)) {
+    const pid = /^lockstep-bench-(\d+)-/.exec(name)?.[1];
+    if (pid !== undefined && !existsSync(`/proc/${pid}`)) removeGroup(join(path, name));
+  }
   for (const line of ip('netns', 'list').split('\n')) {
     const [name, pid] = /^lockstep-bench-(\d+)-\w+/.exec(line) ?? [];
     if (name !== undefined && !existsSync(`/proc/${pid}`)) ip('netns', 'del', name);

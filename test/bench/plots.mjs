@@ -221,10 +221,10 @@ function scalePlot(part) {
     const kept = rateOf(curve, LARGEST) / (LARGEST * alone);
     entries.push({ label: `${curve.label}; at ${LARGEST}: ${Math.round(100 * kept)} % of ideal`, color, width: 2 });
   });
-  for (const { workers, microbatchesEach, stepSeconds, use } of points) {
+  for (const { workers, microbatchesEach, seconds, use } of points) {
     const color = COLORS[microbatchesEach === 1 ? 0 : 1];
     if (![1, 4].includes(microbatchesEach)) continue;
-    const images = (workers * microbatchesEach * microbatchSize) / stepSeconds.median;
+    const images = (workers * microbatchesEach * microbatchSize) / seconds;
     marks.push(dot(x(workers), y(images), color, { hollow: use !== 'fitted' }));
   }
   entries.push({ label: 'ideal: n times one worker', color: INK, dash: '4 4' });

@@ -6,12 +6,14 @@
 //
 // Two cores cannot compute for four workers. So each worker is given, by a cgroup, the same share of a core whatever their number
 // is: a fifth less than a quarter of the machine (the rest is the coordinator's and the kernel's). Efficiency is then relative to the
-// cores that the workers have. The limit is put on after the first commit: engines load at full speed.
+// cores that the workers have. Members that are not in a run compute too (scale-load.mjs). The limit is put on after the first
+// commit: engines load at full speed.
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { openCluster, whyNot } from './namespaces.mjs';
 import { row } from './result.mjs';
 import { coordinatorCost } from './scale-coordinator.mjs';
+import { openLoad } from './scale-load.mjs';
 import { allReduceSeconds, fit, stepOf } from './scale-model.mjs';
 import { measureOverlap } from './scale-overlap.mjs';
 import { ringTimes } from './scale-ring.mjs';
@@ -46,9 +48,10 @@ const pointOf = (name) => {
   return { n, m };
 };
 
-async function measurePoint(cluster, name) {
+async function measurePoint({ cluster, load }, name) {
   const { n, m } = pointOf(name);
   const timed = values.quick ? 6 : 9;
+  await load.busyFrom(MEMBERS);
   cluster.share(null);
   const run = await trainingRun({
     steps: LEARNING + 1 + timed,
@@ -56,7 +59,10 @@ async function measurePoint(cluster, name) {
     microbatchSize: MICROBATCH,
     workers: cluster.members.slice(0, n),
     coordinator: cluster.hub,
-    onFirstCommit: () => cluster.share(share),
+    onFirstCommit: () => {
+      cluster.share(share);
+      void load.busyFrom(n);
+    },
   });
   const point = {
     name,
@@ -92,15 +98,24 @@ async function measureAll(cluster) {
   cluster.limit(values.rate);
   const ring = await measureRing(cluster, share);
   const ringOfFour = await ringTimes({ places: cluster.members, elements: [PARAMETERS], repeats: 10 });
+  const load = await openLoad(cluster.members);
+  process.on('exit', load.kill);
   const points = new Map();
   // Forth and back, so that a machine that gets slower or quicker meanwhile does not favour a point.
   const names = [...FITTED, ...HELD_OUT];
   for (const name of values.quick ? names : [...names, ...names.toReversed()]) {
-    const { step, ring: rings, ...rest } = await measurePoint(cluster, name);
-    const before = points.get(name) ?? { step: [], ring: [] };
-    points.set(name, { ...rest, step: [...before.step, ...step], ring: [...before.ring, ...rings] });
+    const { step, ring: rings, ...rest } = await measurePoint({ cluster, load }, name);
+    const before = points.get(name) ?? { step: [], ring: [], medians: [] };
+    points.set(name, {
+      ...rest,
+      step: [...before.step, ...step],
+      ring: [...before.ring, ...rings],
+      medians: [...before.medians, summary(step).median],
+    });
   }
+  await load.busyFrom(MEMBERS);
   const overlap = await measureOverlap(cluster, { share, blocks: values.quick ? 2 : 8 });
+  load.kill();
   return { unlimited, ring, ringOfFour: summary(ringOfFour[0]), points, overlap };
 }
 
@@ -111,43 +126,39 @@ function spread(samples) {
 }
 
 const cluster = openCluster({ members: MEMBERS });
-for (const signal of ['SIGINT', 'SIGTERM'])
-  process.once(signal, () => {
-    cluster.close();
-    process.exit(1);
-  });
-let measured;
-try {
-  measured = await measureAll(cluster);
-} finally {
-  cluster.close();
-}
+// After the processes of the run (training-run.mjs) have been killed, in the order in which these were registered.
+process.on('exit', () => cluster.close());
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
+const measured = await measureAll(cluster);
 const { unlimited, ring, ringOfFour, points, overlap } = measured;
-const median = (name) => summary(points.get(name).step).median;
+/** The mean of both passes' medians: the median of all samples would be one pass's own where the machine drifts. */
+const secondsOf = (name) =>
+  points.get(name).medians.reduce((sum, one) => sum + one, 0) / points.get(name).medians.length;
 const constants = fit({
-  one: median('1x1'),
-  four: median('1x4'),
-  two: median('2x1'),
+  one: secondsOf('1x1'),
+  four: secondsOf('1x4'),
+  two: secondsOf('2x1'),
   noise: spread(points.get('1x1').step),
   ring,
   hidden: overlap.hidden,
   perWorker: coordinatorCost(MANY) / 1000 / MANY,
 });
 /** One worker alone with as much to do: measured where it was, else as the model has it. */
-const aloneWith = (m) => (points.has(`1x${m}`) ? median(`1x${m}`) : stepOf({ n: 1, m }, constants).seconds);
+const aloneWith = (m) => (points.has(`1x${m}`) ? secondsOf(`1x${m}`) : stepOf({ n: 1, m }, constants).seconds);
 const table = [...points.values()].map(({ name, n, m, step, ring: rings }) => {
   const predicted = stepOf({ n, m }, constants);
-  const seconds = summary(step);
+  const seconds = secondsOf(name);
   return {
     name,
     workers: n,
     microbatchesEach: m,
     use: FITTED.includes(name) ? 'fitted' : 'held out',
-    stepSeconds: seconds,
+    seconds,
+    stepSeconds: summary(step),
     predictedSeconds: predicted.seconds,
-    errorPercent: (100 * (predicted.seconds - seconds.median)) / seconds.median,
+    errorPercent: (100 * (predicted.seconds - seconds)) / seconds,
     ringSeconds: summary(rings),
-    efficiency: aloneWith(m) / seconds.median,
+    efficiency: aloneWith(m) / seconds,
   };
 });
 const rowsOf = table
@@ -181,8 +192,8 @@ console.log(
         }),
       ],
       notes: [
-        `${values.rate} in both directions by tc tbf, ${share} of a core for each worker by a cgroup, whatever their number; efficiency is a worker's step alone over its step among n, with the same images each.`,
-        `Predicted against measured step: ${table.map((one) => `${one.workers} x ${one.microbatchesEach} ${(1000 * one.predictedSeconds).toFixed(0)} / ${(1000 * one.stepSeconds.median).toFixed(0)} ms (${one.use}, ${percent(one.errorPercent)})`).join('; ')}.`,
+        `${values.rate} in both directions by tc tbf, ${share} of a core for each worker by a cgroup, whatever their number, and all four computing; efficiency is a worker's step alone over its step among n, with the same images each.`,
+        `Predicted against measured step: ${table.map((one) => `${one.workers} x ${one.microbatchesEach} ${(1000 * one.predictedSeconds).toFixed(0)} / ${(1000 * one.seconds).toFixed(0)} ms (${one.use}, ${percent(one.errorPercent)})`).join('; ')}.`,
       ],
       rate: values.rate,
       coreShare: share,

@@ -16,7 +16,7 @@ export class Served {
   #lines;
   #ended;
 
-  /** @param {{name: string, command: string, args: string[], threads: number, env: NodeJS.ProcessEnv}} options */
+  /** @param {{name: string, command: string, args: string[], threads: number | null, env: NodeJS.ProcessEnv}} options null: not pinned */
   constructor({ name, command, args, threads, env }) {
     this.name = name;
     const [program, all] = pinned(threads, command, args);
@@ -39,6 +39,10 @@ export class Served {
   async run(task = 'go') {
     this.#child.stdin.write(`${task}\n`);
     return this.next();
+  }
+
+  kill() {
+    this.#child.kill('SIGKILL');
   }
 
   async close() {

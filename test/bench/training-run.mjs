@@ -10,6 +10,10 @@ const mainOf = (app) => fileURLToPath(new URL(`../../apps/${app}/dist/main.js`, 
 /** Where a process runs: what stands before its command (taskset, ip netns exec, ...), and the address it has there. */
 const HERE = { before: [], host: '127.0.0.1' };
 
+/** Processes of runs under way: none may outlive this one. */
+const running = new Set();
+process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
+
 /** A place on one core of this machine. */
 export const onCore = (core) => ({ before: ['taskset', '-c', String(core)], host: '127.0.0.1' });
 
@@ -43,6 +47,7 @@ export async function trainingRun({
     const [command, ...rest] = [...before, process.execPath, mainOf(main), ...args];
     const child = spawn(command, rest, { stdio: ['ignore', 'pipe', 'inherit'] });
     children.push(child);
+    running.add(child);
     // Without it the others would wait for ever.
     child.on('exit', (code) => code !== 0 && children.forEach((other) => other.kill('SIGKILL')));
     return child;
@@ -85,7 +90,10 @@ export async function trainingRun({
       throw new Error(`the run ended after ${commits.length} of ${steps} steps:\n${lines.slice(-8).join('\n')}`);
     return { commits, digest, named: [...named] };
   } finally {
-    for (const child of children) child.kill('SIGKILL');
+    for (const child of children) {
+      child.kill('SIGKILL');
+      running.delete(child);
+    }
     rmSync(out, { recursive: true, force: true });
   }
 }
