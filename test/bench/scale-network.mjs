@@ -99,7 +99,8 @@ async function measureAll(cluster) {
   const ring = await measureRing(cluster, share);
   const ringOfFour = await ringTimes({ places: cluster.members, elements: [PARAMETERS], repeats: 10 });
   const load = await openLoad(cluster.members);
-  process.on('exit', load.kill);
+  // Before the cluster is closed: a group with a process in it stays.
+  process.prependListener('exit', load.kill);
   const points = new Map();
   // Forth and back, so that a machine that gets slower or quicker meanwhile does not favour a point.
   const names = [...FITTED, ...HELD_OUT];
