@@ -3,7 +3,7 @@
 //   node test/bench/sample-ours.mjs IMAGES THREADS BATCH        in engineEnvironment()
 //
 // A line is "KIND VISITED TOTAL": ddim or ddpm, and how many of TOTAL timesteps to visit. Fresh weights: they change no time.
-import { engineDirectory, loadEngine, record } from '../../libs/engine/dist/index.js';
+import { compile, engineDirectory, loadEngine } from '../../libs/engine/dist/index.js';
 import {
   initialParameters,
   makeSchedule,
@@ -18,9 +18,9 @@ const [images, threads, batch] = process.argv.slice(2).map(Number);
 const engine = loadEngine({ device: 'cpu', threads, directory: engineDirectory('cpu', process.env) });
 const { model, schedule: config, networkTime } = presetOf('default');
 const { fn, specs } = predictionFunction(engine, model, batch);
-const recorded = record(engine, fn, specs);
+const compiled = compile(engine, fn, specs);
 const schedule = makeSchedule(config);
-const eps = networkEps((inputs) => recorded.run(inputs), initialParameters(model, 0), batch, schedule, networkTime);
+const eps = networkEps((inputs) => compiled.run(inputs), initialParameters(model, 0), batch, schedule, networkTime);
 const imageSize = model.imageSize ** 2;
 
 /** Thrown in place of the prediction after the last step that is to be timed. */
