@@ -2,7 +2,7 @@
  * How much of the ring's time computation hides, from commit times alone. It is seen where the ring is long: in one run of two
  * workers the links are slowed down and freed again, in turns, while it goes on.
  *
- *   hidden = 1 - (by how much the step got longer) / (by how much the ring did)
+ *   hidden = 1 - (by how much the step got longer) / (by how much the ring did), of medians over pairs of blocks that follow each other
  */
 import { summary } from './summary.mjs';
 import { stepSeconds, trainingRun } from './training-run.mjs';
@@ -16,7 +16,7 @@ const MICROBATCH = 8;
 
 /**
  * @param {ReturnType<import('./namespaces.mjs').openCluster>} cluster left with free links
- * @param {{share: number, blocks: number}} options of a core for each worker; how often the rate changes
+ * @param {{share: number, blocks: number}} options of a core for each worker; an even number: how often the rate changes
  */
 export async function measureOverlap(cluster, { share, blocks }) {
   const isSlow = (block) => block % 2 === 0;
@@ -35,21 +35,32 @@ export async function measureOverlap(cluster, { share, blocks }) {
     },
   });
   cluster.limit(null);
-  const sides = { slow: { step: [], ring: [] }, free: { step: [], ring: [] } };
-  const steps = stepSeconds(run, LEARNING);
-  run.commits.slice(LEARNING + 1).forEach(({ ringSeconds }, index) => {
-    // The step in which the rate changes belongs to neither.
-    if (index % BLOCK_STEPS === 0) return;
-    const side = isSlow(Math.floor(index / BLOCK_STEPS)) ? sides.slow : sides.free;
-    side.step.push(steps[index]);
-    side.ring.push(ringSeconds);
+  const blockOf = blocksOf(run);
+  const pairs = Array.from({ length: blocks / 2 }, (_, pair) => {
+    const [slow, free] = [blockOf(2 * pair), blockOf(2 * pair + 1)];
+    return { slow, free, hidden: 1 - (slow.step - free.step) / (slow.ring - free.ring) };
   });
-  const longer = (what) => summary(sides.slow[what]).median - summary(sides.free[what]).median;
-  const figures = (side) => ({ step: summary(side.step), ring: summary(side.ring) });
+  const medianOf = (side, what) => summary(pairs.map((pair) => pair[side][what])).median;
+  const longer = (what) => summary(pairs.map(({ slow, free }) => slow[what] - free[what])).median;
   return {
     rate: SLOW_RATE,
-    slow: figures(sides.slow),
-    free: figures(sides.free),
+    seconds: {
+      slow: { step: medianOf('slow', 'step'), ring: medianOf('slow', 'ring') },
+      free: { step: medianOf('free', 'step'), ring: medianOf('free', 'ring') },
+    },
+    byPair: summary(pairs.map(({ hidden }) => hidden)),
     hidden: Math.min(1, Math.max(0, 1 - longer('step') / longer('ring'))),
+  };
+}
+
+const mean = (list) => list.reduce((sum, value) => sum + value, 0) / list.length;
+
+/** Mean step and ring of a block, s. The step in which the rate changes belongs to no block. */
+function blocksOf(run) {
+  const steps = stepSeconds(run, LEARNING);
+  const rings = run.commits.slice(LEARNING + 1).map(({ ringSeconds }) => ringSeconds);
+  return (block) => {
+    const [from, to] = [block * BLOCK_STEPS + 1, (block + 1) * BLOCK_STEPS];
+    return { step: mean(steps.slice(from, to)), ring: mean(rings.slice(from, to)) };
   };
 }
