@@ -115,7 +115,7 @@ async function measureAll(cluster) {
     });
   }
   await load.busyFrom(MEMBERS);
-  const overlap = await measureOverlap(cluster, { share, blocks: values.quick ? 4 : 16 });
+  const overlap = await measureOverlap(cluster, { share, blocks: values.quick ? 4 : 12 });
   load.kill();
   return { unlimited, ring, ringOfFour: summary(ringOfFour[0]), points, overlap };
 }
