@@ -2,6 +2,7 @@
  * The compute thread, seen from the I/O thread. Tensor calls block their thread, so they have one of their own: sockets
  * and heartbeats go on while a gradient is computed.
  */
+import type { TraceTarget } from '@lockstep/checkpoint';
 import type { EngineDescription, RunSettings } from '@lockstep/comm';
 import type { ArenaBuffers } from './arena.js';
 import { ServiceThread, type FailedReply } from './service-thread.js';
@@ -54,6 +55,7 @@ export interface ComputeSetup {
   readonly device: 'cpu' | 'cuda';
   readonly threads: number;
   readonly engineDirectory: string;
+  readonly trace: TraceTarget | null;
   /** What runs in the thread: a module that calls `serveCompute`; the production one if left out. */
   readonly module?: URL;
 }

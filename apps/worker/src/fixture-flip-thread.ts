@@ -1,8 +1,8 @@
 /** A compute thread whose memory fails: the first bit of a gradient flips while the next one is being computed. */
 import { makeTrainer, serveCompute } from './compute-service.js';
 
-serveCompute((engine, settings, arena) => {
-  const trainer = makeTrainer(engine, settings, arena);
+serveCompute((engine, settings, arena, trace) => {
+  const trainer = makeTrainer(engine, settings, arena, trace);
   let previous: Float32Array<SharedArrayBuffer> | null = null;
   return {
     table: trainer.table,

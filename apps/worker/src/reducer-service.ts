@@ -14,7 +14,7 @@ export class Reducer {
   private readonly microbatches: number;
 
   /** @throws DiffusionError E_PRESET, E_MODEL_CONFIG */
-  constructor({ settings, buffers }: ReducerSetup) {
+  constructor({ settings, buffers }: Omit<ReducerSetup, 'trace'>) {
     const { model, globalBatch, microbatchSize } = recipeOf(settings);
     this.arena = openArena(buffers);
     this.table = parameterTable(model);

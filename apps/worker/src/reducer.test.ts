@@ -111,7 +111,7 @@ test('a check finds one flipped bit in the weights, and nothing where there is n
 test('the thread answers as the function does, on the same memory, and says when a sum cannot be exact', async () => {
   const replies: ReducerReply[] = [];
   let told: () => void = () => undefined;
-  const thread = startReducer({ settings, buffers }, (reply) => {
+  const thread = startReducer({ settings, buffers, trace: null }, (reply) => {
     replies.push(reply);
     told();
   });

@@ -2,6 +2,7 @@
  * The reducer thread, seen from the I/O thread. It sums and hashes on shared memory: milliseconds in which the sockets must
  * not wait, and for which the compute thread, busy with a gradient that cannot be stopped, has no time.
  */
+import type { TraceTarget } from '@lockstep/checkpoint';
 import type { RunSettings } from '@lockstep/comm';
 import type { ArenaBuffers } from './arena.js';
 import type { StateChecksums } from './checksum.js';
@@ -11,6 +12,7 @@ import { ServiceThread, type FailedReply } from './service-thread.js';
 export interface ReducerSetup {
   readonly settings: RunSettings;
   readonly buffers: ArenaBuffers;
+  readonly trace: TraceTarget | null;
 }
 
 /** A gradient at rest: where it lies, and crc32 of its bytes when it was made. */

@@ -3,6 +3,7 @@
  * goes on meanwhile. One request is in flight at a time (core.ts sees to that).
  */
 import { Worker as Thread, parentPort } from 'node:worker_threads';
+import type { Trace } from '@lockstep/checkpoint';
 import { failureOf } from '@lockstep/config';
 
 /** The thread could not do what it was asked, or died. */
@@ -43,10 +44,12 @@ export class ServiceThread<Request, Reply> {
 
 /**
  * The thread's side: answers every request with what `answer` returns, or with a failed reply if it throws. Requests are taken
- * as what `answer` expects: only the ServiceThread that started this thread posts them.
+ * as what `answer` expects: only the ServiceThread that started this thread posts them. `trace` is told when it is idle.
  */
-export function serve(answer: (request: never) => { readonly kind: string }): void {
+export function serve(answer: (request: never) => { readonly kind: string }, trace: Trace): void {
+  trace.stage('idle');
   parentPort?.on('message', (request: unknown) => {
+    trace.stage(null);
     let reply: { readonly kind: string };
     try {
       reply = answer(request as never);
@@ -54,5 +57,6 @@ export function serve(answer: (request: never) => { readonly kind: string }): vo
       reply = { kind: 'failed', ...failureOf(error) } satisfies FailedReply;
     }
     parentPort?.postMessage(reply);
+    trace.stage('idle');
   });
 }

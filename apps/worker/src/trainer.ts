@@ -2,6 +2,7 @@
  * The numbers of a training step that need the engine or change the state: gradient of a microbatch, update. Every result is
  * a pure function of (state, seed, step, microbatch); which worker computes it does not enter.
  */
+import { NO_TRACE, type Trace } from '@lockstep/checkpoint';
 import { fromFixedPoint, type RunSettings } from '@lockstep/comm';
 import {
   adamStep,
@@ -68,6 +69,7 @@ export class Trainer implements Training {
     engine: Engine,
     settings: RunSettings,
     private readonly arena: Arena,
+    private readonly trace: Trace = NO_TRACE,
   ) {
     const dataset = loadMnist('train');
     if (dataset.digest !== settings.dataDigest) {
@@ -109,12 +111,13 @@ export class Trainer implements Training {
   compute(step: number, microbatch: number): Gradient {
     if (step !== this.step) this.pool.releaseAll();
     this.step = step;
-    const batch = this.batch(step, microbatch);
-    const [gradient, losses] = this.recorded.run(gradientInputs(this.arena.state.weights, batch));
+    const batch = this.trace.timed('batch', () => this.batch(step, microbatch));
+    const inputs = gradientInputs(this.arena.state.weights, batch);
+    const [gradient, losses] = this.trace.timed('gradient', () => this.recorded.run(inputs), { step, microbatch });
     if (!(gradient instanceof Float32Array) || losses === undefined)
       throw new Error('the gradient function gave no gradient');
     const values = this.pool.take();
-    values.set(gradient);
+    this.trace.timed('store', () => values.set(gradient));
     let loss = 0;
     for (const value of losses) loss += value;
     loss /= losses.length;

@@ -5,7 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { DataServer, type CoordinatorMessage, type Place, type AllReduceLink, type RunSettings } from '@lockstep/comm';
 import { failureOf } from '@lockstep/config';
-import { encodeState, encodedStateBytes, fetchState } from '@lockstep/checkpoint';
+import { encodeState, encodedStateBytes, fetchState, openTrace, type Trace } from '@lockstep/checkpoint';
 import {
   initialTrainingState,
   parameterCount,
@@ -20,6 +20,7 @@ import { ControlConnection } from './control-connection.js';
 import { step } from './core.js';
 import { startReducer, type ReducerReply, type ReducerRequest, type StoredGradient } from './reducer.js';
 import type { FailedReply, ServiceThread } from './service-thread.js';
+import { stageOf } from './stage.js';
 import { initialState, type Effect, type Event, type State } from './state.js';
 
 export interface WorkerOptions {
@@ -62,12 +63,14 @@ export class TrainingWorker {
   private link: AllReduceLink | null = null;
   private ringAbort = new AbortController();
   private server: DataServer | null = null;
+  private readonly trace: Trace;
   private over = false;
   private end: (ending: Ending) => void = () => undefined;
 
   private constructor(private readonly options: WorkerOptions) {
     this.state = initialState(options.id, options.advertiseHost, options.port);
     this.finished = new Promise((resolve) => (this.end = resolve));
+    this.trace = openTrace(options.compute.trace, 'io');
     const { coordinator, now, random, log } = options;
     this.control = new ControlConnection({
       coordinator,
@@ -122,6 +125,7 @@ export class TrainingWorker {
     if (this.over) return;
     const { state, effects } = step(this.state, event);
     this.state = state;
+    this.trace.stage(...stageOf(state));
     for (const effect of effects) this.perform(effect);
   }
 
@@ -185,7 +189,9 @@ export class TrainingWorker {
       const buffers = allocateArena(this.parameters);
       this.arena = openArena(buffers);
       copyState(initialTrainingState(recipe, settings.seed), this.arena.state);
-      this.reducer = startReducer({ settings, buffers }, (reply) => this.reducerReplied(reply));
+      this.reducer = startReducer({ settings, buffers, trace: this.options.compute.trace }, (reply) =>
+        this.reducerReplied(reply),
+      );
       this.compute = startCompute(this.options.compute, (reply) => this.computeReplied(reply));
       this.compute.request({ kind: 'initialise', settings, buffers });
     } catch (error) {
@@ -420,6 +426,7 @@ export class TrainingWorker {
   private async close(ending: Ending): Promise<void> {
     if (this.over) return;
     this.over = true;
+    this.trace.close();
     await this.control.close(ending.code);
     await this.server?.close();
     this.compute?.release();

@@ -14,8 +14,8 @@ function flip(values: Float32Array): void {
 
 let honest = Number(process.env['CHAOS_HONEST']);
 
-serveCompute((engine, settings, arena) => {
-  const training = makeTrainer(engine, settings, arena);
+serveCompute((engine, settings, arena, trace) => {
+  const training = makeTrainer(engine, settings, arena, trace);
   const compute = training.compute.bind(training);
   training.compute = (step, microbatch) => {
     const gradient = compute(step, microbatch);
