@@ -5,19 +5,22 @@
 import type { TraceTarget } from '@lockstep/checkpoint';
 import type { EngineDescription, RunSettings } from '@lockstep/comm';
 import type { ArenaBuffers } from './arena.js';
+import type { StateMarks } from './passes.js';
 import { ServiceThread, type FailedReply } from './service-thread.js';
 
 export type ComputeRequest =
   | { readonly kind: 'initialise'; readonly settings: RunSettings; readonly buffers: ArenaBuffers }
   /** `digest`: also hash the gradient's bytes. */
   | { readonly kind: 'compute'; readonly step: number; readonly microbatch: number; readonly digest: boolean }
+  /** Make the inputs of these microbatches ahead of time. There is no reply. */
+  | { readonly kind: 'prepare'; readonly step: number; readonly microbatches: readonly number[] }
   | {
       readonly kind: 'apply';
       readonly step: number;
       readonly exponents: readonly number[];
       readonly skip: boolean;
-      /** crc32 of the state (checksum.ts, `whole`), which it must still have. */
-      readonly stateCrc: number;
+      /** Of the state, which it must still have. */
+      readonly digest: string;
     };
 
 export interface ComputedReply {
@@ -26,8 +29,8 @@ export interface ComputedReply {
   readonly microbatch: number;
   /** The gradient, float32 [P]; its content stands until the step is applied. */
   readonly buffer: SharedArrayBuffer;
-  /** crc32 of the gradient's bytes. */
-  readonly crc: number;
+  /** Of the gradient (passes.ts). */
+  readonly checksum: number;
   readonly loss: number | null;
   /** Exponent by tensor (libs/comm, `tensorExponents`). */
   readonly exponents: readonly number[];
@@ -43,10 +46,16 @@ export interface ComputedReply {
 }
 
 export type ComputeReply =
-  | { readonly kind: 'initialised'; readonly probe: string; readonly engine: EngineDescription }
+  | {
+      readonly kind: 'initialised';
+      readonly marks: StateMarks;
+      readonly probe: string;
+      readonly engine: EngineDescription;
+    }
   | ComputedReply
-  | { readonly kind: 'applied'; readonly step: number }
-  /** The state at rest has changed; the step was not applied. */
+  /** `marks`: of the state after the step. */
+  | { readonly kind: 'applied'; readonly step: number; readonly marks: StateMarks }
+  /** The state at rest had changed; what is there now is of no use. */
   | { readonly kind: 'corrupt'; readonly what: string }
   | FailedReply;
 

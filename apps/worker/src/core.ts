@@ -2,16 +2,17 @@
  * The worker's decisions, as a pure function: (state, event) -> (state, effects).
  *
  * A step, seen from here (`advance` below):
- *   plan -> gradients of my microbatches -> told the exponents -> integer sum of mine -> ring all-reduce -> Adam, EMA
- *   -> digest -> report, while the next step's gradients are already being computed.
+ *   plan -> gradients of my microbatches -> told the exponents -> integer sum of mine -> ring all-reduce -> Adam, EMA,
+ *   digest -> report, while the next step's gradients are already being computed.
  * A gradient depends only on (state, seed, step, microbatch), so it is kept over generations until its step is applied.
  *
  * Two threads work for it. The compute thread (`busy`) makes gradients and applies steps. The reducer thread (`reducing`)
- * sums and hashes, so that a gradient that another worker delivered first holds nobody up, though it cannot be stopped.
+ * sums and checks, so that a gradient that another worker delivered first holds nobody up, though it cannot be stopped.
  */
 import { PROTOCOL_VERSION } from '@lockstep/comm';
 import type { CoordinatorMessage, WorkerMessage } from '@lockstep/comm';
-import type { Effect, Event, HeldGradient, HeldHere, Plan, Reduction, State } from './state.js';
+import type { HeldState } from '@lockstep/comm';
+import type { Effect, Event, HeldGradient, Plan, Reduction, State } from './state.js';
 
 type Told<T extends CoordinatorMessage['type']> = Extract<CoordinatorMessage, { type: T }>;
 
@@ -86,16 +87,7 @@ class Turn {
         this.update({ sumInRing: false });
         break;
       case 'applied':
-        this.appliedStep(event.step);
-        break;
-      case 'digested':
-        this.update({ reducing: null });
-        if (this.state.have?.step === event.step) {
-          this.update({ have: { step: event.step, digest: event.digest } });
-          if (this.state.owesReady) this.sayReady();
-          else if (this.state.plan === null || this.state.plan.digest === null) this.reportApplied();
-          else this.checkState();
-        }
+        this.appliedStep(event.step, event.digest);
         break;
       case 'loaded':
         this.loaded(event);
@@ -166,15 +158,11 @@ class Turn {
 
   private sayReady(): void {
     const { have, probe } = this.state;
-    if (have === null || have.digest === null || probe === null) {
-      // The digest of a fresh state is still being computed: `digested` says ready then.
-      this.update({ owesReady: true });
-      return;
-    }
-    this.update({ owesReady: false });
+    // Before it is initialised: that says ready.
+    if (have === null || probe === null) return;
     this.send({
       type: 'ready',
-      have: { step: have.step, digest: have.digest },
+      have,
       record: this.state.record,
       generation: this.state.generation,
       probe,
@@ -213,8 +201,7 @@ class Turn {
   /** Compares the state that this worker holds with the one that the plan starts from. */
   private checkState(): void {
     const { plan, have, busy } = this.state;
-    if (plan === null || plan.digest === null || have === null || busy?.kind === 'apply' || have.digest === null)
-      return;
+    if (plan === null || plan.digest === null || have === null || busy?.kind === 'apply') return;
     if (have.step === plan.step && have.digest === plan.digest) {
       for (const [microbatch, gradient] of this.state.held) this.reportGradient(microbatch, gradient);
     } else if (this.hasFinished(plan, have)) {
@@ -244,16 +231,14 @@ class Turn {
     });
   }
 
-  private appliedStep(done: number): void {
+  private appliedStep(done: number, digest: string): void {
     const { reduction, plan } = this.state;
     this.update({
       busy: null,
-      have: { step: done + 1, digest: null },
+      have: { step: done + 1, digest },
       applied: done,
       held: new Map(),
-      reducing: { kind: 'digest', step: done + 1 },
     });
-    this.effects.push({ type: 'digest', step: done + 1 });
     // A newer generation may have come while the step was being applied: then its plan stands, and has no `next`.
     if (reduction !== null && plan !== null && plan.generation === reduction.message.generation) {
       const next = reduction.message.next;
@@ -262,11 +247,13 @@ class Turn {
       });
     }
     this.update({ reduction: null });
+    if (this.state.plan === null || this.state.plan.digest === null) this.reportApplied();
+    else this.checkState();
   }
 
   private reportApplied(): void {
     const { have, record, applied } = this.state;
-    if (have === null || have.digest === null || applied !== have.step - 1) return;
+    if (have === null || applied !== have.step - 1) return;
     this.send({
       type: 'applied',
       generation: this.state.generation,
@@ -306,7 +293,7 @@ class Turn {
   /** The step's last stages: sum, ring, apply. */
   private reduce(reduction: Reduction): void {
     const { busy, reducing, sumInRing } = this.state;
-    const { generation, step: ofStep, exponents, contribute, record, skip } = reduction.message;
+    const { generation, step: ofStep, exponents, contribute, record, skip, next } = reduction.message;
     const idle = busy === null && reducing === null;
     switch (reduction.stage) {
       case 'waiting':
@@ -319,6 +306,8 @@ class Turn {
         if (reducing !== null || sumInRing || busy?.kind === 'apply' || busy?.kind === 'load') return;
         this.update({ reduction: { ...reduction, stage: 'folding' }, reducing: { kind: 'fold', generation } });
         this.effects.push({ type: 'fold', generation, contribute, exponents });
+        // The compute thread has nothing else to do until the sum is there.
+        if (next !== null) this.effects.push({ type: 'prepare', step: ofStep + 1, microbatches: next.microbatches });
         return;
       case 'folded':
         if (this.state.ringReady !== generation) return;
@@ -347,7 +336,7 @@ class Turn {
   }
 
   /** The step's first stages: the right state, then the gradients. */
-  private compute(plan: Plan, have: HeldHere): void {
+  private compute(plan: Plan, have: HeldState): void {
     const { busy, reducing } = this.state;
     if (this.state.owesCheck) {
       if (reducing === null && (busy === null || busy.kind === 'compute')) {
@@ -364,7 +353,6 @@ class Turn {
       this.effects.push({ type: 'load', generation, step: planned, digest, sources });
       return;
     }
-    // A fresh state whose digest is still being computed may yet turn out to be another one.
     const wrongState = plan.digest !== null && plan.digest !== have.digest;
     if (have.step !== plan.step || wrongState) return;
     const { microbatches, digests } = plan.work;
@@ -380,7 +368,7 @@ class Turn {
   /** True if the plan starts from a state that this worker neither holds nor has just gone beyond. */
   private mustLoad(): boolean {
     const { plan, have } = this.state;
-    if (plan === null || plan.digest === null || have === null || have.digest === null) return false;
+    if (plan === null || plan.digest === null || have === null) return false;
     // Not again in this generation: the coordinator opens another one, with other sources.
     if (this.state.unableIn === plan.generation) return false;
     if (have.step === plan.step) return have.digest !== plan.digest;
@@ -388,7 +376,7 @@ class Turn {
   }
 
   /** True if this worker has done the step that the plan asks for, and may say so. */
-  private hasFinished(plan: Plan, have: HeldHere): boolean {
+  private hasFinished(plan: Plan, have: HeldState): boolean {
     return !plan.reload && have.step === plan.step + 1 && this.state.applied === plan.step;
   }
 

@@ -1,36 +1,28 @@
-/** What runs in the reducer thread: integer sum of gradients, digest of the state. No engine is loaded here. */
-import { stateDigest } from '@lockstep/checkpoint';
-import { parameterTable, recipeOf, type ParameterTable } from '@lockstep/diffusion';
+/** What runs in the reducer thread: integer sum of gradients, checks of memory. No engine is loaded here. */
 import { openArena, type Arena } from './arena.js';
-import { changedInMemory, checksumOf, stateChecksums } from './checksum.js';
-import { sumGradients, type Summand } from './exact-sum.js';
+import { changedInMemory } from './checksum.js';
+import type { Summand } from './exact-sum.js';
+import { passesFor } from './native-passes.js';
+import type { Passes } from './passes.js';
 import type { ReducerReply, ReducerRequest, ReducerSetup } from './reducer.js';
 
 type Told<K extends ReducerRequest['kind']> = Extract<ReducerRequest, { kind: K }>;
 
 export class Reducer {
   private readonly arena: Arena;
-  private readonly table: ParameterTable;
-  private readonly microbatches: number;
+  private readonly passes: Passes;
 
-  /** @throws DiffusionError E_PRESET, E_MODEL_CONFIG */
-  constructor({ settings, buffers }: Omit<ReducerSetup, 'trace'>) {
-    const { model, globalBatch, microbatchSize } = recipeOf(settings);
+  /** @throws DiffusionError E_PRESET, E_MODEL_CONFIG; EngineError E_ENGINE_MISSING, E_ENGINE_LOAD */
+  constructor({ settings, buffers, engineDirectory }: Omit<ReducerSetup, 'trace'>) {
     this.arena = openArena(buffers);
-    this.table = parameterTable(model);
-    this.microbatches = globalBatch / microbatchSize;
+    this.passes = passesFor(settings, engineDirectory);
   }
 
   /** @throws FixedPointError E_FIXEDPOINT_* */
   handle(request: ReducerRequest): ReducerReply {
     switch (request.kind) {
-      case 'digest':
-        return {
-          kind: 'digested',
-          step: request.step,
-          digest: stateDigest({ step: request.step, ...this.arena.state }),
-          checksums: stateChecksums(this.arena.state),
-        };
+      case 'mark':
+        return { kind: 'marked', marks: this.passes.marks(this.arena) };
       case 'check':
         return this.changedWeights(request) ?? { kind: 'checked' };
       case 'fold':
@@ -41,26 +33,25 @@ export class Reducer {
   }
 
   /** The reply that the weights of state `step` are not what they were; null if they are. */
-  private changedWeights({ step, weightsCrc }: Pick<Told<'check'>, 'step' | 'weightsCrc'>): ReducerReply | null {
-    const now = checksumOf(this.arena.state.weights);
-    if (now === weightsCrc) return null;
-    return { kind: 'corrupt', what: changedInMemory(`the weights of state ${step}`, weightsCrc, now) };
+  private changedWeights({ step, weights }: Pick<Told<'check'>, 'step' | 'weights'>): ReducerReply | null {
+    const now = this.passes.checksum(this.arena.state.weights);
+    if (now === weights) return null;
+    return { kind: 'corrupt', what: changedInMemory(`the weights of state ${step}`, weights, now) };
   }
 
-  private fold({ generation, step, weightsCrc, gradients, exponents }: Told<'fold'>): ReducerReply {
-    const changed = this.changedWeights({ step, weightsCrc });
+  private fold({ generation, step, weights, gradients, exponents }: Told<'fold'>): ReducerReply {
+    const changed = this.changedWeights({ step, weights });
     if (changed !== null) return changed;
-    const summands: Summand[] = [];
-    for (const { microbatch, buffer, crc, exponents: own } of gradients) {
-      const gradient = new Float32Array(buffer);
-      const now = checksumOf(gradient);
-      if (now !== crc) {
-        const what = changedInMemory(`the gradient of microbatch ${microbatch} of step ${step}`, crc, now);
-        return { kind: 'corrupt', what };
-      }
-      summands.push({ values: gradient, exponents: Int16Array.from(own) });
+    const summands = gradients.map(({ buffer, exponents: own }): Summand => ({
+      values: new Float32Array(buffer),
+      exponents: Int16Array.from(own),
+    }));
+    const found = this.passes.fold(this.arena.sum, summands, Int16Array.from(exponents));
+    for (const [place, { microbatch, checksum }] of gradients.entries()) {
+      if (found[place] === checksum) continue;
+      const what = `the gradient of microbatch ${microbatch} of step ${step}`;
+      return { kind: 'corrupt', what: changedInMemory(what, checksum, found[place]) };
     }
-    sumGradients(this.arena.sum, summands, this.table, Int16Array.from(exponents), this.microbatches);
     return { kind: 'folded', generation };
   }
 }

@@ -4,8 +4,9 @@ import { beforeEach, test } from 'node:test';
 import { stateDigest } from '@lockstep/checkpoint';
 import { addFixedPoint, maxExponents, tensorExponents } from '@lockstep/comm';
 import { initialTrainingState, parameterCount, parameterTable, recipeOf } from '@lockstep/diffusion';
+import { engineDirectory as engineFolder } from '@lockstep/engine';
 import { allocateArena, copyState, openArena, type Arena, type ArenaBuffers } from './arena.js';
-import { checksumOf, stateChecksums } from './checksum.js';
+import { PortablePasses } from './portable-passes.js';
 import { tinySettings } from './fixture-run.js';
 import { startReducer, type ReducerReply, type ReducerRequest, type StoredGradient } from './reducer.js';
 import { Reducer } from './reducer-service.js';
@@ -14,6 +15,9 @@ const settings = tinySettings();
 const recipe = recipeOf(settings);
 const table = parameterTable(recipe.model);
 const P = parameterCount(table);
+const engineDirectory = engineFolder('cpu', process.env);
+const portable = new PortablePasses(table, recipe.globalBatch / recipe.microbatchSize);
+const checksumOf = (values: Float32Array): number => portable.checksum(values);
 
 let buffers: ArenaBuffers;
 let arena: Arena;
@@ -25,7 +29,7 @@ beforeEach(() => {
   copyState(initialTrainingState(recipe, settings.seed), arena.state);
   // What an earlier step left must not enter the sum.
   arena.sum.fill(123);
-  reducer = new Reducer({ settings, buffers });
+  reducer = new Reducer({ settings, buffers, engineDirectory });
 });
 
 function stored(microbatch: number): { values: Float32Array; gradient: StoredGradient } {
@@ -33,7 +37,7 @@ function stored(microbatch: number): { values: Float32Array; gradient: StoredGra
   const values = new Float32Array(buffer);
   for (let i = 0; i < P; i++) values[i] = Math.sin(i * (microbatch + 1)) / (1 + (i % 97));
   const exponents = [...tensorExponents(values, table)];
-  return { values, gradient: { microbatch, buffer, crc: checksumOf(values), exponents } };
+  return { values, gradient: { microbatch, buffer, checksum: checksumOf(values), exponents } };
 }
 
 function foldOf(gradients: readonly { values: Float32Array; gradient: StoredGradient }[]): ReducerRequest {
@@ -42,7 +46,7 @@ function foldOf(gradients: readonly { values: Float32Array; gradient: StoredGrad
     kind: 'fold',
     generation: 4,
     step: 0,
-    weightsCrc: checksumOf(arena.state.weights),
+    weights: checksumOf(arena.state.weights),
     gradients: gradients.map(({ gradient }) => gradient),
     exponents: [...exponents],
   };
@@ -69,38 +73,30 @@ test('one flipped bit in the weights is found before the sum, and the state is n
   new Uint8Array(buffers.state)[4 * 77 + 1] ^= 4;
   const reply = reducer.handle(request);
   assert.ok(reply.kind === 'corrupt');
-  assert.match(reply.what, /^the weights of state 0 changed in memory \(crc [0-9a-f]{8} when made, [0-9a-f]{8} now\)/);
+  assert.match(reply.what, /^the weights of state 0 changed in memory \([0-9a-f]{8} when made, [0-9a-f]{8} now\)/);
   assert.ok(
     arena.sum.every((value) => value === 123),
     'nothing was summed',
   );
 });
 
-test('one flipped bit in a gradient is found before the sum, and the microbatch is named', () => {
+test('one flipped bit in a gradient is found before the sum is used, and the microbatch is named', () => {
   const both = [stored(0), stored(1)];
   const request = foldOf(both);
   new Uint8Array(both[1].gradient.buffer)[4 * P - 1] ^= 1;
   const reply = reducer.handle(request);
   assert.ok(reply.kind === 'corrupt');
   assert.match(reply.what, /^the gradient of microbatch 1 of step 0 changed/);
-  assert.ok(
-    arena.sum.every((value) => value === 123),
-    'nothing was summed',
-  );
 });
 
-test('the digest is the state digest, with the checksums that later work is checked against', () => {
-  const reply = reducer.handle({ kind: 'digest', step: 9 });
-  assert.deepEqual(reply, {
-    kind: 'digested',
-    step: 9,
-    digest: stateDigest({ step: 9, ...arena.state }),
-    checksums: stateChecksums(arena.state),
-  });
+test('the marks are the digest of the state, and the checksum that its weights are checked against later', () => {
+  const digest = stateDigest({ step: 9, ...arena.state });
+  const weights = checksumOf(arena.state.weights);
+  assert.deepEqual(reducer.handle({ kind: 'mark' }), { kind: 'marked', marks: { digest, weights } });
 });
 
 test('a check finds one flipped bit in the weights, and nothing where there is none', () => {
-  const request = { kind: 'check', step: 2, weightsCrc: checksumOf(arena.state.weights) } as const;
+  const request = { kind: 'check', step: 2, weights: checksumOf(arena.state.weights) } as const;
   assert.deepEqual(reducer.handle(request), { kind: 'checked' });
   new Uint8Array(buffers.state)[2] ^= 128;
   const reply = reducer.handle(request);
@@ -111,7 +107,7 @@ test('a check finds one flipped bit in the weights, and nothing where there is n
 test('the thread answers as the function does, on the same memory, and says when a sum cannot be exact', async () => {
   const replies: ReducerReply[] = [];
   let told: () => void = () => undefined;
-  const thread = startReducer({ settings, buffers, trace: null }, (reply) => {
+  const thread = startReducer({ settings, buffers, engineDirectory, trace: null }, (reply) => {
     replies.push(reply);
     told();
   });
@@ -123,8 +119,8 @@ test('the thread answers as the function does, on the same memory, and says when
     return replies[count];
   };
   try {
-    const digest: ReducerRequest = { kind: 'digest', step: 0 };
-    assert.deepEqual(await ask(digest), reducer.handle(digest));
+    const mark: ReducerRequest = { kind: 'mark' };
+    assert.deepEqual(await ask(mark), reducer.handle(mark));
     const request = foldOf([stored(0), stored(1)]);
     assert.equal((await ask(request)).kind, 'folded');
     const there = Int32Array.from(arena.sum);

@@ -1,6 +1,6 @@
 /**
  * A thread that answers requests, one after another, seen from both of its sides. It may block: the I/O thread, which asks,
- * goes on meanwhile. One request is in flight at a time (core.ts sees to that).
+ * goes on meanwhile. One request that is replied to is in flight at a time (core.ts sees to that).
  */
 import { Worker as Thread, parentPort } from 'node:worker_threads';
 import type { Trace } from '@lockstep/checkpoint';
@@ -43,20 +43,20 @@ export class ServiceThread<Request, Reply> {
 }
 
 /**
- * The thread's side: answers every request with what `answer` returns, or with a failed reply if it throws. Requests are taken
+ * The thread's side: answers every request with what `answer` returns (null: no reply), or with a failed reply if it throws. Requests are taken
  * as what `answer` expects: only the ServiceThread that started this thread posts them. `trace` is told when it is idle.
  */
-export function serve(answer: (request: never) => { readonly kind: string }, trace: Trace): void {
+export function serve(answer: (request: never) => { readonly kind: string } | null, trace: Trace): void {
   trace.stage('idle');
   parentPort?.on('message', (request: unknown) => {
     trace.stage(null);
-    let reply: { readonly kind: string };
+    let reply: { readonly kind: string } | null;
     try {
       reply = answer(request as never);
     } catch (error) {
       reply = { kind: 'failed', ...failureOf(error) } satisfies FailedReply;
     }
-    parentPort?.postMessage(reply);
+    if (reply !== null) parentPort?.postMessage(reply);
     trace.stage('idle');
   });
 }

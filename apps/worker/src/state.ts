@@ -25,12 +25,6 @@ export interface HeldGradient {
   readonly cpuMilliseconds: number;
 }
 
-/** The state in memory; its digest is null while it is being computed. */
-export interface HeldHere {
-  readonly step: number;
-  readonly digest: string | null;
-}
-
 export interface Plan {
   readonly generation: number;
   readonly step: number;
@@ -50,11 +44,8 @@ export type Busy =
   | { readonly kind: 'apply'; readonly step: number }
   | { readonly kind: 'load'; readonly generation: number; readonly step: number };
 
-/** The reducer thread (integer sums, digests) does one thing at a time; it reads the state, which must not change meanwhile. */
-export type Reducing =
-  | { readonly kind: 'fold'; readonly generation: number }
-  | { readonly kind: 'digest'; readonly step: number }
-  | { readonly kind: 'check' };
+/** The reducer thread (integer sums, checks) does one thing at a time; it reads the state, which must not change meanwhile. */
+export type Reducing = { readonly kind: 'fold'; readonly generation: number } | { readonly kind: 'check' };
 
 export interface Reduction {
   readonly message: Extract<CoordinatorMessage, { type: 'reduce' }>;
@@ -69,7 +60,8 @@ export interface State {
   readonly connected: boolean;
   readonly run: string | null;
   readonly generation: number;
-  readonly have: HeldHere | null;
+  /** The state in memory. */
+  readonly have: HeldState | null;
   /** The step that this worker applied to come to `have`; -1 if it loaded that state or made it from the seed. */
   readonly applied: number;
   /** Record of the step `applied`, if this worker was given it to keep. */
@@ -89,8 +81,6 @@ export interface State {
   readonly sumInRing: boolean;
   readonly lastRing: { readonly milliseconds: number; readonly bytes: number };
   readonly leaving: boolean;
-  /** The coordinator was not told `ready` on this connection yet, as a digest was missing. */
-  readonly owesReady: boolean;
   /** Generation in which no source gave the state that its plan starts from; -1 for none. */
   readonly unableIn: number;
 }
@@ -122,8 +112,8 @@ export type Event =
     }
   /** An all-reduce is over, well or not: the sum is this worker's again. */
   | { readonly type: 'ringReleased' }
-  | { readonly type: 'applied'; readonly step: number }
-  | { readonly type: 'digested'; readonly step: number; readonly digest: string }
+  /** `digest`: of the state after the step. */
+  | { readonly type: 'applied'; readonly step: number; readonly digest: string }
   | {
       readonly type: 'loaded';
       readonly step: number;
@@ -142,6 +132,8 @@ export type Effect =
   | { readonly type: 'initialise'; readonly settings: RunSettings }
   /** `digest`: also hash the gradient's bytes. */
   | { readonly type: 'compute'; readonly step: number; readonly microbatch: number; readonly digest: boolean }
+  /** Make the inputs of these microbatches, which will probably be computed next, while the compute thread has nothing to do. */
+  | { readonly type: 'prepare'; readonly step: number; readonly microbatches: readonly number[] }
   /** Check weights and the named gradients against their checksums, then sum the gradients as integers into the reduction buffer. */
   | {
       readonly type: 'fold';
@@ -154,9 +146,8 @@ export type Effect =
   | { readonly type: 'joinRing'; readonly generation: number; readonly place: Place }
   | { readonly type: 'leaveRing' }
   | { readonly type: 'allReduce'; readonly generation: number; readonly step: number }
-  /** Check the state against its checksum, turn the sum into the step's gradient, update weights, moments and EMA (`skip`: leave them); forget the step's gradients. */
+  /** Check the state against its digest, turn the sum into the step's gradient, update weights, moments and EMA (`skip`: leave them); forget the step's gradients. */
   | { readonly type: 'apply'; readonly step: number; readonly exponents: readonly number[]; readonly skip: boolean }
-  | { readonly type: 'digest'; readonly step: number }
   | {
       readonly type: 'load';
       readonly generation: number;
@@ -190,7 +181,6 @@ export function initialState(id: string, host: string, port: number): State {
     sumInRing: false,
     lastRing: { milliseconds: 0, bytes: 0 },
     leaving: false,
-    owesReady: false,
     unableIn: -1,
   };
 }

@@ -14,10 +14,10 @@ import {
   type TrainingState,
 } from '@lockstep/diffusion';
 import { allocateArena, copyState, openArena, snapshotOf, type Arena } from './arena.js';
-import type { StateChecksums } from './checksum.js';
 import { startCompute, type ComputeReply, type ComputeRequest, type ComputeSetup } from './compute.js';
 import { ControlConnection } from './control-connection.js';
 import { step } from './core.js';
+import type { StateMarks } from './passes.js';
 import { startReducer, type ReducerReply, type ReducerRequest, type StoredGradient } from './reducer.js';
 import type { FailedReply, ServiceThread } from './service-thread.js';
 import { stageOf } from './stage.js';
@@ -50,14 +50,14 @@ export class TrainingWorker {
   private readonly control: ControlConnection;
   private compute: ServiceThread<ComputeRequest, ComputeReply> | null = null;
   private reducer: ServiceThread<ReducerRequest, ReducerReply> | null = null;
-  /** What waits for the reducer thread's digest. */
-  private whenDigested: (digest: string) => void = () => undefined;
+  /** What waits for the reducer thread to look at a state that was loaded. */
+  private whenMarked: (marks: StateMarks) => void = () => undefined;
   private arena: Arena | null = null;
   private parameters = 0;
   private checkpointEvery = Infinity;
   private retained: { readonly step: number; readonly state: TrainingState } | null = null;
-  /** Of the state in the arena; null while it is being changed, or before the reducer thread has told them. */
-  private checksums: StateChecksums | null = null;
+  /** Of the weights in the arena; null while they are being changed, or before a thread has told it. */
+  private weights: number | null = null;
   /** Gradients of the state in the arena, by microbatch. */
   private readonly gradients = new Map<number, StoredGradient>();
   private link: AllReduceLink | null = null;
@@ -151,9 +151,11 @@ export class TrainingWorker {
       case 'apply':
         this.apply(effect);
         break;
-      case 'digest':
-        this.digest(effect.step, (digest) => this.dispatch({ type: 'digested', step: effect.step, digest }));
+      case 'prepare': {
+        const { step: ofStep, microbatches } = effect;
+        this.compute?.request({ kind: 'prepare', step: ofStep, microbatches });
         break;
+      }
       case 'joinRing':
         void this.joinRing(effect.generation, effect.place);
         break;
@@ -186,12 +188,11 @@ export class TrainingWorker {
       const recipe = recipeOf(settings);
       this.parameters = parameterCount(parameterTable(recipe.model));
       this.checkpointEvery = settings.checkpointEvery;
+      const { engineDirectory, trace } = this.options.compute;
       const buffers = allocateArena(this.parameters);
       this.arena = openArena(buffers);
       copyState(initialTrainingState(recipe, settings.seed), this.arena.state);
-      this.reducer = startReducer({ settings, buffers, trace: this.options.compute.trace }, (reply) =>
-        this.reducerReplied(reply),
-      );
+      this.reducer = startReducer({ settings, buffers, engineDirectory, trace }, (reply) => this.reducerReplied(reply));
       this.compute = startCompute(this.options.compute, (reply) => this.computeReplied(reply));
       this.compute.request({ kind: 'initialise', settings, buffers });
     } catch (error) {
@@ -202,14 +203,16 @@ export class TrainingWorker {
   private computeReplied(reply: ComputeReply): void {
     switch (reply.kind) {
       case 'initialised': {
-        const { probe, engine } = reply;
-        this.digest(0, (digest) => this.dispatch({ type: 'initialised', have: { step: 0, digest }, probe, engine }));
+        const { marks, probe, engine } = reply;
+        this.weights = marks.weights;
+        this.dispatch({ type: 'initialised', have: { step: 0, digest: marks.digest }, probe, engine });
         break;
       }
       case 'computed': {
-        const { step: ofStep, microbatch, buffer, crc } = reply;
+        const { step: ofStep, microbatch, buffer, checksum } = reply;
         const { loss, exponents, samples, digest, milliseconds, cpuMilliseconds } = reply;
-        if (this.state.have?.step === ofStep) this.gradients.set(microbatch, { microbatch, buffer, crc, exponents });
+        if (this.state.have?.step === ofStep)
+          this.gradients.set(microbatch, { microbatch, buffer, checksum, exponents });
         this.dispatch({
           type: 'computed',
           step: ofStep,
@@ -220,11 +223,12 @@ export class TrainingWorker {
       }
       case 'applied':
         this.gradients.clear();
+        this.weights = reply.marks.weights;
         if ((reply.step + 1) % this.checkpointEvery === 0 && this.arena !== null) {
           // Kept until the next one, so that the coordinator can fetch it while training goes on.
           this.retained = { step: reply.step + 1, state: snapshotOf(this.arena.state) };
         }
-        this.dispatch({ type: 'applied', step: reply.step });
+        this.dispatch({ type: 'applied', step: reply.step, digest: reply.marks.digest });
         break;
       case 'corrupt':
         this.dispatch({ type: 'corrupt', what: reply.what });
@@ -241,44 +245,37 @@ export class TrainingWorker {
     void this.close({ status: 1, code, reason: message });
   }
 
-  /** Has the state in the arena hashed; its checksums are known from then on. */
-  private digest(ofStep: number, whenDigested: (digest: string) => void): void {
-    this.whenDigested = whenDigested;
-    this.reducer?.request({ kind: 'digest', step: ofStep });
-  }
-
   /** The state in the arena, which core.ts has nobody change now. */
-  private atRest(): { readonly step: number; readonly checksums: StateChecksums } {
+  private atRest(): { readonly step: number; readonly digest: string; readonly weights: number } {
     const { have } = this.state;
-    if (have === null || this.checksums === null) throw new Error('the state is not at rest');
-    return { step: have.step, checksums: this.checksums };
+    if (have === null || this.weights === null) throw new Error('the state is not at rest');
+    return { ...have, weights: this.weights };
   }
 
   private check(): void {
-    const { step: ofStep, checksums } = this.atRest();
-    this.reducer?.request({ kind: 'check', step: ofStep, weightsCrc: checksums.weights });
+    const { step: ofStep, weights } = this.atRest();
+    this.reducer?.request({ kind: 'check', step: ofStep, weights });
   }
 
   private apply({ step: ofStep, exponents, skip }: Extract<Effect, { type: 'apply' }>): void {
-    const stateCrc = this.atRest().checksums.whole;
-    this.checksums = null;
-    this.compute?.request({ kind: 'apply', step: ofStep, exponents, skip, stateCrc });
+    const { digest } = this.atRest();
+    this.weights = null;
+    this.compute?.request({ kind: 'apply', step: ofStep, exponents, skip, digest });
   }
 
   private fold({ generation, contribute, exponents }: Extract<Effect, { type: 'fold' }>): void {
-    const { step: ofStep, checksums } = this.atRest();
+    const { step: ofStep, weights } = this.atRest();
     const gradients = contribute.map((microbatch) => this.gradients.get(microbatch));
     if (!gradients.every((gradient) => gradient !== undefined))
       throw new Error(`microbatches ${contribute.join(', ')} are to be summed, but are not all held here`);
-    const weightsCrc = checksums.weights;
-    this.reducer?.request({ kind: 'fold', generation, step: ofStep, weightsCrc, gradients, exponents });
+    this.reducer?.request({ kind: 'fold', generation, step: ofStep, weights, gradients, exponents });
   }
 
   private reducerReplied(reply: ReducerReply): void {
     switch (reply.kind) {
-      case 'digested':
-        this.checksums = reply.checksums;
-        this.whenDigested(reply.digest);
+      case 'marked':
+        this.weights = reply.marks.weights;
+        this.whenMarked(reply.marks);
         break;
       case 'checked':
         this.dispatch({ type: 'checked' });
@@ -377,17 +374,18 @@ export class TrainingWorker {
     if (this.arena === null) return;
     copyState(state, this.arena.state);
     this.gradients.clear();
-    this.checksums = null;
+    this.weights = null;
     const bytes = encodedStateBytes(this.parameters);
     const megabytesASecond = bytes / 1e3 / Math.max(1, milliseconds);
     this.options.log(
       'info',
       `loaded state ${wanted} from ${source}: ${(bytes / 1e6).toFixed(1)} MB at ${megabytesASecond.toFixed(0)} MB/s, digest verified`,
     );
-    this.digest(wanted, (found) => {
-      if (found === digest) this.dispatch({ type: 'loaded', step: wanted, digest, source, bytes, milliseconds });
+    this.whenMarked = (found) => {
+      if (found.digest === digest) this.dispatch({ type: 'loaded', step: wanted, digest, source, bytes, milliseconds });
       else this.dispatch({ type: 'corrupt', what: `state ${wanted} changed in memory while it was copied` });
-    });
+    };
+    this.reducer?.request({ kind: 'mark' });
   }
 
   /** GET /state/K: the state that this worker holds or retained, in the encoding of libs/checkpoint. */

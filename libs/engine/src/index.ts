@@ -17,6 +17,8 @@ export type { GroupNormOptions } from './groupNorm.js';
 export type { EngineIdentity } from './identity.js';
 export { loadEngine } from './load.js';
 export type { Engine, EngineOptions } from './load.js';
+export { loadPasses } from './passes.js';
+export type { NativePasses } from './passes.js';
 export { rank4 } from './rank.js';
 export { loadRecorded, record } from './record.js';
 export type { Recorded, RecordedInfo } from './record.js';

@@ -14,10 +14,10 @@ function flip(values: Float32Array): void {
 
 let honest = Number(process.env['CHAOS_HONEST']);
 
-serveCompute((engine, settings, arena, trace) => {
-  const training = makeTrainer(engine, settings, arena, trace);
-  const compute = training.compute.bind(training);
-  training.compute = (step, microbatch) => {
+serveCompute((...given) => {
+  const training = makeTrainer(...given);
+  const compute = training.gradient.bind(training);
+  training.gradient = (step, microbatch) => {
     const gradient = compute(step, microbatch);
     if (honest === 0) {
       flip(gradient.values);

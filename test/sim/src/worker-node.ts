@@ -87,7 +87,6 @@ export class WorkerNode extends SimulatedProcess {
   /** One bit of the weights flips while nobody works on them. */
   flipWeights(): void {
     if (this.state.have === null || this.state.busy?.kind === 'apply' || this.state.busy?.kind === 'load') return;
-    if (this.state.reducing?.kind === 'digest') return;
     this.say('a bit of its weights flips');
     this.digest = hashOf('flipped', this.digest);
   }
@@ -168,6 +167,9 @@ export class WorkerNode extends SimulatedProcess {
         world.after(milliseconds, () => this.post(() => this.computed(step, microbatch, effect.digest, milliseconds)));
         break;
       }
+      case 'prepare':
+        // Only makes the next gradients quicker.
+        break;
       case 'fold': {
         if (this.state.busy?.kind === 'apply' || this.state.busy?.kind === 'load')
           this.cluster.violation(`${this.id} sums while its state changes`);
@@ -220,16 +222,9 @@ export class WorkerNode extends SimulatedProcess {
           this.gradients.clear();
           // Every state is kept a while, as the real worker keeps those of checkpoints.
           this.retained = { step: effect.step + 1, digest: this.digest };
-          this.dispatch({ type: 'applied', step: effect.step });
+          this.dispatch({ type: 'applied', step: effect.step, digest: this.digest });
         });
         break;
-      case 'digest': {
-        const { step } = effect;
-        later(0, 3, () => {
-          this.dispatch({ type: 'digested', step, digest: this.digest });
-        });
-        break;
-      }
       case 'load':
         if ((this.state.have?.step ?? 0) > effect.step && !BACKWARDS.some((note) => this.cluster.notes.has(note)))
           this.cluster.violation(`${this.id} goes back to state ${effect.step}`);
