@@ -6,8 +6,8 @@
  *   digest -> report, while the next step's gradients are already being computed.
  * A gradient depends only on (state, seed, step, microbatch), so it is kept over generations until its step is applied.
  *
- * Two threads work for it. The compute thread (`busy`) makes gradients and applies steps. The reducer thread (`reducing`)
- * sums and checks, so that a gradient that another worker delivered first holds nobody up, though it cannot be stopped.
+ * The compute thread (`busy`) makes gradients and applies steps. The reducer (`reducing`), beside it, sums and checks, so that
+ * a gradient that another worker delivered first holds nobody up, though it cannot be stopped.
  */
 import { PROTOCOL_VERSION } from '@lockstep/comm';
 import type { CoordinatorMessage, WorkerMessage } from '@lockstep/comm';

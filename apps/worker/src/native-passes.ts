@@ -24,6 +24,9 @@ export function passesFor(settings: RunSettings, engineDirectory: string): Passe
   return native === null ? new PortablePasses(table, microbatches) : new FastPasses(native, table, microbatches);
 }
 
+/** Numbers that are read and written in one piece of a sum: 4 to 5 ms. */
+const PIECE = 1 << 24;
+
 /** The native passes, with their working memory. */
 export class FastPasses implements Passes {
   private readonly ends: Int32Array;
@@ -51,12 +54,17 @@ export class FastPasses implements Passes {
     return { exponents: Int16Array.from(this.largest, exponentOfBits), checksum: fingerprintChecksum(this.print) };
   }
 
-  fold(sum: Int32Array, gradients: readonly Summand[], exponents: Int16Array): number[] {
+  *fold(sum: Int32Array, gradients: readonly Summand[], exponents: Int16Array): Generator<undefined, number[]> {
     const scales = fixedPointScales(this.table, exponents, this.microbatches);
     for (const { exponents: own } of gradients) checkBelow(own, this.table, exponents);
     const prints = new Uint32Array(gradients.length * FINGERPRINT_SUMS);
     const arrays = gradients.map(({ values }) => values);
-    this.native.fold(sum, arrays, this.ends, scales, prints);
+    // Of one gradient more than there are: the sum is written, too.
+    const piece = Math.ceil(PIECE / (gradients.length + 1) / FINGERPRINT_SUMS) * FINGERPRINT_SUMS;
+    for (let from = 0; from < sum.length; from += piece) {
+      if (from > 0) yield;
+      this.native.fold(sum, arrays, this.ends, scales, prints, from, Math.min(from + piece, sum.length));
+    }
     return gradients.map((_, place) => fingerprintChecksum(part(prints, place)));
   }
 

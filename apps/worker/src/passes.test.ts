@@ -5,8 +5,9 @@ import { tensorExponents, ZERO_TENSOR } from '@lockstep/comm';
 import type { AdamStep } from '@lockstep/diffusion';
 import { engineDirectory, loadPasses } from '@lockstep/engine';
 import { allocateArena, openArena, snapshotOf, type Arena } from './arena.js';
-import { agreedExponents, summandOf } from './exact-sum.js';
+import { agreedExponents, summandOf, type Summand } from './exact-sum.js';
 import { FastPasses } from './native-passes.js';
+import type { Passes } from './passes.js';
 import { PortablePasses } from './portable-passes.js';
 
 /** Beyond two blocks of the native code, not a multiple of anything, with tensors that end inside a block and one without elements. */
@@ -48,6 +49,15 @@ function arenaOf(seed: number): Arena {
   return arena;
 }
 
+/** Folds to the end. */
+function fold(passes: Passes, sum: Int32Array, gradients: readonly Summand[], exponents: Int16Array): number[] {
+  const pieces = passes.fold(sum, gradients, exponents);
+  for (;;) {
+    const next = pieces.next();
+    if (next.done === true) return next.value;
+  }
+}
+
 const adamOf = (norm: number): AdamStep => ({
   learningRate: 1e-3,
   beta1: 0.9,
@@ -85,9 +95,22 @@ test('the sum of none to three gradients is the same in native code, and their c
     const exponents = agreedExponents([...gradients, summandOf(gradient(9), table)], table);
     assert.equal(exponents[3], ZERO_TENSOR);
     const [one, two] = [new Int32Array(P).fill(7), new Int32Array(P).fill(8)];
-    assert.deepEqual(fast().fold(one, gradients, exponents), portable.fold(two, gradients, exponents));
+    assert.deepEqual(fold(fast(), one, gradients, exponents), fold(portable, two, gradients, exponents));
     assert.deepEqual(one, two);
   }
+});
+
+test('a sum that is cut into pieces is the same, and so are its checksums', options, () => {
+  assert.ok(native !== null);
+  const gradients = [gradient(1), gradient(2)];
+  const scales = Float64Array.from(table, (_, t) => 2 ** t);
+  const ends = Int32Array.from(table, ({ offset, size }) => offset + size);
+  const run = (...cuts: number[]): { sum: Int32Array; sums: Uint32Array } => {
+    const [sum, sums] = [new Int32Array(P), new Uint32Array(64)];
+    [...cuts, P].forEach((to, i, all) => native.fold(sum, gradients, ends, scales, sums, all[i - 1] ?? 0, to));
+    return { sum, sums };
+  };
+  assert.deepEqual(run(32, 704, 736, 2496), run());
 });
 
 test('a gradient above the agreed exponents is refused before anything is summed', options, () => {
@@ -95,7 +118,7 @@ test('a gradient above the agreed exponents is refused before anything is summed
   for (const passes of [fast(), portable]) {
     const sum = new Int32Array(P).fill(7);
     const exponents = large.exponents.map((exponent) => (exponent === ZERO_TENSOR ? exponent : exponent - 1));
-    assert.throws(() => passes.fold(sum, [large], exponents), { code: 'E_FIXEDPOINT_EXCEEDS' });
+    assert.throws(() => fold(passes, sum, [large], exponents), { code: 'E_FIXEDPOINT_EXCEEDS' });
     assert.ok(sum.every((value) => value === 7));
   }
 });
@@ -106,7 +129,7 @@ test('an update finds and leaves the same bits in native code, clipped or not', 
     const exponents = agreedExponents(gradients, table);
     const [one, two] = [arenaOf(seed), arenaOf(seed)];
     const before = portable.marks(one);
-    for (const arena of [one, two]) portable.fold(arena.sum, gradients, exponents);
+    for (const arena of [one, two]) fold(portable, arena.sum, gradients, exponents);
     const norms: number[] = [];
     const watched = (norm: number): AdamStep => {
       norms.push(norm);
@@ -127,7 +150,7 @@ test('a bit that flipped in the state before an update shows in what it found', 
   const exponents = agreedExponents([summandOf(gradient(5), table)], table);
   for (const passes of [fast(), portable]) {
     const arena = arenaOf(1);
-    passes.fold(arena.sum, [summandOf(gradient(5), table)], exponents);
+    fold(passes, arena.sum, [summandOf(gradient(5), table)], exponents);
     const { digest } = passes.marks(arena);
     new Uint32Array(arena.state.expAvg.buffer, arena.state.expAvg.byteOffset)[P - 1] ^= 1;
     assert.notEqual(passes.update(arena, exponents, adamOf).found, digest);

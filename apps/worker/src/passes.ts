@@ -21,10 +21,11 @@ export interface Passes {
   /** Copies a gradient [P], and says what it is: exponents [tensors], checksum. */
   keep(from: Float32Array, to: Float32Array): { readonly exponents: Int16Array; readonly checksum: number };
   /**
-   * Sums gradients into `sum` [P] as `sumGradients` does. Returns the checksum of each, as it was read for the sum.
+   * Sums gradients into `sum` [P] as `sumGradients` does, a piece of some milliseconds' work at a time: the caller may do other
+   * things in between. Returns the checksum of each gradient, as it was read for the sum.
    * @throws FixedPointError E_FIXEDPOINT_*; the sum is then of no use
    */
-  fold(sum: Int32Array, gradients: readonly Summand[], exponents: Int16Array): number[];
+  fold(sum: Int32Array, gradients: readonly Summand[], exponents: Int16Array): Generator<undefined, number[]>;
   /** Digest and checksum of the state as it lies there. */
   marks(arena: Arena): StateMarks;
   /**

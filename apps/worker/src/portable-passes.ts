@@ -1,5 +1,5 @@
 /** The passes of a step in JavaScript: what the native ones must agree with, and what runs where those cannot. */
-import { fromFixedPoint, tensorExponents, type ParameterSpans } from '@lockstep/comm';
+import { addFixedPoint, fromFixedPoint, tensorExponents, type ParameterSpans } from '@lockstep/comm';
 import { fingerprintChecksum, fingerprintOf, stateFingerprints } from '@lockstep/checkpoint';
 import { adamStep, globalNorm, type AdamStep } from '@lockstep/diffusion';
 import type { Arena } from './arena.js';
@@ -24,8 +24,13 @@ export class PortablePasses implements Passes {
     return { exponents: tensorExponents(to, this.table), checksum: this.checksum(to) };
   }
 
-  fold(sum: Int32Array, gradients: readonly Summand[], exponents: Int16Array): number[] {
-    sumGradients(sum, gradients, this.table, exponents, this.microbatches);
+  *fold(sum: Int32Array, gradients: readonly Summand[], exponents: Int16Array): Generator<undefined, number[]> {
+    const { table, microbatches } = this;
+    sumGradients(sum, gradients.slice(0, 1), table, exponents, microbatches);
+    for (const { values, exponents: own } of gradients.slice(1)) {
+      yield;
+      addFixedPoint(sum, values, table, exponents, microbatches, 'add', own);
+    }
     return gradients.map(({ values }) => this.checksum(values));
   }
 

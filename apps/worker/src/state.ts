@@ -44,7 +44,7 @@ export type Busy =
   | { readonly kind: 'apply'; readonly step: number }
   | { readonly kind: 'load'; readonly generation: number; readonly step: number };
 
-/** The reducer thread (integer sums, checks) does one thing at a time; it reads the state, which must not change meanwhile. */
+/** The reducer (integer sums, checks; reducer.ts) does one thing at a time; it reads the state, which must not change meanwhile. */
 export type Reducing = { readonly kind: 'fold'; readonly generation: number } | { readonly kind: 'check' };
 
 export interface Reduction {

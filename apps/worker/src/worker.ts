@@ -17,8 +17,8 @@ import { allocateArena, copyState, openArena, snapshotOf, type Arena } from './a
 import { startCompute, type ComputeReply, type ComputeRequest, type ComputeSetup } from './compute.js';
 import { ControlConnection } from './control-connection.js';
 import { step } from './core.js';
-import type { StateMarks } from './passes.js';
-import { startReducer, type ReducerReply, type ReducerRequest, type StoredGradient } from './reducer.js';
+import { passesFor } from './native-passes.js';
+import { Reducer, type AtRest, type StoredGradient } from './reducer.js';
 import type { FailedReply, ServiceThread } from './service-thread.js';
 import { stageOf } from './stage.js';
 import { initialState, type Effect, type Event, type State } from './state.js';
@@ -49,9 +49,7 @@ export class TrainingWorker {
   private state: State;
   private readonly control: ControlConnection;
   private compute: ServiceThread<ComputeRequest, ComputeReply> | null = null;
-  private reducer: ServiceThread<ReducerRequest, ReducerReply> | null = null;
-  /** What waits for the reducer thread to look at a state that was loaded. */
-  private whenMarked: (marks: StateMarks) => void = () => undefined;
+  private reducer: Reducer | null = null;
   private arena: Arena | null = null;
   private parameters = 0;
   private checkpointEvery = Infinity;
@@ -143,10 +141,10 @@ export class TrainingWorker {
         break;
       }
       case 'fold':
-        this.fold(effect);
+        void this.fold(effect);
         break;
       case 'check':
-        this.check();
+        void this.check();
         break;
       case 'apply':
         this.apply(effect);
@@ -188,11 +186,10 @@ export class TrainingWorker {
       const recipe = recipeOf(settings);
       this.parameters = parameterCount(parameterTable(recipe.model));
       this.checkpointEvery = settings.checkpointEvery;
-      const { engineDirectory, trace } = this.options.compute;
       const buffers = allocateArena(this.parameters);
       this.arena = openArena(buffers);
       copyState(initialTrainingState(recipe, settings.seed), this.arena.state);
-      this.reducer = startReducer({ settings, buffers, engineDirectory, trace }, (reply) => this.reducerReplied(reply));
+      this.reducer = new Reducer(this.arena, passesFor(settings, this.options.compute.engineDirectory));
       this.compute = startCompute(this.options.compute, (reply) => this.computeReplied(reply));
       this.compute.request({ kind: 'initialise', settings, buffers });
     } catch (error) {
@@ -246,15 +243,10 @@ export class TrainingWorker {
   }
 
   /** The state in the arena, which core.ts has nobody change now. */
-  private atRest(): { readonly step: number; readonly digest: string; readonly weights: number } {
+  private atRest(): AtRest & { readonly digest: string } {
     const { have } = this.state;
     if (have === null || this.weights === null) throw new Error('the state is not at rest');
     return { ...have, weights: this.weights };
-  }
-
-  private check(): void {
-    const { step: ofStep, weights } = this.atRest();
-    this.reducer?.request({ kind: 'check', step: ofStep, weights });
   }
 
   private apply({ step: ofStep, exponents, skip }: Extract<Effect, { type: 'apply' }>): void {
@@ -263,34 +255,26 @@ export class TrainingWorker {
     this.compute?.request({ kind: 'apply', step: ofStep, exponents, skip, digest });
   }
 
-  private fold({ generation, contribute, exponents }: Extract<Effect, { type: 'fold' }>): void {
-    const { step: ofStep, weights } = this.atRest();
-    const gradients = contribute.map((microbatch) => this.gradients.get(microbatch));
-    if (!gradients.every((gradient) => gradient !== undefined))
-      throw new Error(`microbatches ${contribute.join(', ')} are to be summed, but are not all held here`);
-    this.reducer?.request({ kind: 'fold', generation, step: ofStep, weights, gradients, exponents });
+  private async check(): Promise<void> {
+    const state = this.atRest();
+    // What the check is an effect of is to be carried out first.
+    await Promise.resolve();
+    const what = this.reducer?.check(state) ?? null;
+    this.dispatch(what === null ? { type: 'checked' } : { type: 'corrupt', what });
   }
 
-  private reducerReplied(reply: ReducerReply): void {
-    switch (reply.kind) {
-      case 'marked':
-        this.weights = reply.marks.weights;
-        this.whenMarked(reply.marks);
-        break;
-      case 'checked':
-        this.dispatch({ type: 'checked' });
-        break;
-      case 'folded':
-        this.dispatch({ type: 'folded', generation: reply.generation });
-        break;
-      case 'corrupt':
-        this.dispatch({ type: 'corrupt', what: reply.what });
-        break;
-      case 'failed':
-        this.threadFailed(reply);
-        break;
-      default:
-        reply satisfies never;
+  private async fold({ generation, contribute, exponents }: Extract<Effect, { type: 'fold' }>): Promise<void> {
+    try {
+      const gradients = contribute.map((microbatch) => this.gradients.get(microbatch));
+      if (this.reducer === null || !gradients.every((gradient) => gradient !== undefined))
+        throw new Error(`microbatches ${contribute.join(', ')} are to be summed, but are not all held here`);
+      const state = this.atRest();
+      // What the sum is an effect of is to be carried out first.
+      await Promise.resolve();
+      const what = await this.reducer.fold(state, gradients, exponents);
+      this.dispatch(what === null ? { type: 'folded', generation } : { type: 'corrupt', what });
+    } catch (error) {
+      this.fail(error);
     }
   }
 
@@ -381,11 +365,10 @@ export class TrainingWorker {
       'info',
       `loaded state ${wanted} from ${source}: ${(bytes / 1e6).toFixed(1)} MB at ${megabytesASecond.toFixed(0)} MB/s, digest verified`,
     );
-    this.whenMarked = (found) => {
-      if (found.digest === digest) this.dispatch({ type: 'loaded', step: wanted, digest, source, bytes, milliseconds });
-      else this.dispatch({ type: 'corrupt', what: `state ${wanted} changed in memory while it was copied` });
-    };
-    this.reducer?.request({ kind: 'mark' });
+    const found = this.reducer?.mark();
+    this.weights = found?.weights ?? null;
+    if (found?.digest === digest) this.dispatch({ type: 'loaded', step: wanted, digest, source, bytes, milliseconds });
+    else this.dispatch({ type: 'corrupt', what: `state ${wanted} changed in memory while it was copied` });
   }
 
   /** GET /state/K: the state that this worker holds or retained, in the encoding of libs/checkpoint. */
@@ -428,7 +411,6 @@ export class TrainingWorker {
     await this.control.close(ending.code);
     await this.server?.close();
     this.compute?.release();
-    this.reducer?.release();
     this.end(ending);
   }
 }

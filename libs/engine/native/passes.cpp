@@ -147,8 +147,9 @@ napi_value keep(napi_env env, napi_callback_info info) {
 }
 
 /**
- * fold(sum int32 [P], gradients Float32Array[] of [P], ends, scales f64 [tensors], sums uint32 [32 x gradients]):
- * sum = rounded gradients x scale. A scale of 0: the tensor is zero in all.
+ * fold(sum int32 [P], gradients Float32Array[] of [P], ends, scales f64 [tensors], sums uint32 [32 x gradients], from, to):
+ * sum = rounded gradients x scale, for the numbers from .. to - 1; `from` is a multiple of 32. A scale of 0: the tensor is zero in
+ * all. The fingerprints go on from what `sums` holds.
  */
 napi_value fold(napi_env env, napi_callback_info info) {
   const Call call(env, info);
@@ -165,10 +166,13 @@ napi_value fold(napi_env env, napi_callback_info info) {
     gradients.push_back(array<float>(env, element).data);
   }
   std::vector<Fingerprint> prints(count);
+  for (uint32_t k = 0; k < count; k++) std::memcpy(prints[k].sums, sums.data + k * kSums, sizeof prints[k].sums);
   size_t tensor = 0;
-  const auto P = static_cast<int64_t>(sum.length);
-  for (int64_t block = 0; block < P; block += kBlock) {
-    const int64_t end = std::min(block + kBlock, P);
+  int64_t from = 0, to = 0;
+  napi_get_value_int64(env, call.arguments[5], &from);
+  napi_get_value_int64(env, call.arguments[6], &to);
+  for (int64_t block = from; block < to; block += kBlock) {
+    const int64_t end = std::min(block + kBlock, to);
     for (uint32_t k = 0; k < count; k++) {
       size_t place = tensor;
       pieces(ends.data, place, block, end, [&](size_t t, int64_t begin, int64_t stop) {
@@ -179,7 +183,7 @@ napi_value fold(napi_env env, napi_callback_info info) {
       if (k + 1 == count) tensor = place;
     }
   }
-  if (count == 0) std::fill_n(sum.data, sum.length, 0);
+  if (count == 0) std::fill(sum.data + from, sum.data + to, 0);
   for (uint32_t k = 0; k < count; k++) std::memcpy(sums.data + k * kSums, prints[k].sums, sizeof prints[k].sums);
   return nullptr;
 }

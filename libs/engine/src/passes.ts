@@ -15,13 +15,18 @@ export interface NativePasses {
   fingerprint(numbers: Float32Array, sums: Uint32Array): void;
   /** Copies [P]; largest [T] = the largest magnitude's bits of each tensor; sums [32] = the fingerprint. */
   keep(from: Float32Array, to: Float32Array, ends: Int32Array, largest: Uint32Array, sums: Uint32Array): void;
-  /** sum [P] = the gradients, each times `scales` [T] and rounded, ties to even; sums [32 x gradients] = their fingerprints. */
+  /**
+   * sum [P] = the gradients, each times `scales` [T] and rounded, ties to even, for the numbers from .. to - 1; `from` is a
+   * multiple of 32. sums [32 x gradients]: their fingerprints up to `from`, and then up to `to`.
+   */
   fold(
     sum: Int32Array,
     gradients: readonly Float32Array[],
     ends: Int32Array,
     scales: Float64Array,
     sums: Uint32Array,
+    from: number,
+    to: number,
   ): void;
   /** out [8] = eight interleaved sums of the squares of float32(sum x factors). */
   squares(sum: Int32Array, ends: Int32Array, factors: Float64Array, out: Float64Array): void;
