@@ -4,7 +4,7 @@
 //
 // Prints one JSON object with every figure's min and median.
 import { parseArgs } from 'node:util';
-import { engineDirectory, engineEnvironment, loadEngine, record } from '../../libs/engine/dist/index.js';
+import { compile, engineDirectory, engineEnvironment, loadEngine } from '../../libs/engine/dist/index.js';
 import {
   initialParameters,
   makeSchedule,
@@ -31,9 +31,9 @@ Object.assign(process.env, engineEnvironment({ device: 'cpu', threads }));
 const engine = loadEngine({ device: 'cpu', threads, directory: engineDirectory('cpu', process.env) });
 const { model, schedule: config, networkTime } = presetOf('default');
 const { fn, specs } = predictionFunction(engine, model, BATCH);
-const recorded = record(engine, fn, specs);
+const compiled = compile(engine, fn, specs);
 const schedule = makeSchedule(config);
-const eps = networkEps((inputs) => recorded.run(inputs), initialParameters(model, 0), BATCH, schedule, networkTime);
+const eps = networkEps((inputs) => compiled.run(inputs), initialParameters(model, 0), BATCH, schedule, networkTime);
 const sampler = { kind: 'ddim', steps, eta: 0, clip: true };
 const imageSize = model.imageSize ** 2;
 const draw = (count) => {

@@ -13,7 +13,7 @@ import {
   STREAMS,
   tensorOf,
 } from '../../libs/diffusion/dist/index.js';
-import { engineDirectory, engineEnvironment, loadEngine, record } from '../../libs/engine/dist/index.js';
+import { compile, engineDirectory, engineEnvironment, loadEngine } from '../../libs/engine/dist/index.js';
 
 const IMAGES = 3;
 const [directory] = process.argv.slice(2);
@@ -42,9 +42,9 @@ fillNormal(x, { seed: 1, stream: STREAMS.noise, step: 0, position: 0 });
 const t = Float32Array.of(1, 500, 1000);
 
 const { fn, specs } = predictionFunction(engine, config, IMAGES);
-const recorded = record(engine, fn, specs);
-const [eps] = recorded.run([weights, x, t]);
-recorded.dispose();
+const compiled = compile(engine, fn, specs);
+const [eps] = compiled.run([weights, x, t]);
+compiled.dispose();
 
 writeFileSync(join(directory, 'table.json'), JSON.stringify({ table, config, images: IMAGES }));
 for (const [name, values] of Object.entries({ weights, x, t, eps })) {

@@ -1,6 +1,6 @@
 /** The sample command, shared by `lockstep sample` and `nx run sampler:sample`. */
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { engineDirectory, engineEnvironment, loadEngine } from '@lockstep/engine';
+import { engineDirectory, engineEnvironment, graphDirectory, loadEngine } from '@lockstep/engine';
 import { draw } from './draw.js';
 
 const MOST_CELLS = 100;
@@ -61,7 +61,12 @@ export function sampleCommand(name: string, threads: number, env: NodeJS.Process
     .action(async (directory: string, options: Options) => {
       const { device, threads: used, out } = options;
       Object.assign(process.env, engineEnvironment({ device, threads: used }));
-      const engine = loadEngine({ device, threads: used, directory: engineDirectory(device, env) });
+      const engine = loadEngine({
+        device,
+        threads: used,
+        directory: engineDirectory(device, env),
+        graphs: graphDirectory(env),
+      });
       const progress = process.stderr.isTTY;
       const drawn = await draw(engine, {
         run: directory,

@@ -11,7 +11,7 @@ import {
   type EpsFunction,
   type SamplerConfig,
 } from '@lockstep/diffusion';
-import { record, type Engine } from '@lockstep/engine';
+import { compile, type Engine } from '@lockstep/engine';
 import { parseStoredRecipe, type StoredRecipe } from './recipe.js';
 import { SamplerError } from './errors.js';
 import { gridPng } from './png.js';
@@ -85,10 +85,10 @@ function sampleImages(
     );
   const imageSize = model.imageSize * model.imageSize * model.channels;
   const batch = Math.min(IMAGES_A_CALL, count);
-  const { fn, specs } = predictionFunction(engine, model, batch);
-  const recorded = record(engine, fn, specs);
+  const { fn, specs, identity } = predictionFunction(engine, model, batch);
+  const compiled = compile(engine, fn, specs, { identity, warn: request.warn });
   const schedule = makeSchedule(recipe.schedule);
-  const network = networkEps((inputs) => recorded.run(inputs), weights, batch, schedule, recipe.networkTime);
+  const network = networkEps((inputs) => compiled.run(inputs), weights, batch, schedule, recipe.networkTime);
   // One graph has one batch size: a smaller last batch is padded, and the padding's prediction dropped.
   const eps: EpsFunction = (x, t) =>
     network(x.length === batch * imageSize ? x : grown(x, batch * imageSize), t).subarray(0, x.length);
@@ -109,7 +109,7 @@ function sampleImages(
     });
     images.set(part, firstImage * imageSize);
   }
-  recorded.dispose();
+  compiled.dispose();
   return images;
 }
 

@@ -37,7 +37,8 @@ export function serveCompute(makeTraining: MakeTraining): void {
   let serving: Serving | null = null;
   serve((request: ComputeRequest): ComputeReply | null => {
     if (request.kind === 'initialise') {
-      const engine = loadEngine({ device: setup.device, threads: setup.threads, directory: setup.engineDirectory });
+      const { device, threads, engineDirectory: directory, graphDirectory: graphs } = setup;
+      const engine = loadEngine({ device, threads, directory, ...(graphs === undefined ? {} : { graphs }) });
       const arena = openArena(request.buffers);
       const passes = passesFor(request.settings, setup.engineDirectory);
       const training = makeTraining(engine, request.settings, arena, passes, trace);

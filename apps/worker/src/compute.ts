@@ -65,6 +65,8 @@ export interface ComputeSetup {
   readonly threads: number;
   readonly engineDirectory: string;
   readonly trace: TraceTarget | null;
+  /** Where compiled graphs are kept; nowhere if left out. */
+  readonly graphDirectory?: string;
   /** What runs in the thread: a module that calls `serveCompute`; the production one if left out. */
   readonly module?: URL;
 }

@@ -7,7 +7,7 @@ serveCompute((...given) => {
   return {
     table: trainer.table,
     probe: () => trainer.probe(),
-    gradient: (step, microbatch) => trainer.gradient(step, microbatch),
+    gradient: (step, microbatch, into) => trainer.gradient(step, microbatch, into),
     prepare: (step, microbatches) => trainer.prepare(step, microbatches),
     compute: (step, microbatch) => {
       if (previous !== null) new Uint8Array(previous.buffer)[0] ^= 1;

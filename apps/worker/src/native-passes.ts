@@ -49,8 +49,8 @@ export class FastPasses implements Passes {
     return fingerprintChecksum(this.print);
   }
 
-  keep(from: Float32Array, to: Float32Array): { exponents: Int16Array; checksum: number } {
-    this.native.keep(from, to, this.ends, this.largest, this.print);
+  describe(gradient: Float32Array): { exponents: Int16Array; checksum: number } {
+    this.native.describe(gradient, this.ends, this.largest, this.print);
     return { exponents: Int16Array.from(this.largest, exponentOfBits), checksum: fingerprintChecksum(this.print) };
   }
 

@@ -18,8 +18,8 @@ export interface StateMarks {
 export interface Passes {
   /** Checksum of the fingerprint (libs/checkpoint, fingerprint.ts): it changes with any bit of any number. */
   checksum(numbers: Float32Array): number;
-  /** Copies a gradient [P], and says what it is: exponents [tensors], checksum. */
-  keep(from: Float32Array, to: Float32Array): { readonly exponents: Int16Array; readonly checksum: number };
+  /** What a gradient [P] is: exponents [tensors], checksum. */
+  describe(gradient: Float32Array): { readonly exponents: Int16Array; readonly checksum: number };
   /**
    * Sums gradients into `sum` [P] as `sumGradients` does, a piece of some milliseconds' work at a time: the caller may do other
    * things in between. Returns the checksum of each gradient, as it was read for the sum.

@@ -19,9 +19,8 @@ export class PortablePasses implements Passes {
     return fingerprintChecksum(fingerprintOf(numbers));
   }
 
-  keep(from: Float32Array, to: Float32Array): { exponents: Int16Array; checksum: number } {
-    to.set(from);
-    return { exponents: tensorExponents(to, this.table), checksum: this.checksum(to) };
+  describe(gradient: Float32Array): { exponents: Int16Array; checksum: number } {
+    return { exponents: tensorExponents(gradient, this.table), checksum: this.checksum(gradient) };
   }
 
   *fold(sum: Int32Array, gradients: readonly Summand[], exponents: Int16Array): Generator<undefined, number[]> {

@@ -22,7 +22,7 @@ import {
   type ParameterTable,
   type Preset,
 } from '@lockstep/diffusion';
-import { record, type Engine, type Recorded } from '@lockstep/engine';
+import { compile, type Compiled, type Engine } from '@lockstep/engine';
 import type { Arena } from './arena.js';
 import { digestOf } from './checksum.js';
 import { GradientPool } from './gradient-pool.js';
@@ -47,8 +47,8 @@ export interface Gradient {
   readonly checksum: number;
 }
 
-/** A gradient as the network gave it: its memory is the graph's own, until the next one is computed. */
-export type FreshGradient = Pick<Gradient, 'loss' | 'samples'> & { readonly values: Float32Array };
+/** What a microbatch's gradient is the mean of. */
+export type Mean = Pick<Gradient, 'loss' | 'samples'>;
 
 /** What an update found and left: the digest of the state before it, digest and checksum of the one after it. */
 export interface Applied {
@@ -60,7 +60,7 @@ export interface Applied {
 export interface Training {
   readonly table: ParameterTable;
   probe(): string;
-  gradient(step: number, microbatch: number): FreshGradient;
+  gradient(step: number, microbatch: number, into: Float32Array): Mean;
   compute(step: number, microbatch: number): Gradient;
   prepare(step: number, microbatches: readonly number[]): void;
   apply(step: number, exponents: readonly number[], skip: boolean): Applied;
@@ -81,7 +81,7 @@ export class Trainer implements Training {
   private readonly task: MicrobatchTask;
   private readonly passes: Passes;
   private readonly trace: Trace;
-  private readonly recorded: Recorded;
+  private readonly compiled: Compiled;
   private readonly pool: GradientPool;
   /** The step that the pool's taken slots are of. */
   private step = 0;
@@ -90,7 +90,7 @@ export class Trainer implements Training {
   private preparedStep = 0;
 
   /**
-   * Loads the data and records the gradient function (a second or two).
+   * Loads the data and compiles the gradient function: a second or two, or a fraction of that where its graph is on disk.
    * @throws DataMismatchError (E_DATA_MISMATCH); DiffusionError; EngineError
    */
   constructor(
@@ -121,8 +121,8 @@ export class Trainer implements Training {
       lossWeighting,
       networkTime,
     };
-    const { fn, specs } = gradientFunction(engine, model, microbatchSize);
-    this.recorded = record(engine, fn, specs);
+    const { fn, specs, identity } = gradientFunction(engine, model, microbatchSize);
+    this.compiled = compile(engine, fn, specs, { identity });
     this.pool = new GradientPool(arena.sum.length);
   }
 
@@ -155,27 +155,24 @@ export class Trainer implements Training {
     return ready ?? this.trace.timed('batch', () => this.batch(step, microbatch));
   }
 
-  /** The gradient of one microbatch of the step that the arena's state starts. @throws DiffusionError E_MICROBATCH */
-  gradient(step: number, microbatch: number): FreshGradient {
+  /** Puts the gradient of one microbatch of the step that the arena's state starts `into` an array, [P]. @throws DiffusionError E_MICROBATCH */
+  gradient(step: number, microbatch: number, into: Float32Array): Mean {
     const batch = this.inputs(step, microbatch);
     const inputs = gradientInputs(this.arena.state.weights, batch);
-    const [values, losses] = this.trace.timed('gradient', () => this.recorded.run(inputs), { step, microbatch });
-    if (!(values instanceof Float32Array) || losses === undefined)
-      throw new Error('the gradient function gave no gradient');
+    const [, losses] = this.trace.timed('gradient', () => this.compiled.run(inputs, [into]), { step, microbatch });
     let loss = 0;
     for (const value of losses) loss += value;
     loss /= losses.length;
-    return { values, loss: Number.isFinite(loss) ? loss : null, samples: samplesDigest(batch.indices) };
+    return { loss: Number.isFinite(loss) ? loss : null, samples: samplesDigest(batch.indices) };
   }
 
-  /** As `gradient`, kept in a slot of the pool. @throws DiffusionError E_MICROBATCH */
+  /** As `gradient`, in a slot of the pool. @throws DiffusionError E_MICROBATCH */
   compute(step: number, microbatch: number): Gradient {
     if (step !== this.step) this.pool.releaseAll();
     this.step = step;
-    const { values: fresh, loss, samples } = this.gradient(step, microbatch);
     const values = this.pool.take();
-    const { exponents, checksum } = this.trace.timed('keep', () => this.passes.keep(fresh, values));
-    return { values, loss, samples, exponents, checksum };
+    const mean = this.gradient(step, microbatch, values);
+    return { values, ...mean, ...this.trace.timed('describe', () => this.passes.describe(values)) };
   }
 
   /**

@@ -1,7 +1,7 @@
 /** A worker as a process: config from flags and environment, signals, exit status. Importing this file does nothing. */
 import { hostname } from 'node:os';
 import { ConfigError, failureLine, loadConfig, parseFlags } from '@lockstep/config';
-import { engineDirectory, engineEnvironment } from '@lockstep/engine';
+import { engineDirectory, engineEnvironment, graphDirectory } from '@lockstep/engine';
 import { TrainingWorker } from './worker.js';
 
 function log(level: string, text: string): void {
@@ -22,7 +22,14 @@ async function run(computeModule: URL | undefined): Promise<number> {
     host: config.host,
     advertiseHost: config.advertiseHost ?? (config.host === '0.0.0.0' ? hostname() : config.host),
     port: config.port,
-    compute: { device, threads, engineDirectory: engineDirectory(device, process.env), trace, ...module },
+    compute: {
+      device,
+      threads,
+      engineDirectory: engineDirectory(device, process.env),
+      graphDirectory: graphDirectory(process.env),
+      trace,
+      ...module,
+    },
     now: () => performance.now(),
     random: Math.random,
     log,

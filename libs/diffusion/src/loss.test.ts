@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, test } from 'node:test';
 
-import { record, runEager } from '@lockstep/engine';
+import { compile, runEager } from '@lockstep/engine';
 
 import { floats, testEngine, tinyTask } from './engine.fixture.js';
 import { gradientFunction, gradientInputs, networkEps, predictionFunction } from './loss.js';
@@ -20,8 +23,8 @@ const TABLE = parameterTable(CONFIG);
 const TASK = tinyTask();
 const N = TASK.microbatchSize;
 const graph = gradientFunction(engine, CONFIG, N);
-const recorded = record(engine, graph.fn, graph.specs);
-after(() => recorded.dispose());
+const compiled = compile(engine, graph.fn, graph.specs);
+after(() => compiled.dispose());
 
 /** Initial weights with a last convolution that is not zero, so that every tensor has a gradient. */
 function awakeWeights(): Float32Array {
@@ -33,7 +36,7 @@ function awakeWeights(): Float32Array {
 }
 
 function run(weights: Float32Array, batch: Microbatch): { gradient: Float32Array; losses: Float32Array } {
-  const [gradient, losses] = recorded.run(gradientInputs(weights, batch)).map(floats);
+  const [gradient, losses] = compiled.run(gradientInputs(weights, batch)).map(floats);
   return { gradient, losses };
 }
 
@@ -49,17 +52,17 @@ test("with the last convolution at zero, each sample's loss is the mean square o
   });
 });
 
-test('recorded and eager gradients and losses agree to float32 rounding', () => {
+test('compiled and eager gradients and losses agree to float32 rounding', () => {
   const inputs = gradientInputs(awakeWeights(), BATCH);
   const eager = runEager(engine, graph.fn, graph.specs, inputs).map(floats);
-  const graphed = recorded.run(inputs).map(floats);
+  const graphed = compiled.run(inputs).map(floats);
   const largest = eager[0].reduce((most, g) => Math.max(most, Math.abs(g)), 0);
   assert.ok(largest > 0);
   assert.ok(eager[0].every((g, i) => Math.abs(g - graphed[0][i]) <= 1e-5 * largest));
   assert.ok(eager[1].every((loss, i) => Math.abs(loss - graphed[1][i]) <= 1e-5 * loss));
 });
 
-test('the recorded gradient has the same bits every time', () => {
+test('the compiled gradient has the same bits every time', () => {
   assert.deepEqual(run(awakeWeights(), BATCH), run(awakeWeights(), BATCH));
 });
 
@@ -162,10 +165,10 @@ for (const networkTime of ['timestep', 'fraction'] as const) {
   });
 }
 
-test('the sampler draws images from a recorded network, the same ones again, and each as if it were alone', () => {
+test('the sampler draws images from a compiled network, the same ones again, and each as if it were alone', () => {
   const draw = (firstImage: number, count: number): Float32Array => {
     const prediction = predictionFunction(engine, CONFIG, count);
-    const network = record(engine, prediction.fn, prediction.specs);
+    const network = compile(engine, prediction.fn, prediction.specs);
     const eps = networkEps((inputs) => network.run(inputs), awakeWeights(), count, TASK.schedule, TASK.networkTime);
     const images = sample({
       schedule: TASK.schedule,
@@ -208,7 +211,43 @@ test('twenty Adam updates on one microbatch bring its loss down by a third', () 
 });
 
 test('the graph carries its weights as an input, not inside: it stays below 300 kB', () => {
-  assert.ok(recorded.info.bytes < 300_000, `${recorded.info.bytes}`);
+  assert.ok(compiled.info.bytes < 300_000, `${compiled.info.bytes}`);
+});
+
+test('what tells graphs on disk apart is the function, the network, the number of images and the code', () => {
+  const identities = [
+    gradientFunction(engine, CONFIG, 2),
+    gradientFunction(engine, CONFIG, 3),
+    gradientFunction(engine, { ...CONFIG, attentionAt: 'nowhere' }, 2),
+    predictionFunction(engine, CONFIG, 2),
+    predictionFunction(engine, CONFIG, 3),
+  ].map(({ identity }) => identity);
+  assert.equal(new Set(identities.map((identity) => JSON.stringify(identity))).size, identities.length);
+  assert.deepEqual(gradientFunction(engine, { ...CONFIG }, 2).identity, identities[0]);
+  for (const { code } of identities) assert.match(code, /^[0-9a-f]{64}$/);
+});
+
+test('a gradient and a prediction are kept on disk, and give the bits of those recorded', () => {
+  const graphs = mkdtempSync(join(tmpdir(), 'lockstep-graphs-'));
+  const keeping = { ...engine, options: { ...engine.options, graphs } };
+  const inputs = gradientInputs(awakeWeights(), BATCH);
+  try {
+    for (const [{ fn, specs, identity }, given] of [
+      [graph, inputs],
+      [predictionFunction(engine, CONFIG, N), [inputs[0], BATCH.x0, BATCH.t]],
+    ] as const) {
+      const [first, second] = ['recorded', 'disk'].map((source) => {
+        const own = compile(keeping, fn, specs, { identity });
+        assert.equal(own.info.source, source);
+        const outputs = own.run(given);
+        own.dispose();
+        return outputs;
+      });
+      assert.deepEqual(second, first);
+    }
+  } finally {
+    rmSync(graphs, { recursive: true });
+  }
 });
 
 test('too few parameters, flat or as tensors, are refused with their code', () => {

@@ -1,10 +1,11 @@
 /**
- * The two functions of tensors that are recorded and run: a microbatch's gradient, and a prediction for sampling.
+ * The two functions of tensors that are compiled and run: a microbatch's gradient, and a prediction for sampling.
  *
  * Loss of Ho et al. 2020, equation 14, with a weight a sample: the mean over samples of weight * mean over pixels of
  * (eps - epsHat(x_t, t))^2, with x_t = sqrt(alphaBar_t) x0 + sqrt(1 - alphaBar_t) eps made inside the graph.
  */
-import type { Engine, Tensor, TensorFunction, TensorSpec, TypedArray } from '@lockstep/engine';
+import { codeDigest } from '@lockstep/engine';
+import type { Engine, FunctionIdentity, Tensor, TensorFunction, TensorSpec, TypedArray } from '@lockstep/engine';
 
 import { DiffusionError } from './errors.js';
 import { networkTimeOf } from './microbatch.js';
@@ -15,8 +16,16 @@ import { parameterCount } from './parameters.js';
 import type { EpsFunction } from './sampler.js';
 import type { Schedule } from './schedule.js';
 
-/** A function for the engine's record and runEager, with its inputs' shapes. */
-export type GraphFunction = { readonly fn: TensorFunction; readonly specs: readonly TensorSpec[] };
+/** A function for the engine's compile and runEager, with its inputs' shapes. */
+export type GraphFunction = {
+  readonly fn: TensorFunction;
+  readonly specs: readonly TensorSpec[];
+  /** By which its graph is kept on disk. */
+  readonly identity: FunctionIdentity;
+};
+
+/** Of this library as it is loaded now: whatever changes in it changes the key of graphs on disk. */
+const CODE = codeDigest(import.meta.url);
 
 function float32(...shape: number[]): TensorSpec {
   return { shape, dtype: 'float32' };
@@ -51,7 +60,7 @@ export function gradientFunction(engine: Engine, config: ModelConfig, n: number)
     float32(...images),
     ...Array.from({ length: 4 }, () => float32(n)),
   ];
-  return { fn, specs };
+  return { fn, specs, identity: { name: 'diffusion/gradient', parameters: { config, n }, code: CODE } };
 }
 
 /** The inputs of a gradient function, in order. */
@@ -69,13 +78,14 @@ export function predictionFunction(engine: Engine, config: ModelConfig, n: numbe
   return {
     fn: ([weights, x, t]) => [forward(engine, config, unflatten(engine, table, weights), x, t)],
     specs: [float32(parameterCount(table)), float32(n, ...imageShape(config)), float32(n)],
+    identity: { name: 'diffusion/prediction', parameters: { config, n }, code: CODE },
   };
 }
 
 /**
- * The sampler's eps from a recorded prediction function.
+ * The sampler's eps from a compiled prediction function.
  *
- * @param run the recording's run, of predictionFunction for n images: what the sampler's batch has
+ * @param run the compiled function's run, of predictionFunction for n images: what the sampler's batch has
  * @param weights [P]; the moving average, in a sample that is meant to be looked at
  * @returns eps, which throws E_SAMPLER if the function gives something else than float32
  */

@@ -137,10 +137,12 @@ inline Place placeOf(const Tiles& tiles, int index) {
   return {index / tiles.perImage, within / tiles.across * kTile, within % tiles.across * kTile};
 }
 
-/** V [36][tiles][channels] of the tiles first .. first+count-1 of x [n, h, w, channels]. */
-void transformInput(const ConvShape& s, const Tiles& tiles, int first, int count, const float* x, int channels, bool doubled,
-                    float* V) {
-  static const std::vector<float> zeros(1 << 13, 0.0f);
+/**
+ * V [36][tiles][channels] of the tiles first .. first+count-1 of x [n, h, w, width]: of its channels from `channel` on.
+ */
+void transformInput(const ConvShape& s, const Tiles& tiles, int first, int count, const float* x, int width, int channel,
+                    int channels, bool doubled, float* V) {
+  static const float zeros[kLanes] = {};
   const size_t step = stride(static_cast<size_t>(count) * channels);
   const int rows = doubled ? s.h / 2 : s.h, columns = doubled ? s.w / 2 : s.w;
   for (int tile = 0; tile < count; tile++) {
@@ -152,14 +154,17 @@ void transformInput(const ConvShape& s, const Tiles& tiles, int first, int count
         const bool inside = row >= 0 && row < s.h && column >= 0 && column < s.w;
         if (doubled) row >>= 1, column >>= 1;
         const size_t pixel = (static_cast<size_t>(place.image) * rows + row) * columns + column;
-        from[i * kPatch + j] = inside ? x + pixel * channels : zeros.data();
+        from[i * kPatch + j] = inside ? x + pixel * width + channel : nullptr;
       }
     float* to = V + static_cast<size_t>(tile) * channels;
     for (int c = 0; c < channels; c += kLanes) {
       Vec half[kPoints];
       for (int j = 0; j < kPatch; j++) {
         Vec d[kPatch];
-        for (int i = 0; i < kPatch; i++) d[i] = load(from[i * kPatch + j] + c);
+        for (int i = 0; i < kPatch; i++) {
+          const float* pixel = from[i * kPatch + j];
+          d[i] = load(pixel == nullptr ? zeros : pixel + c);
+        }
         Vec t[kPatch];
         inputTransform(d, t, 1);
         for (int i = 0; i < kPatch; i++) half[i * kPatch + j] = t[i];
@@ -307,11 +312,57 @@ void convolveWith(const ConvShape& s, const float* x, int in, int out, const flo
     const size_t vStep = stride(static_cast<size_t>(count) * in), mStep = stride(static_cast<size_t>(count) * out);
     float* V = scratch(kV, vStep * kPoints);
     float* M = scratch(kM, mStep * kPoints);
-    transformInput(s, tiles, first, count, x, in, doubled, V);
+    transformInput(s, tiles, first, count, x, in, 0, in, doubled, V);
     for (int k = 0; k < kPoints; k++)
       multiply<false>(count, out, in, V + k * vStep, 1, in, U + k * uStep, M + k * mStep);
     transformOutput(s, tiles, first, count, M, out, bias, residual, pooled, y);
   });
+}
+
+/** dfilter of the input's channels first .. first+channels-1. */
+void filterGradientOf(const ConvShape& s, const float* x, const float* dy, int first, int channels, float* dfilter) {
+  const Tiles tiles(s);
+  const size_t uStep = stride(static_cast<size_t>(channels) * s.out);
+  float* U = scratch(kU, uStep * kPoints);
+  float* V = scratch(kV, stride(static_cast<size_t>(kTilesGradient) * channels) * kPoints);
+  float* W = scratch(kM, stride(static_cast<size_t>(kTilesGradient) * s.out) * kPoints);
+  for (int tile = 0; tile < tiles.count; tile += kTilesGradient) {
+    const int count = std::min(kTilesGradient, tiles.count - tile);
+    const size_t vStep = stride(static_cast<size_t>(count) * channels), wStep = stride(static_cast<size_t>(count) * s.out);
+    transformInput(s, tiles, tile, count, x, s.in, first, channels, s.doubled, V);
+    transformGradient(s, tiles, tile, count, dy, W);
+    for (int k = 0; k < kPoints; k++) {
+      const float *v = V + k * vStep, *w = W + k * wStep;
+      if (tile == 0)
+        multiply<false>(channels, s.out, count, v, channels, 1, w, U + k * uStep);
+      else
+        multiply<true>(channels, s.out, count, v, channels, 1, w, U + k * uStep);
+    }
+  }
+  const size_t plane = static_cast<size_t>(s.in) * s.out, size = static_cast<size_t>(channels) * s.out;
+  float* to = dfilter + static_cast<size_t>(first) * s.out;
+  for (size_t at = 0; at < size; at += kLanes) {
+    Vec u[36], half[18], g[9];
+    for (int k = 0; k < kPoints; k++) u[k] = load(U + k * uStep + at);
+    for (int i = 0; i < 6; i++) filterTransposed(u + 6 * i, half + 3 * i, 1);
+    for (int j = 0; j < 3; j++) filterTransposed(half + j, g + j, 3);
+    for (int k = 0; k < 9; k++) store(to + k * plane + at, g[k]);
+  }
+}
+
+/** sum [out] of dy over images and pixels: an image's first, so that chains of additions stay short. */
+void sumPixels(const ConvShape& s, const float* dy, float* sum) {
+  const size_t pixels = static_cast<size_t>(s.h) * s.w;
+  for (int c = 0; c < s.out; c += kLanes) {
+    Vec total = all(0.0f);
+    for (int image = 0; image < s.n; image++) {
+      const float* from = dy + image * pixels * s.out + c;
+      Vec own = all(0.0f);
+      for (size_t pixel = 0; pixel < pixels; pixel++) own = own + load(from + pixel * s.out);
+      total = total + own;
+    }
+    store(sum + c, total);
+  }
 }
 
 }  // namespace
@@ -326,42 +377,13 @@ void inputGradient(const ConvShape& s, const float* dy, const float* filter, flo
 }
 
 void filterGradient(const ConvShape& s, const float* x, const float* dy, float* dfilter, float* dbias) {
-  const Tiles tiles(s);
-  const size_t plane = static_cast<size_t>(s.in) * s.out, uStep = stride(plane);
-  float* U = scratch(kU, uStep * kPoints);
-  float* V = scratch(kV, stride(static_cast<size_t>(kTilesGradient) * s.in) * kPoints);
-  float* W = scratch(kM, stride(static_cast<size_t>(kTilesGradient) * s.out) * kPoints);
-  for (int first = 0; first < tiles.count; first += kTilesGradient) {
-    const int count = std::min(kTilesGradient, tiles.count - first);
-    const size_t vStep = stride(static_cast<size_t>(count) * s.in), wStep = stride(static_cast<size_t>(count) * s.out);
-    parallel(2, [&](int side) {
-      if (side == 0) transformInput(s, tiles, first, count, x, s.in, s.doubled, V);
-      else transformGradient(s, tiles, first, count, dy, W);
-    });
-    parallel(kPoints, [&](int k) {
-      const float *v = V + k * vStep, *w = W + k * wStep;
-      if (first == 0) multiply<false>(s.in, s.out, count, v, s.in, 1, w, U + k * uStep);
-      else multiply<true>(s.in, s.out, count, v, s.in, 1, w, U + k * uStep);
-    });
-  }
-  for (size_t at = 0; at < plane; at += kLanes) {
-    Vec u[36], half[18], g[9];
-    for (int k = 0; k < kPoints; k++) u[k] = load(U + k * uStep + at);
-    for (int i = 0; i < 6; i++) filterTransposed(u + 6 * i, half + 3 * i, 1);
-    for (int j = 0; j < 3; j++) filterTransposed(half + j, g + j, 3);
-    for (int k = 0; k < 9; k++) store(dfilter + k * plane + at, g[k]);
-  }
-  const size_t pixels = static_cast<size_t>(s.h) * s.w;
-  for (int c = 0; c < s.out; c += kLanes) {
-    Vec total = all(0.0f);
-    for (int image = 0; image < s.n; image++) {
-      const float* from = dy + image * pixels * s.out + c;
-      Vec sum = all(0.0f);
-      for (size_t pixel = 0; pixel < pixels; pixel++) sum = sum + load(from + pixel * s.out);
-      total = total + sum;
-    }
-    store(dbias + c, total);
-  }
+  // Each part has some of the input's channels, and so rows of U of its own; they share nothing but dy, which each transforms.
+  const int vectors = s.in / kLanes, parts = std::min(threads(), vectors);
+  parallel(parts, [&](int part) {
+    const int first = part * vectors / parts * kLanes, last = (part + 1) * vectors / parts * kLanes;
+    filterGradientOf(s, x, dy, first, last - first, dfilter);
+    if (part == parts - 1) sumPixels(s, dy, dbias);
+  });
 }
 
 }  // namespace lockstep

@@ -121,28 +121,27 @@ napi_value fingerprint(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-/** keep(from f32 [P], to f32 [P], ends int32 [tensors], largest uint32 [tensors], sums): copies, and looks at what it copies. */
-napi_value keep(napi_env env, napi_callback_info info) {
+/** describe(gradient f32 [P], ends int32 [tensors], largest uint32 [tensors], sums) */
+napi_value describe(napi_env env, napi_callback_info info) {
   const Call call(env, info);
-  const auto from = call.at<float>(0), to = call.at<float>(1);
-  const auto ends = call.at<int32_t>(2);
-  const auto largest = call.at<uint32_t>(3);
+  const auto gradient = call.at<float>(0);
+  const auto ends = call.at<int32_t>(1);
+  const auto largest = call.at<uint32_t>(2);
   Fingerprint print;
   std::fill_n(largest.data, largest.length, 0u);
   size_t tensor = 0;
-  const auto P = static_cast<int64_t>(from.length);
+  const auto P = static_cast<int64_t>(gradient.length);
   for (int64_t block = 0; block < P; block += kBlock) {
     const int64_t end = std::min(block + kBlock, P);
-    std::memcpy(to.data + block, from.data + block, sizeof(float) * static_cast<size_t>(end - block));
-    print.add(to.data + block, end - block);
+    print.add(gradient.data + block, end - block);
     pieces(ends.data, tensor, block, end, [&](size_t t, int64_t begin, int64_t stop) {
-      const auto* bits = reinterpret_cast<const uint32_t*>(to.data);
+      const auto* bits = reinterpret_cast<const uint32_t*>(gradient.data);
       uint32_t most = largest.data[t];
       for (int64_t i = begin; i < stop; i++) most = std::max(most, bits[i] & 0x7fffffffu);
       largest.data[t] = most;
     });
   }
-  std::memcpy(call.at<uint32_t>(4).data, print.sums, sizeof print.sums);
+  std::memcpy(call.at<uint32_t>(3).data, print.sums, sizeof print.sums);
   return nullptr;
 }
 
@@ -252,7 +251,7 @@ napi_value update(napi_env env, napi_callback_info info) {
 NAPI_MODULE_INIT() {
   const napi_property_descriptor functions[] = {
       {"fingerprint", nullptr, fingerprint, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
-      {"keep", nullptr, keep, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+      {"describe", nullptr, describe, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"fold", nullptr, fold, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"squares", nullptr, squares, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"update", nullptr, update, nullptr, nullptr, nullptr, napi_enumerable, nullptr},

@@ -87,6 +87,8 @@ struct Slot {
 
 }  // namespace
 
+int threads() { return pool().helpers() + 1; }
+
 void parallel(int count, const std::function<void(int)>& work) {
   if (count > 1 && pool().helpers() > 0 && pool().run(count, work)) return;
   for (int i = 0; i < count; i++) work(i);

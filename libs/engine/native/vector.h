@@ -102,8 +102,11 @@ inline Vec powerOfTwo(Vec a) {
 
 #endif
 
+/** Threads that `parallel` can use: TF_NUM_INTRAOP_THREADS. */
+int threads();
+
 /**
- * Calls work(i) for every i of 0 .. count-1, on as many threads as TF_NUM_INTRAOP_THREADS says. Which thread does what must
+ * Calls work(i) for every i of 0 .. count-1, on as many threads as there are. Which thread does what must
  * not show in the result. Where another op has the threads already, or for one piece, the caller does all of it.
  */
 void parallel(int count, const std::function<void(int)>& work);

@@ -30,7 +30,11 @@ export interface Binding {
 /** tfjs-node's kernel backend, as far as recording needs it. */
 export interface Backend {
   binding: Binding;
+  /** What tfjs knows of each tensor's data; the numbers of one made on the host may not be in a TensorFlow tensor yet. */
+  readonly tensorMap: { set(dataId: object, data: unknown): void };
   getInputTensorIds(tensors: unknown[]): number[];
+  read(dataId: object): Promise<unknown>;
+  readSync(dataId: object): unknown;
   executeSingleOutput(op: string, attributes: OpAttribute[], inputs: Tensor[]): Tensor;
   executeMultipleOutputs(op: string, attributes: OpAttribute[], inputs: Tensor[], outputs: number): Tensor[];
 }
@@ -62,14 +66,21 @@ export function backendOf(tf: TF): Backend {
 
 function isBackend(value: unknown): value is Backend {
   return (
-    has(value, ['binding', 'getInputTensorIds', 'executeSingleOutput', 'executeMultipleOutputs']) &&
-    isBinding(Reflect.get(value, 'binding'))
+    has(value, [
+      'binding',
+      'tensorMap',
+      'getInputTensorIds',
+      'read',
+      'readSync',
+      'executeSingleOutput',
+      'executeMultipleOutputs',
+    ]) && isBinding(Reflect.get(value, 'binding'))
   );
 }
 
 /** Whether `value` has the calls of the binding that recording watches. */
 export function isBinding(value: unknown): value is Binding {
-  return has(value, ['createTensor', 'executeOp', 'tensorDataSync', 'runSavedModel']);
+  return has(value, ['createTensor', 'deleteTensor', 'executeOp', 'tensorDataSync', 'runSavedModel']);
 }
 
 function has(value: unknown, names: readonly string[]): value is object {

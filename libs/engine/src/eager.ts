@@ -1,4 +1,4 @@
-/** The reference that recordings are compared with: the same function, op by op. */
+/** The reference that compiled functions are compared with: the same function, op by op. */
 import type { TypedArray } from './binding.js';
 import { EngineError } from './errors.js';
 import type { Engine } from './load.js';
@@ -7,7 +7,7 @@ import type { TensorFunction } from './trace.js';
 
 /**
  * Runs `fn` eagerly on `inputs`, whose shapes and types `specs` gives, and returns its outputs as fresh arrays, as
- * Recorded.run does. Leaves no tensor behind, also where fn throws.
+ * Compiled.run does. Leaves no tensor behind, also where fn throws.
  * @throws {EngineError} E_ENGINE_INPUT, E_ENGINE_OUTPUT
  */
 export function runEager(

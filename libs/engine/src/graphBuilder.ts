@@ -82,6 +82,11 @@ export class GraphBuilder {
     this.#outputs[name] = { name: outputName(name), dtype, tensorShape: shapeMessage(shape) };
   }
 
+  /** The nodes so far, in the order in which they were made. */
+  get nodes(): readonly NodeMessage[] {
+    return this.#nodes;
+  }
+
   /** The whole as the bytes of a saved_model.pb: a function of the calls made, and of nothing else. */
   savedModel(): Uint8Array {
     return encodeSavedModel({

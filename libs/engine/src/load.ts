@@ -5,7 +5,7 @@
 import { existsSync } from 'node:fs';
 import { Module, createRequire } from 'node:module';
 import { join } from 'node:path';
-import { BINDING_FILE, PRELUDE_FILE, type Device } from '../recipe.mjs';
+import { BINDING_FILE, PRELUDE_FILE } from '../recipe.mjs';
 import { toOpAttributes, type Attributes } from './attributes.js';
 import { backendOf, type Backend, type Tensor, type TF } from './binding.js';
 import { checkEnvironment, realEnvironment, type EngineSetting } from './environment.js';
@@ -13,8 +13,12 @@ import { EngineError } from './errors.js';
 import { identify, runsNative, type EngineIdentity } from './identity.js';
 import { registerReductionGradients } from './reductionGradients.js';
 
-/** `directory` is the engine's folder, as engineDirectory() names it and tools/engine/install.mjs makes it. */
-export type EngineOptions = EngineSetting & { readonly directory: string };
+export type EngineOptions = EngineSetting & {
+  /** The engine's folder, as engineDirectory() names it and tools/engine/install.mjs makes it. */
+  readonly directory: string;
+  /** Where compile() keeps graphs, as graphDirectory() names it; nowhere if left out. */
+  readonly graphs?: string;
+};
 
 export interface Engine {
   readonly tf: TF;
@@ -22,6 +26,7 @@ export interface Engine {
   readonly identity: EngineIdentity;
   /** Whether our own kernels (native/) are used where they fit; without them the same is composed of TensorFlow's ops. */
   readonly native: boolean;
+  readonly options: EngineOptions;
   /** Runs one TensorFlow op of one output, by its own name, with its own attributes. */
   kernel(op: string, attributes: Attributes, inputs: Tensor[]): Tensor;
   /** As `kernel`, for an op of `outputs` outputs. */
@@ -30,7 +35,7 @@ export interface Engine {
 
 const PACKAGE = '@tensorflow/tfjs-node-gpu';
 const require = createRequire(import.meta.url);
-let loaded: { readonly options: EngineOptions; readonly engine: Engine } | undefined;
+let loaded: Engine | undefined;
 
 /**
  * Loads the engine, or returns this thread's engine where it was loaded with the same options.
@@ -40,7 +45,8 @@ export function loadEngine(options: EngineOptions): Engine {
   const { device, threads, directory } = options;
   if (loaded !== undefined) {
     const { options: first } = loaded;
-    if (first.device === device && first.threads === threads && first.directory === directory) return loaded.engine;
+    const same = first.device === device && first.threads === threads && first.directory === directory;
+    if (same && first.graphs === options.graphs) return loaded;
     throw new EngineError(
       'E_ENGINE_LOADED',
       `this thread has loaded an engine with ${JSON.stringify(first)}; use that one, or a process of its own for ${JSON.stringify(options)}`,
@@ -62,18 +68,19 @@ export function loadEngine(options: EngineOptions): Engine {
     );
   }
   registerReductionGradients(tf);
-  const engine = makeEngine(tf, backend, device, threads);
-  loaded = { options: { device, threads, directory }, engine };
-  return engine;
+  loaded = makeEngine(tf, backend, options);
+  return loaded;
 }
 
-function makeEngine(tf: TF, backend: Backend, device: Device, threads: number): Engine {
+function makeEngine(tf: TF, backend: Backend, options: EngineOptions): Engine {
+  const { device, threads } = options;
   const identity = identify({ tensorflow: backend.binding.TF_Version, tfjs: tf.version['tfjs-core'], device, threads });
   return Object.freeze({
     tf,
     backend,
     identity,
     native: runsKernels(identity),
+    options: Object.freeze({ ...options }),
     kernel: (op: string, attributes: Attributes, inputs: Tensor[]) =>
       backend.executeSingleOutput(op, toOpAttributes(attributes), inputs),
     kernels: (op: string, attributes: Attributes, inputs: Tensor[], outputs: number) =>

@@ -13,8 +13,8 @@ import { cpuFlags, runsNative } from './identity.js';
 export interface NativePasses {
   /** sums [32] = the fingerprint of `numbers`. */
   fingerprint(numbers: Float32Array, sums: Uint32Array): void;
-  /** Copies [P]; largest [T] = the largest magnitude's bits of each tensor; sums [32] = the fingerprint. */
-  keep(from: Float32Array, to: Float32Array, ends: Int32Array, largest: Uint32Array, sums: Uint32Array): void;
+  /** largest [T] = the largest magnitude's bits of each tensor; sums [32] = the fingerprint. */
+  describe(gradient: Float32Array, ends: Int32Array, largest: Uint32Array, sums: Uint32Array): void;
   /**
    * sum [P] = the gradients, each times `scales` [T] and rounded, ties to even, for the numbers from .. to - 1; `from` is a
    * multiple of 32. sums [32 x gradients]: their fingerprints up to `from`, and then up to `to`.
@@ -49,7 +49,7 @@ export interface NativePasses {
 }
 
 const require = createRequire(import.meta.url);
-const NAMES = ['fingerprint', 'keep', 'fold', 'squares', 'update'] as const;
+const NAMES = ['fingerprint', 'describe', 'fold', 'squares', 'update'] as const;
 
 /**
  * The passes in the engine's folder; null where this processor cannot run them.

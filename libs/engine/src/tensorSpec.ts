@@ -1,4 +1,4 @@
-/** What a recorded function's inputs and outputs are: shape and type, with checks of the arrays that stand for them. */
+/** What a compiled function's inputs and outputs are: shape and type, with checks of the arrays that stand for them. */
 import { DataType, type TypedArray } from './binding.js';
 import { EngineError } from './errors.js';
 
@@ -9,8 +9,15 @@ export type TensorSpec = {
   readonly data?: TypedArray;
 };
 
+/** Where a run writes its outputs, in order; null or nothing: a fresh array. */
+export type Targets = readonly (TypedArray | null)[];
+
 export function sizeOf(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);
+}
+
+export function shapesKey(specs: readonly TensorSpec[]): string {
+  return specs.map(({ shape, dtype }) => `${dtype}[${shape.join()}]`).join(' ');
 }
 
 export function dataTypeOf(spec: TensorSpec): number {
@@ -20,13 +27,10 @@ export function dataTypeOf(spec: TensorSpec): number {
 /** Throws E_ENGINE_INPUT unless `inputs` has one array a spec, of its type and length. */
 export function checkInputs(specs: readonly TensorSpec[], inputs: readonly TypedArray[]): void {
   if (inputs.length !== specs.length)
-    throw new EngineError(
-      'E_ENGINE_INPUT',
-      `${inputs.length} inputs were given, the function was recorded with ${specs.length}`,
-    );
+    throw new EngineError('E_ENGINE_INPUT', `${inputs.length} inputs were given, the function has ${specs.length}`);
   specs.forEach((spec, index) => {
     const data = inputs[index];
-    const wanted = spec.dtype === 'float32' ? Float32Array : Int32Array;
+    const wanted = arrayOf(spec);
     if (!(data instanceof wanted))
       throw new EngineError(
         'E_ENGINE_INPUT',
@@ -35,13 +39,31 @@ export function checkInputs(specs: readonly TensorSpec[], inputs: readonly Typed
     if (data.length !== sizeOf(spec.shape))
       throw new EngineError(
         'E_ENGINE_INPUT',
-        `input ${index} has ${data.length} elements, [${spec.shape.join()}] has ${sizeOf(spec.shape)}; record the function anew for another shape`,
+        `input ${index} has ${data.length} elements, [${spec.shape.join()}] has ${sizeOf(spec.shape)}; for another shape hand in { shape, data }`,
       );
   });
+}
+
+/** Throws E_ENGINE_OUTPUT unless each target has its output's type and length. */
+export function checkTargets(specs: readonly TensorSpec[], targets: Targets = []): void {
+  if (targets.length > specs.length)
+    throw new EngineError('E_ENGINE_OUTPUT', `${targets.length} targets were given for ${specs.length} outputs`);
+  targets.forEach((target, index) => {
+    const spec = specs[index];
+    if (target === null || (target instanceof arrayOf(spec) && target.length === sizeOf(spec.shape))) return;
+    throw new EngineError(
+      'E_ENGINE_OUTPUT',
+      `the target of output ${index} must be a ${arrayOf(spec).name} of ${sizeOf(spec.shape)} elements, for [${spec.shape.join()}]`,
+    );
+  });
+}
+
+function arrayOf({ dtype }: TensorSpec): Float32ArrayConstructor | Int32ArrayConstructor {
+  return dtype === 'float32' ? Float32Array : Int32Array;
 }
 
 /** The example of a spec, or zeros. */
 export function exampleOf(spec: TensorSpec): TypedArray {
   if (spec.data !== undefined) return spec.data;
-  return spec.dtype === 'float32' ? new Float32Array(sizeOf(spec.shape)) : new Int32Array(sizeOf(spec.shape));
+  return new (arrayOf(spec))(sizeOf(spec.shape));
 }

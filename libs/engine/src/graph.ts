@@ -1,0 +1,138 @@
+/** A recorded graph in TensorFlow's hands: loaded from bytes, run on arrays, freed. */
+import { createHash } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DataType, type Binding, type TensorMetadata, type TypedArray } from './binding.js';
+import { EngineError } from './errors.js';
+import { SIGNATURE, TAG } from './graphBuilder.js';
+import type { Engine } from './load.js';
+import { decodeSavedModel, type DecodedGraph, type TensorInfoMessage } from './savedModelSchema.js';
+import { checkInputs, checkTargets, dataTypeOf, type Targets, type TensorSpec } from './tensorSpec.js';
+
+export type GraphInfo = {
+  /** Nodes of the graph, constants and placeholders included. */
+  readonly nodes: number;
+  /** How often each op occurs, by name. */
+  readonly ops: Readonly<Record<string, number>>;
+  /** Size of the saved model. */
+  readonly bytes: number;
+  /** sha256 of the saved model: equal for equal functions, shapes and captured values. */
+  readonly digest: string;
+};
+
+export interface Graph {
+  readonly inputs: readonly TensorSpec[];
+  readonly outputs: readonly TensorSpec[];
+  readonly info: GraphInfo;
+  /** As Compiled.run. @throws {EngineError} E_ENGINE_INPUT, E_ENGINE_OUTPUT */
+  run(inputs: readonly TypedArray[], targets?: Targets): TypedArray[];
+  /** Frees the graph and its session; to be called once. */
+  dispose(): void;
+}
+
+/** Loads the bytes of a saved_model.pb. @throws {EngineError} E_ENGINE_MODEL */
+export function loadGraph(engine: Engine, savedModel: Uint8Array): Graph {
+  const { inputs, outputs, info } = describe(savedModel);
+  const { binding } = engine.backend;
+  const model = loadModel(binding, savedModel);
+  const inputNames = inputs.map((_, index) => `p${index}:0`).join();
+  const outputNames = outputs.map((_, index) => `o${index}:0`).join();
+  return {
+    inputs,
+    outputs,
+    info,
+    run(data, targets) {
+      checkInputs(inputs, data);
+      checkTargets(outputs, targets);
+      const ids: number[] = [];
+      try {
+        inputs.forEach((spec, index) => ids.push(binding.createTensor([...spec.shape], dataTypeOf(spec), data[index])));
+        const made = binding.runSavedModel(model, ids, inputNames, outputNames);
+        for (const { id } of made) ids.push(id);
+        return made.map((output, index) => fetch(binding, output, outputs[index], targets?.[index]));
+      } finally {
+        for (const id of ids) binding.deleteTensor(id);
+      }
+    },
+    dispose: () => binding.deleteSavedModel(model),
+  };
+}
+
+/** The binding copies what it hands out to a fresh array, so a target costs a second copy. */
+function fetch(
+  binding: Binding,
+  { id, shape }: TensorMetadata,
+  spec: TensorSpec,
+  target: TypedArray | null | undefined,
+): TypedArray {
+  if (shape.join() !== spec.shape.join())
+    throw new EngineError(
+      'E_ENGINE_OUTPUT',
+      `an output came out as [${shape.join()}] where [${spec.shape.join()}] was recorded: its shape depends on values; use ops with fixed shapes`,
+    );
+  const values = binding.tensorDataSync(id);
+  if (!(values instanceof Float32Array || values instanceof Int32Array))
+    throw new TypeError('outputs are float32 or int32 by construction');
+  target?.set(values);
+  return target ?? values;
+}
+
+/** The binding loads from a folder only; the folder lives as long as the call. */
+function loadModel(binding: Binding, savedModel: Uint8Array): number {
+  const directory = mkdtempSync(join(tmpdir(), 'lockstep-graph-'));
+  try {
+    writeFileSync(join(directory, 'saved_model.pb'), savedModel);
+    return binding.loadSavedModel(directory, TAG);
+  } catch (error) {
+    throw new EngineError(
+      'E_ENGINE_MODEL',
+      `TensorFlow cannot load the graph: ${error instanceof Error ? error.message : String(error)}`,
+      { cause: error },
+    );
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+/** Reads inputs, outputs and statistics back from the bytes, so that a graph from disk knows as much as a fresh one. */
+function describe(savedModel: Uint8Array): Pick<Graph, 'inputs' | 'outputs' | 'info'> {
+  const graph = decode(savedModel);
+  const signature = graph?.signatureDef?.[SIGNATURE];
+  if (graph?.graphDef === undefined || signature?.outputs === undefined) throw notAGraph();
+  const ops: Record<string, number> = {};
+  for (const { op } of graph.graphDef.node) ops[op] = (Object.hasOwn(ops, op) ? ops[op] : 0) + 1;
+  return {
+    inputs: specs(signature.inputs ?? {}, 'p'),
+    outputs: specs(signature.outputs, 'o'),
+    info: {
+      nodes: graph.graphDef.node.length,
+      ops,
+      bytes: savedModel.byteLength,
+      digest: createHash('sha256').update(savedModel).digest('hex'),
+    },
+  };
+}
+
+function decode(savedModel: Uint8Array): DecodedGraph | undefined {
+  try {
+    return decodeSavedModel(savedModel).metaGraphs?.[0];
+  } catch (error) {
+    throw notAGraph(error);
+  }
+}
+
+function notAGraph(cause?: unknown): EngineError {
+  return new EngineError('E_ENGINE_MODEL', 'the bytes are not a graph made by compile(); compile the function again', {
+    cause,
+  });
+}
+
+function specs(infos: Record<string, TensorInfoMessage | undefined>, prefix: string): TensorSpec[] {
+  return Object.keys(infos).map((_, index) => {
+    const info = infos[`${prefix}${index}`];
+    if (info === undefined || (info.dtype !== DataType.float32 && info.dtype !== DataType.int32)) throw notAGraph();
+    const shape = (info.tensorShape?.dim ?? []).map(({ size }) => size ?? 0);
+    return Object.freeze({ shape: Object.freeze(shape), dtype: info.dtype === DataType.float32 ? 'float32' : 'int32' });
+  });
+}
