@@ -13,6 +13,7 @@ import { describeEngine } from './engine-description.js';
 import { passesFor } from './native-passes.js';
 import type { Passes } from './passes.js';
 import { serve } from './service-thread.js';
+import type { Task } from './state.js';
 import { Trainer, type Training } from './trainer.js';
 
 export type MakeTraining = (
@@ -23,7 +24,14 @@ export type MakeTraining = (
   trace: Trace,
 ) => Training;
 
-type Serving = { readonly training: Training; readonly trace: Trace };
+interface Serving {
+  readonly training: Training;
+  readonly trace: Trace;
+  /** Whether tasks of this request may be begun. */
+  readonly goesOn: (job: number) => boolean;
+}
+
+type Reply = (reply: ComputeReply) => void;
 
 /** The production Training. */
 export const makeTrainer: MakeTraining = (engine, settings, arena, passes, trace) =>
@@ -35,49 +43,60 @@ export function serveCompute(makeTraining: MakeTraining): void {
   const setup = workerData as ComputeSetup;
   const trace = openTrace(setup.trace, 'compute');
   let serving: Serving | null = null;
-  serve((request: ComputeRequest): ComputeReply | null => {
+  serve((request: ComputeRequest, reply: Reply) => {
     if (request.kind === 'initialise') {
       const { device, threads, engineDirectory: directory, graphDirectory: graphs } = setup;
       const engine = loadEngine({ device, threads, directory, ...(graphs === undefined ? {} : { graphs }) });
       const arena = openArena(request.buffers);
       const passes = passesFor(request.settings, setup.engineDirectory);
       const training = makeTraining(engine, request.settings, arena, passes, trace);
-      serving = { training, trace };
-      return {
-        kind: 'initialised',
-        marks: passes.marks(arena),
-        probe: training.probe(),
-        engine: describeEngine(engine.identity),
-      };
+      const halted = new Int32Array(request.halted);
+      serving = { training, trace, goesOn: (job) => Atomics.load(halted, 0) < job };
+      const [marks, probe] = [passes.marks(arena), training.probe()];
+      reply({ kind: 'initialised', marks, probe, engine: describeEngine(engine.identity) });
+      return;
     }
     if (serving === null) throw new Error('a request came before initialise');
-    return answer(serving, request);
+    answer(serving, request, reply);
   }, trace);
 }
 
-function answer(serving: Serving, request: Exclude<ComputeRequest, { kind: 'initialise' }>): ComputeReply | null {
+function answer(serving: Serving, request: Exclude<ComputeRequest, { kind: 'initialise' }>, reply: Reply): void {
   const { training, trace } = serving;
   switch (request.kind) {
     case 'compute':
-      return computed(serving, request);
+      compute(serving, request.step, request.tasks, request.job, reply);
+      break;
     case 'prepare':
       training.prepare(request.step, request.microbatches);
-      return null;
+      break;
     case 'apply': {
-      const { step, exponents, skip, digest } = request;
+      const { step, exponents, skip, digest, then, job } = request;
       const { found, left } = trace.timed('apply', () => training.apply(step, exponents, skip), { step });
-      if (found !== digest) return { kind: 'corrupt', what: changedInMemory(`state ${step}`, digest, found) };
-      return { kind: 'applied', step, marks: left };
+      if (found !== digest) {
+        reply({ kind: 'corrupt', what: changedInMemory(`state ${step}`, digest, found) });
+        return;
+      }
+      const goesOn = then.length > 0 && serving.goesOn(job);
+      reply({ kind: 'applied', step, marks: left, goesOn });
+      if (goesOn) compute(serving, step + 1, then, job, reply);
+      break;
     }
     default:
-      return request satisfies never;
+      request satisfies never;
   }
 }
 
-function computed(
-  { training }: Serving,
-  { step, microbatch, digest }: Extract<ComputeRequest, { kind: 'compute' }>,
-): ComputedReply {
+function compute(serving: Serving, step: number, tasks: readonly Task[], job: number, reply: Reply): void {
+  for (const [place, task] of tasks.entries()) {
+    const computed = computedOf(serving.training, step, task);
+    const goesOn = place + 1 < tasks.length && serving.goesOn(job);
+    reply({ ...computed, goesOn });
+    if (!goesOn) return;
+  }
+}
+
+function computedOf(training: Training, step: number, { microbatch, digest }: Task): Omit<ComputedReply, 'goesOn'> {
   const started = performance.now();
   const processor = process.cpuUsage();
   const { values, exponents, checksum, loss, samples } = training.compute(step, microbatch);

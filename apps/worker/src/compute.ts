@@ -6,12 +6,23 @@ import type { TraceTarget } from '@lockstep/checkpoint';
 import type { EngineDescription, RunSettings } from '@lockstep/comm';
 import type { ArenaBuffers } from './arena.js';
 import type { StateMarks } from './passes.js';
+import type { Task } from './state.js';
 import { ServiceThread, type FailedReply } from './service-thread.js';
 
+/**
+ * A request that goes on with tasks has a number, `job`, that rises from request to request. `halted` holds one int32: no task of a
+ * request up to that number is begun any more. It is looked at between tasks, when no message can be.
+ */
 export type ComputeRequest =
-  | { readonly kind: 'initialise'; readonly settings: RunSettings; readonly buffers: ArenaBuffers }
+  | {
+      readonly kind: 'initialise';
+      readonly settings: RunSettings;
+      readonly buffers: ArenaBuffers;
+      readonly halted: SharedArrayBuffer;
+    }
   /** `digest`: also hash the gradient's bytes. */
-  | { readonly kind: 'compute'; readonly step: number; readonly microbatch: number; readonly digest: boolean }
+  /** One after another, with a reply each. */
+  | { readonly kind: 'compute'; readonly step: number; readonly tasks: readonly Task[]; readonly job: number }
   /** Make the inputs of these microbatches ahead of time. There is no reply. */
   | { readonly kind: 'prepare'; readonly step: number; readonly microbatches: readonly number[] }
   | {
@@ -21,6 +32,9 @@ export type ComputeRequest =
       readonly skip: boolean;
       /** Of the state, which it must still have. */
       readonly digest: string;
+      /** Of the next step, computed after it. */
+      readonly then: readonly Task[];
+      readonly job: number;
     };
 
 export interface ComputedReply {
@@ -37,6 +51,8 @@ export interface ComputedReply {
   readonly samples: string;
   /** sha256 of the gradient's bytes, if it was asked for. */
   readonly digest: string | null;
+  /** The next task has begun. */
+  readonly goesOn: boolean;
   readonly milliseconds: number;
   /**
    * Processor time that the process (all its threads: Node measures no finer) used meanwhile. Well below
@@ -54,7 +70,7 @@ export type ComputeReply =
     }
   | ComputedReply
   /** `marks`: of the state after the step. */
-  | { readonly kind: 'applied'; readonly step: number; readonly marks: StateMarks }
+  | { readonly kind: 'applied'; readonly step: number; readonly marks: StateMarks; readonly goesOn: boolean }
   /** The state at rest had changed; what is there now is of no use. */
   | { readonly kind: 'corrupt'; readonly what: string }
   | FailedReply;

@@ -12,7 +12,7 @@
 import { PROTOCOL_VERSION } from '@lockstep/comm';
 import type { CoordinatorMessage, WorkerMessage } from '@lockstep/comm';
 import type { HeldState } from '@lockstep/comm';
-import type { Effect, Event, HeldGradient, Plan, Reduction, State } from './state.js';
+import type { Busy, Effect, Event, HeldGradient, Plan, Reduction, State, Task } from './state.js';
 
 type Told<T extends CoordinatorMessage['type']> = Extract<CoordinatorMessage, { type: T }>;
 
@@ -53,7 +53,7 @@ class Turn {
         this.sayReady();
         break;
       case 'computed':
-        this.computed(event.step, event.microbatch, event.gradient);
+        this.computed(event);
         break;
       case 'folded': {
         const { reduction } = this.state;
@@ -87,7 +87,7 @@ class Turn {
         this.update({ sumInRing: false });
         break;
       case 'applied':
-        this.appliedStep(event.step, event.digest);
+        this.appliedStep(event);
         break;
       case 'loaded':
         this.loaded(event);
@@ -210,8 +210,18 @@ class Turn {
     // Anything else is fetched by `advance`, as soon as the compute thread is free.
   }
 
-  private computed(ofStep: number, microbatch: number, gradient: HeldGradient): void {
-    this.update({ busy: null });
+  /** What the compute thread is at after a task of step `step`: the next one of its queue, if it goes on. */
+  private following(goesOn: boolean, step: number): Busy | null {
+    const { busy } = this.state;
+    if (!goesOn) return null;
+    if (busy?.kind !== 'compute' && busy?.kind !== 'apply') throw new Error('the compute thread goes on with nothing');
+    const [next, ...then] = busy.then;
+    if (next === undefined) throw new Error('the compute thread goes on beyond its queue');
+    return { kind: 'compute', step, microbatch: next.microbatch, then, halting: busy.halting };
+  }
+
+  private computed({ step: ofStep, microbatch, gradient, goesOn }: Extract<Event, { type: 'computed' }>): void {
+    this.update({ busy: this.following(goesOn, ofStep) });
     if (this.state.have?.step !== ofStep) return;
     this.update({ held: new Map(this.state.held).set(microbatch, gradient) });
     if (this.state.plan?.step === ofStep) this.reportGradient(microbatch, gradient);
@@ -231,10 +241,10 @@ class Turn {
     });
   }
 
-  private appliedStep(done: number, digest: string): void {
+  private appliedStep({ step: done, digest, goesOn }: Extract<Event, { type: 'applied' }>): void {
     const { reduction, plan } = this.state;
     this.update({
-      busy: null,
+      busy: this.following(goesOn, done + 1),
       have: { step: done + 1, digest },
       applied: done,
       held: new Map(),
@@ -288,6 +298,43 @@ class Turn {
     const mine = plan === null || plan.digest === null || plan.digest === have.digest;
     if (reduction !== null && reduction.message.step === have.step && mine) this.reduce(reduction);
     else if (plan !== null) this.compute(plan, have);
+    this.halt();
+  }
+
+  /** Stops the compute thread from going on with what is not wanted any more, or not next. */
+  private halt(): void {
+    const { busy } = this.state;
+    if ((busy?.kind !== 'compute' && busy?.kind !== 'apply') || busy.halting || busy.then.length === 0) return;
+    const wanted = busy.kind === 'apply' ? this.tasksAfter() : this.tasks(busy.microbatch);
+    const asWanted = busy.then.every(
+      ({ microbatch, digest }, place) => wanted[place]?.microbatch === microbatch && wanted[place].digest === digest,
+    );
+    if (asWanted) return;
+    this.update({ busy: { ...busy, halting: true } });
+    this.effects.push({ type: 'halt' });
+  }
+
+  /** Gradients that the plan wants of this worker now, in order, but for the one that is being computed. */
+  private tasks(underWay: number | null): Task[] {
+    const { plan, have, reduction, owesCheck, held } = this.state;
+    if (plan === null || have === null || reduction !== null || owesCheck || have.step !== plan.step) return [];
+    // Another state than the one in memory is to be loaded first.
+    if (plan.digest !== null && plan.digest !== have.digest) return [];
+    const { microbatches, digests } = plan.work;
+    return microbatches.flatMap((microbatch) => {
+      const digest = digests.includes(microbatch);
+      const gradient = held.get(microbatch);
+      const done = microbatch === underWay || (gradient !== undefined && (gradient.digest !== null || !digest));
+      return done ? [] : [{ microbatch, digest }];
+    });
+  }
+
+  /** Gradients of the next step, as far as the reduction under way says who computes them. */
+  private tasksAfter(): Task[] {
+    const { reduction, generation } = this.state;
+    const next = reduction?.message.generation === generation ? reduction.message.next : null;
+    if (next === null || next === undefined || next.anew.length > 0) return [];
+    return next.microbatches.map((microbatch) => ({ microbatch, digest: next.digests.includes(microbatch) }));
   }
 
   /** The step's last stages: sum, ring, apply. */
@@ -306,13 +353,13 @@ class Turn {
         if (reducing !== null || sumInRing || busy?.kind === 'apply' || busy?.kind === 'load') return;
         this.update({ reduction: { ...reduction, stage: 'folding' }, reducing: { kind: 'fold', generation } });
         this.effects.push({ type: 'fold', generation, contribute, exponents });
-        // The compute thread has nothing else to do until the sum is there.
-        if (next !== null) this.effects.push({ type: 'prepare', step: ofStep + 1, microbatches: next.microbatches });
         return;
       case 'folded':
         if (this.state.ringReady !== generation) return;
         this.update({ reduction: { ...reduction, stage: 'ringing' }, sumInRing: true });
         this.effects.push({ type: 'allReduce', generation, step: ofStep });
+        // The compute thread has nothing else to do until the total is there.
+        if (next !== null) this.effects.push({ type: 'prepare', step: ofStep + 1, microbatches: next.microbatches });
         return;
       case 'summed':
         if (idle) this.apply({ step: ofStep, exponents, record, skip });
@@ -331,8 +378,9 @@ class Turn {
     record,
     skip,
   }: Pick<Told<'reduce'>, 'step' | 'exponents' | 'record' | 'skip'>): void {
-    this.update({ busy: { kind: 'apply', step: ofStep }, record });
-    this.effects.push({ type: 'apply', step: ofStep, exponents, skip });
+    const then = this.tasksAfter();
+    this.update({ busy: { kind: 'apply', step: ofStep, then, halting: false }, record });
+    this.effects.push({ type: 'apply', step: ofStep, exponents, skip, then });
   }
 
   /** The step's first stages: the right state, then the gradients. */
@@ -353,16 +401,10 @@ class Turn {
       this.effects.push({ type: 'load', generation, step: planned, digest, sources });
       return;
     }
-    const wrongState = plan.digest !== null && plan.digest !== have.digest;
-    if (have.step !== plan.step || wrongState) return;
-    const { microbatches, digests } = plan.work;
-    const microbatch = microbatches.find((index) => {
-      const gradient = this.state.held.get(index);
-      return gradient === undefined || (gradient.digest === null && digests.includes(index));
-    });
-    if (microbatch === undefined) return;
-    this.update({ busy: { kind: 'compute', step: have.step, microbatch } });
-    this.effects.push({ type: 'compute', step: have.step, microbatch, digest: digests.includes(microbatch) });
+    const [task, ...then] = this.tasks(null);
+    if (task === undefined) return;
+    this.update({ busy: { kind: 'compute', step: have.step, microbatch: task.microbatch, then, halting: false } });
+    this.effects.push({ type: 'compute', step: have.step, tasks: [task, ...then] });
   }
 
   /** True if the plan starts from a state that this worker neither holds nor has just gone beyond. */

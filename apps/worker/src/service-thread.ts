@@ -43,20 +43,23 @@ export class ServiceThread<Request, Reply> {
 }
 
 /**
- * The thread's side: answers every request with what `answer` returns (null: no reply), or with a failed reply if it throws. Requests are taken
- * as what `answer` expects: only the ServiceThread that started this thread posts them. `trace` is told when it is idle.
+ * The thread's side: answers every request by as many calls of `reply` as `answer` makes, and by a failed reply if it throws.
+ * Requests are taken as what `answer` expects: only the ServiceThread that started this thread posts them. `trace` is told when
+ * the thread is idle.
  */
-export function serve(answer: (request: never) => { readonly kind: string } | null, trace: Trace): void {
+export function serve<Reply>(
+  answer: (request: never, reply: (reply: Reply | FailedReply) => void) => void,
+  trace: Trace,
+): void {
+  const reply = (message: Reply | FailedReply): void => parentPort?.postMessage(message);
   trace.stage('idle');
   parentPort?.on('message', (request: unknown) => {
     trace.stage(null);
-    let reply: { readonly kind: string } | null;
     try {
-      reply = answer(request as never);
+      answer(request as never, reply);
     } catch (error) {
-      reply = { kind: 'failed', ...failureOf(error) } satisfies FailedReply;
+      reply({ kind: 'failed', ...failureOf(error) });
     }
-    if (reply !== null) parentPort?.postMessage(reply);
     trace.stage('idle');
   });
 }

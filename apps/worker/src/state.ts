@@ -37,11 +37,27 @@ export interface Plan {
   readonly sources: readonly string[];
 }
 
+/** A gradient to compute; `digest`: also hash its bytes. */
+export interface Task {
+  readonly microbatch: number;
+  readonly digest: boolean;
+}
+
+/**
+ * What the compute thread goes on with by itself, in this order, as asking costs it the time of two messages; until it is told to
+ * halt, which it then does after what it is at.
+ */
+export interface Queue {
+  readonly then: readonly Task[];
+  readonly halting: boolean;
+}
+
 /** The compute thread does one thing at a time. It alone writes the state, except while one is loaded. */
 export type Busy =
   | { readonly kind: 'initialise' }
-  | { readonly kind: 'compute'; readonly step: number; readonly microbatch: number }
-  | { readonly kind: 'apply'; readonly step: number }
+  | ({ readonly kind: 'compute'; readonly step: number; readonly microbatch: number } & Queue)
+  /** Goes on with tasks of the next step. */
+  | ({ readonly kind: 'apply'; readonly step: number } & Queue)
   | { readonly kind: 'load'; readonly generation: number; readonly step: number };
 
 /** The reducer (integer sums, checks; reducer.ts) does one thing at a time; it reads the state, which must not change meanwhile. */
@@ -95,7 +111,14 @@ export type Event =
       readonly probe: string;
       readonly engine: EngineDescription;
     }
-  | { readonly type: 'computed'; readonly step: number; readonly microbatch: number; readonly gradient: HeldGradient }
+  /** `goesOn`: the compute thread has begun the next task of its queue. */
+  | {
+      readonly type: 'computed';
+      readonly step: number;
+      readonly microbatch: number;
+      readonly gradient: HeldGradient;
+      readonly goesOn: boolean;
+    }
   | { readonly type: 'folded'; readonly generation: number }
   /** The weights at rest are what they were. */
   | { readonly type: 'checked' }
@@ -112,8 +135,8 @@ export type Event =
     }
   /** An all-reduce is over, well or not: the sum is this worker's again. */
   | { readonly type: 'ringReleased' }
-  /** `digest`: of the state after the step. */
-  | { readonly type: 'applied'; readonly step: number; readonly digest: string }
+  /** `digest`: of the state after the step; `goesOn`: as of `computed`. */
+  | { readonly type: 'applied'; readonly step: number; readonly digest: string; readonly goesOn: boolean }
   | {
       readonly type: 'loaded';
       readonly step: number;
@@ -130,8 +153,10 @@ export type Effect =
   | { readonly type: 'send'; readonly message: WorkerMessage }
   /** Load the engine and the data, make state 0, compute the probe. */
   | { readonly type: 'initialise'; readonly settings: RunSettings }
-  /** `digest`: also hash the gradient's bytes. */
-  | { readonly type: 'compute'; readonly step: number; readonly microbatch: number; readonly digest: boolean }
+  /** Compute these gradients one after another. */
+  | { readonly type: 'compute'; readonly step: number; readonly tasks: readonly Task[] }
+  /** The compute thread is to begin no more of the tasks that it has. */
+  | { readonly type: 'halt' }
   /** Make the inputs of these microbatches, which will probably be computed next, while the compute thread has nothing to do. */
   | { readonly type: 'prepare'; readonly step: number; readonly microbatches: readonly number[] }
   /** Check weights and the named gradients against their checksums, then sum the gradients as integers into the reduction buffer. */
@@ -146,8 +171,14 @@ export type Effect =
   | { readonly type: 'joinRing'; readonly generation: number; readonly place: Place }
   | { readonly type: 'leaveRing' }
   | { readonly type: 'allReduce'; readonly generation: number; readonly step: number }
-  /** Check the state against its digest, turn the sum into the step's gradient, update weights, moments and EMA (`skip`: leave them); forget the step's gradients. */
-  | { readonly type: 'apply'; readonly step: number; readonly exponents: readonly number[]; readonly skip: boolean }
+  /** Check the state against its digest, turn the sum into the step's gradient, update weights, moments and EMA (`skip`: leave them); forget the step's gradients. Then compute the tasks `then` of the next step. */
+  | {
+      readonly type: 'apply';
+      readonly step: number;
+      readonly exponents: readonly number[];
+      readonly skip: boolean;
+      readonly then: readonly Task[];
+    }
   | {
       readonly type: 'load';
       readonly generation: number;

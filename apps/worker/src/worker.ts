@@ -50,6 +50,11 @@ export class TrainingWorker {
   private readonly control: ControlConnection;
   private compute: ServiceThread<ComputeRequest, ComputeReply> | null = null;
   private reducer: Reducer | null = null;
+  /** Number of the newest request to the compute thread that has tasks, and up to which number they are halted. */
+  private job = 0;
+  private readonly halted: Int32Array<SharedArrayBuffer> = new Int32Array(
+    new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT),
+  );
   private arena: Arena | null = null;
   private parameters = 0;
   private checkpointEvery = Infinity;
@@ -136,10 +141,13 @@ export class TrainingWorker {
         this.initialise(effect.settings);
         break;
       case 'compute': {
-        const { step: ofStep, microbatch, digest } = effect;
-        this.compute?.request({ kind: 'compute', step: ofStep, microbatch, digest });
+        const { step: ofStep, tasks } = effect;
+        this.compute?.request({ kind: 'compute', step: ofStep, tasks, job: ++this.job });
         break;
       }
+      case 'halt':
+        Atomics.store(this.halted, 0, this.job);
+        break;
       case 'fold':
         void this.fold(effect);
         break;
@@ -191,7 +199,7 @@ export class TrainingWorker {
       copyState(initialTrainingState(recipe, settings.seed), this.arena.state);
       this.reducer = new Reducer(this.arena, passesFor(settings, this.options.compute.engineDirectory));
       this.compute = startCompute(this.options.compute, (reply) => this.computeReplied(reply));
-      this.compute.request({ kind: 'initialise', settings, buffers });
+      this.compute.request({ kind: 'initialise', settings, buffers, halted: this.halted.buffer });
     } catch (error) {
       this.fail(error);
     }
@@ -206,7 +214,7 @@ export class TrainingWorker {
         break;
       }
       case 'computed': {
-        const { step: ofStep, microbatch, buffer, checksum } = reply;
+        const { step: ofStep, microbatch, buffer, checksum, goesOn } = reply;
         const { loss, exponents, samples, digest, milliseconds, cpuMilliseconds } = reply;
         if (this.state.have?.step === ofStep)
           this.gradients.set(microbatch, { microbatch, buffer, checksum, exponents });
@@ -215,6 +223,7 @@ export class TrainingWorker {
           step: ofStep,
           microbatch,
           gradient: { loss, exponents, samples, digest, milliseconds, cpuMilliseconds },
+          goesOn,
         });
         break;
       }
@@ -225,7 +234,7 @@ export class TrainingWorker {
           // Kept until the next one, so that the coordinator can fetch it while training goes on.
           this.retained = { step: reply.step + 1, state: snapshotOf(this.arena.state) };
         }
-        this.dispatch({ type: 'applied', step: reply.step, digest: reply.marks.digest });
+        this.dispatch({ type: 'applied', step: reply.step, digest: reply.marks.digest, goesOn: reply.goesOn });
         break;
       case 'corrupt':
         this.dispatch({ type: 'corrupt', what: reply.what });
@@ -249,10 +258,10 @@ export class TrainingWorker {
     return { ...have, weights: this.weights };
   }
 
-  private apply({ step: ofStep, exponents, skip }: Extract<Effect, { type: 'apply' }>): void {
+  private apply({ step: ofStep, exponents, skip, then }: Extract<Effect, { type: 'apply' }>): void {
     const { digest } = this.atRest();
     this.weights = null;
-    this.compute?.request({ kind: 'apply', step: ofStep, exponents, skip, digest });
+    this.compute?.request({ kind: 'apply', step: ofStep, exponents, skip, digest, then, job: ++this.job });
   }
 
   private async check(): Promise<void> {

@@ -6,6 +6,7 @@ import {
   type WorkerEffect,
   type WorkerEvent,
   type WorkerState,
+  type WorkerTask,
 } from '@lockstep/worker';
 import { Connection, HEARTBEAT_TIMEOUT_MS, type Cluster } from './cluster.js';
 import {
@@ -24,6 +25,9 @@ import { SimulatedProcess } from './process.js';
 
 /** What may send a worker back to an older state. */
 const BACKWARDS = ['rolled-back', 'contested', 'write-lost'];
+
+/** A thread's reply is read so much later at most; a gradient takes longer, so replies keep their order. */
+const REPLY_MS = 2;
 
 let ports = 1;
 
@@ -49,6 +53,8 @@ export class WorkerNode extends SimulatedProcess {
   private readonly gradients = new Map<number, number>();
   private gradientsOf = 0;
   private sum = 0;
+  private job = 0;
+  private halted = 0;
   /** Generation whose all-reduce reads and writes the sum; null if none does. */
   private ringHas: number | null = null;
 
@@ -162,11 +168,12 @@ export class WorkerNode extends SimulatedProcess {
         );
         break;
       case 'compute': {
-        const { step, microbatch } = effect;
-        const milliseconds = world.random.between(10, 100) * this.slowness;
-        world.after(milliseconds, () => this.post(() => this.computed(step, microbatch, effect.digest, milliseconds)));
+        this.work(effect.step, effect.tasks, ++this.job);
         break;
       }
+      case 'halt':
+        this.halted = this.job;
+        break;
       case 'prepare':
         // Only makes the next gradients quicker.
         break;
@@ -210,11 +217,13 @@ export class WorkerNode extends SimulatedProcess {
         this.ringHas = effect.generation;
         ring.allReduce(effect.generation, this, this.sum);
         break;
-      case 'apply':
+      case 'apply': {
         if (this.digest !== this.checksum) {
           later(1, 3, () => this.dispatch({ type: 'corrupt', what: 'the state changed' }));
           break;
         }
+        this.job += 1;
+        const { job } = this;
         later(1, 10, () => {
           if (!effect.skip) this.digest = nextDigest(this.digest, effect.step, this.sum);
           if (this.isStruck('apply')) this.digest = hashOf('bad', this.digest);
@@ -222,9 +231,13 @@ export class WorkerNode extends SimulatedProcess {
           this.gradients.clear();
           // Every state is kept a while, as the real worker keeps those of checkpoints.
           this.retained = { step: effect.step + 1, digest: this.digest };
-          this.dispatch({ type: 'applied', step: effect.step, digest: this.digest });
+          const goesOn = effect.then.length > 0 && this.halted < job;
+          const { digest } = this;
+          later(0, REPLY_MS, () => this.dispatch({ type: 'applied', step: effect.step, digest, goesOn }));
+          if (goesOn) this.work(effect.step + 1, effect.then, job);
         });
         break;
+      }
       case 'load':
         if ((this.state.have?.step ?? 0) > effect.step && !BACKWARDS.some((note) => this.cluster.notes.has(note)))
           this.cluster.violation(`${this.id} goes back to state ${effect.step}`);
@@ -255,14 +268,33 @@ export class WorkerNode extends SimulatedProcess {
     }
   }
 
-  private computed(step: number, microbatch: number, hashed: boolean, milliseconds: number): void {
+  /** The compute thread: one task after another, until it is halted. */
+  private work(step: number, [task, ...then]: readonly WorkerTask[], job: number): void {
+    if (task === undefined) throw new Error('asked to compute nothing');
+    const { world } = this.cluster;
+    const milliseconds = world.random.between(10, 100) * this.slowness;
+    world.after(milliseconds, () =>
+      this.post(() => {
+        const goesOn = then.length > 0 && this.halted < job;
+        this.computed(step, task, milliseconds, goesOn);
+        if (goesOn) this.work(step, then, job);
+      }),
+    );
+  }
+
+  private computed(
+    step: number,
+    { microbatch, digest: hashed }: WorkerTask,
+    milliseconds: number,
+    goesOn: boolean,
+  ): void {
     if (this.gradientsOf !== step) this.gradients.clear();
     this.gradientsOf = step;
     const bit = this.isStruck('gradient') ? 1 + Math.floor(this.cluster.world.random.unit() * 1_000) : 0;
     const gradient = gradientOf(this.digest, step, microbatch) ^ bit;
     this.gradients.set(microbatch, gradient);
     const bad = this.cluster.options.nonFinite === 'skip' && step === BAD_STEP && microbatch === BAD_MICROBATCH;
-    this.dispatch({
+    const computed: WorkerEvent = {
       type: 'computed',
       step,
       microbatch,
@@ -274,7 +306,10 @@ export class WorkerNode extends SimulatedProcess {
         milliseconds,
         cpuMilliseconds: milliseconds,
       },
-    });
+      goesOn,
+    };
+    const { world } = this.cluster;
+    world.after(world.random.between(0, REPLY_MS), () => this.post(() => this.dispatch(computed)));
   }
 
   /** Whether the defect of this kind shows now; each showing uses up one. */
