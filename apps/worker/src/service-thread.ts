@@ -47,18 +47,18 @@ export class ServiceThread<Request, Reply> {
  * Requests are taken as what `answer` expects: only the ServiceThread that started this thread posts them. `trace` is told when
  * the thread is idle.
  */
-export function serve<Reply>(
-  answer: (request: never, reply: (reply: Reply | FailedReply) => void) => void,
+export function serve(
+  answer: (request: never, reply: (reply: { readonly kind: string }) => void) => void,
   trace: Trace,
 ): void {
-  const reply = (message: Reply | FailedReply): void => parentPort?.postMessage(message);
+  const reply = (message: { readonly kind: string }): void => parentPort?.postMessage(message);
   trace.stage('idle');
   parentPort?.on('message', (request: unknown) => {
     trace.stage(null);
     try {
       answer(request as never, reply);
     } catch (error) {
-      reply({ kind: 'failed', ...failureOf(error) });
+      reply({ kind: 'failed', ...failureOf(error) } satisfies FailedReply);
     }
     trace.stage('idle');
   });
