@@ -7,10 +7,9 @@
 // the checksums, all on one thread; in a worker, sum and fold's checks run in the reducer thread. PyTorch: forward, backward,
 // Adam. Prints one JSON object with every figure's min and median, and the ratio of medians.
 //
-// parts_ms, for one step: gradients; exponents (of each gradient); gradientChecksums (when made, and again before the sum);
-// sum (to integers); toFloat (the total back to float32); stateChecksums (after the step, before the sum, before the update);
-// update (Adam, EMA). exact_sum = exponents + sum + toFloat; guard = gradientChecksums + stateChecksums; both in ms and as a
-// share of ours_ms.
+// parts_ms, for one step: gradients (with their inputs); describe (exponents and checksum of each gradient); fold (checks of weights and
+// gradients, sum to integers); update (check of the state, mean, norm, Adam, EMA, digest). Besides the gradients all is what
+// exactness and the guard against damaged memory cost, and the update itself.
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -36,11 +35,11 @@ async function ours() {
   const { engineDirectory, engineEnvironment, loadEngine } = await import('../../libs/engine/dist/index.js');
   const { parameterCount, parameterTable, presetOf, initialTrainingState, recipeOf, loadMnist } =
     await import('../../libs/diffusion/dist/index.js');
-  const { fromFixedPoint, maxExponents, tensorExponents } = await import('../../libs/comm/dist/index.js');
   const { Trainer } = await import('../../apps/worker/dist/trainer.js');
   const { allocateArena, copyState, openArena } = await import('../../apps/worker/dist/arena.js');
-  const { checksumOf, stateChecksums } = await import('../../apps/worker/dist/checksum.js');
-  const { sumGradients } = await import('../../apps/worker/dist/exact-sum.js');
+  const { passesFor } = await import('../../apps/worker/dist/native-passes.js');
+  const { Reducer } = await import('../../apps/worker/dist/reducer.js');
+  const { agreedExponents } = await import('../../apps/worker/dist/exact-sum.js');
   Object.assign(process.env, engineEnvironment({ device: 'cpu', threads }));
   const engine = loadEngine({ device: 'cpu', threads, directory: engineDirectory('cpu', process.env) });
   const settings = {
@@ -56,14 +55,17 @@ async function ours() {
   };
   const arena = openArena(allocateArena(parameterCount(parameterTable(presetOf('default').model))));
   copyState(initialTrainingState(recipeOf(settings), 0), arena.state);
-  const trainer = new Trainer(engine, settings, arena);
+  const passes = passesFor(settings, engineDirectory('cpu', process.env));
+  const trainer = new Trainer(engine, settings, arena, { passes });
+  const reducer = new Reducer(arena, passes);
+  let { weights } = passes.marks(arena);
   const indices = Array.from({ length: IMAGES / microbatchSize }, (_, index) => index);
   const { table } = trainer;
-  const mean = new Float32Array(arena.sum.length);
-  const names = ['gradients', 'exponents', 'gradientChecksums', 'sum', 'toFloat', 'stateChecksums', 'update'];
+  const slots = indices.map(() => new Float32Array(new SharedArrayBuffer(4 * arena.sum.length)));
+  const names = ['gradients', 'describe', 'fold', 'update'];
   const parts = Object.fromEntries(names.map((name) => [name, []]));
   let step = 0;
-  const run = () => {
+  const run = async () => {
     const spent = Object.fromEntries(names.map((name) => [name, 0]));
     const timed = (name, work) => {
       const start = performance.now();
@@ -71,20 +73,18 @@ async function ours() {
       spent[name] += performance.now() - start;
       return result;
     };
-    const gradients = indices.map((index) => timed('gradients', () => trainer.compute(step, index).values));
-    const own = gradients.map((gradient) => timed('exponents', () => tensorExponents(gradient, table)));
-    for (let look = 0; look < 2; look++)
-      for (const gradient of gradients) timed('gradientChecksums', () => checksumOf(gradient));
-    const exponents = own.reduce(maxExponents);
-    const summands = gradients.map((values, index) => ({ values, exponents: own[index] }));
-    timed('stateChecksums', () => checksumOf(arena.state.weights));
-    timed('sum', () => sumGradients(arena.sum, summands, table, exponents, indices.length));
-    timed('stateChecksums', () => stateChecksums(arena.state));
-    // The update does this too: here it is measured alone, and taken off below.
-    timed('toFloat', () => fromFixedPoint(arena.sum, mean, table, exponents, indices.length, 1 / indices.length));
-    timed('update', () => trainer.apply(step++, [...exponents], false));
-    spent.update -= spent.toFloat;
-    timed('stateChecksums', () => stateChecksums(arena.state));
+    const gradients = indices.map((microbatch) => {
+      const values = slots[microbatch];
+      timed('gradients', () => trainer.gradient(step, microbatch, values));
+      const { exponents, checksum } = timed('describe', () => passes.describe(values));
+      return { microbatch, buffer: values.buffer, checksum, exponents };
+    });
+    const exponents = [...agreedExponents(gradients, table)];
+    const start = performance.now();
+    const wrong = await reducer.fold({ step, weights }, gradients, exponents);
+    spent.fold += performance.now() - start;
+    if (wrong !== null) throw new Error(wrong);
+    ({ weights } = timed('update', () => trainer.apply(step++, exponents, false)).left);
     for (const name of names) parts[name].push(spent[name]);
     return names.reduce((total, name) => total + spent[name], 0);
   };
@@ -115,7 +115,7 @@ const torch = values.python === undefined ? null : peer(values.python);
 const versions = torch === null ? null : await torch.ready;
 const samples = { ours: [], torch: [] };
 for (let round = -WARM_UP; round < rounds; round++) {
-  const own = mine.run();
+  const own = await mine.run();
   const other = torch === null ? null : await torch.run();
   if (round < 0) continue;
   samples.ours.push(own);
@@ -137,8 +137,7 @@ const result = {
   engine: mine.engine,
   ours_ms: summary(samples.ours),
   parts_ms: Object.fromEntries(Object.entries(mine.parts).map(([name, list]) => [name, summary(list.slice(WARM_UP))])),
-  exact_sum: share('exponents', 'sum', 'toFloat'),
-  guard: share('gradientChecksums', 'stateChecksums'),
+  besides_gradients: share('describe', 'fold', 'update'),
 };
 if (torch !== null) {
   const ratios = samples.ours.map((ms, index) => ms / samples.torch[index]);
