@@ -77,7 +77,11 @@ export class WorkerNode extends SimulatedProcess {
 
   /** Nothing arrives any more, in one direction or both. */
   cut(up: boolean, down: boolean): void {
-    if (this.connection !== null) Object.assign(this.connection.cut, { up, down });
+    if (this.connection !== null) {
+      // What was lost never comes: a connection that was cut is not whole again.
+      this.connection.cut.up ||= up;
+      this.connection.cut.down ||= down;
+    }
     this.say(`its connection lets nothing through (up ${up}, down ${down})`);
   }
 
