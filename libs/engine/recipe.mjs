@@ -17,6 +17,7 @@ export const TENSORFLOW_VERSION = '2.21.0';
 export const DEVICES = Object.freeze(['cpu', 'cuda']);
 export const BINDING_FILE = 'tfjs_binding.node';
 export const PRELUDE_FILE = 'prelude.node';
+export const PASSES_FILE = 'passes.node';
 export const STAMP_FILE = 'engine.json';
 
 const require = createRequire(import.meta.url);
@@ -168,7 +169,7 @@ const PROCESSOR_FLAGS = { x64: ['-mavx2', '-mfma'], arm64: [] };
 
 /**
  * Arguments of g++, one list a call, run inside the engine's folder, where the wheel's files lie under tensorflow/: the
- * binding and our kernels become one library, the prelude another. TensorFlow is found relative to them ($ORIGIN), so that
+ * binding and our kernels become one library, the prelude and the passes one each. TensorFlow is found relative to them ($ORIGIN), so that
  * the folder can be moved or mounted elsewhere.
  */
 export function compileArguments({ sourceDir, headersDir, arch = process.arch }) {
@@ -185,6 +186,8 @@ export function compileArguments({ sourceDir, headersDir, arch = process.arch })
       ...['-o', BINDING_FILE],
     ],
     [...[...common, join(kernelsDir(), 'prelude.cpp'), '-ldl'], ...['-o', PRELUDE_FILE]],
+    // Without errno for the root of a negative number, which there is none of, roots are taken several at a time.
+    [...[...common, '-fno-math-errno', join(kernelsDir(), 'passes.cpp')], ...['-o', PASSES_FILE]],
   ];
 }
 

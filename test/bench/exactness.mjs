@@ -7,6 +7,8 @@ import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { engineDirectory, engineEnvironment, loadEngine } from '@lockstep/engine';
 import {
+  adamStep,
+  globalNorm,
   initialTrainingState,
   loadMnist,
   parameterCount,
@@ -71,7 +73,7 @@ const float32 = (order) => (trainer, arena, step, gradients) => {
   const mean = new Float32Array(gradients[0].length);
   for (const index of order) for (let at = 0; at < mean.length; at++) mean[at] += gradients[index][at];
   for (let at = 0; at < mean.length; at++) mean[at] /= microbatches;
-  trainer.update(step, mean);
+  adamStep(arena.state, mean, trainer.adamOf(step, globalNorm(mean)));
   // Lets go of the gradients; the sum is not used.
   trainer.apply(step, [], true);
 };

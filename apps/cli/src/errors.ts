@@ -6,6 +6,7 @@ import { ReplayError } from '@lockstep/worker/replay';
 export const CLI_ERRORS = {
   E_RUN_EXISTS: { usage: true, meaning: 'the directory already holds a run and --resume was not given' },
   E_NOTHING_TO_RESUME: { usage: true, meaning: '--resume was given but the directory holds no run' },
+  E_TRACE_FILE: { usage: true, meaning: 'the file that --trace names cannot be written' },
   E_NO_CHECKPOINT: { usage: true, meaning: 'the directory holds no whole checkpoint' },
   E_VERIFY_RUN: { usage: false, meaning: 'run.json holds no recipe that this version reads' },
   E_VERIFY_DATA: { usage: false, meaning: 'the data here is not the data that the run was trained on' },

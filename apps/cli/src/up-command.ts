@@ -1,15 +1,15 @@
 /** `lockstep up`: config from flags, environment and file; then the processes of up.ts. */
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { RUN_FILE_NAME } from '@lockstep/checkpoint';
-import { describeConfig, loadConfig, type UpConfig } from '@lockstep/config';
+import { describeConfig, failureOf, loadConfig, type UpConfig } from '@lockstep/config';
 import { addConfigFlags, givenFlags } from './config-flags.js';
 import { CliError } from './errors.js';
 import { up } from './up.js';
 
-/** Config keys that the coordinator process takes as flags; host and port are set by `up` itself. */
-const NOT_FOR_COORDINATOR = new Set(['workers', 'maxRestarts', 'host', 'port']);
+/** Config keys that the coordinator process takes as flags; host, port and trace are set by `up` itself. */
+const NOT_FOR_COORDINATOR = new Set(['workers', 'maxRestarts', 'host', 'port', 'trace']);
 
 /** Not wrapped into a column as the flags' texts are: who looks for the timeouts should find one line. */
 const ONE_TIMEOUT = 'One timeout: a peer silent for --heartbeat-timeout-ms is lost; all other waits derive from it.';
@@ -47,11 +47,22 @@ async function runUp(options: Readonly<Record<string, unknown>>): Promise<number
     ),
     host: config.host,
     port: config.port,
+    trace: config.trace === null ? null : traceFile(resolve(config.trace)),
     workerArgs: [`--device=${config.device}`, `--host=${config.host}`],
     env: process.env,
     stream: process.stdout,
     now: () => performance.now(),
   });
+}
+
+/** A run of hours must not end with a timeline that cannot be written. */
+function traceFile(path: string): string {
+  try {
+    writeFileSync(path, '');
+  } catch (error) {
+    throw new CliError('E_TRACE_FILE', `${path} cannot be written: ${failureOf(error).message}; name another file`);
+  }
+  return path;
 }
 
 function textOf(config: UpConfig, key: string, out: string): string {

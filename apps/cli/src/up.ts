@@ -3,10 +3,12 @@
  * starts those that die again, and passes Ctrl-C on. It decides nothing about the training.
  */
 import { fork, type ChildProcess } from 'node:child_process';
-import { createWriteStream, mkdirSync, type WriteStream } from 'node:fs';
+import { createWriteStream, mkdirSync, rmSync, type WriteStream } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
+import { joinTraces } from '@lockstep/checkpoint';
+import { failureLine } from '@lockstep/config';
 import type { Outcome, Report } from '@lockstep/coordinator';
 import { describeNote, makeView, type View } from './view.js';
 
@@ -26,6 +28,8 @@ export interface UpOptions {
   readonly host: string;
   /** 0: any free one. */
   readonly port: number;
+  /** File for the timeline of all processes; null: none. */
+  readonly trace: string | null;
   /** Arguments of each worker process, without its name and coordinator. */
   readonly workerArgs: readonly string[];
   /** Environment of the children. */
@@ -53,6 +57,7 @@ export async function up(options: UpOptions): Promise<number> {
 class Supervisor {
   private readonly view: View;
   private readonly logs: string;
+  private readonly traceParts = new Set<string>();
   private coordinator: ChildProcess | null = null;
   private readonly workers = new Map<string, ChildProcess>();
   private readonly restarts = new Map<string, number>();
@@ -80,6 +85,7 @@ class Supervisor {
     } finally {
       process.off('SIGINT', onSignal);
       process.off('SIGTERM', onSignal);
+      await this.joinTrace();
       this.view.close();
     }
   }
@@ -117,8 +123,9 @@ class Supervisor {
 
   private start(name: string, module: string, args: readonly string[]): ChildProcess {
     const log = this.logFile(name);
+    const part = this.tracePart(name);
     // A session of its own: Ctrl-C reaches this process alone, which then stops the others in order.
-    const child = fork(fileURLToPath(module), args, {
+    const child = fork(fileURLToPath(module), [...args, `--trace=${part ?? 'null'}`], {
       detached: true,
       env: this.options.env,
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
@@ -127,6 +134,28 @@ class Supervisor {
     child.stderr?.pipe(log);
     child.on('error', (error) => this.view.line(`${name} could not be started: ${error.message}`));
     return child;
+  }
+
+  /** Where a process writes its part of the timeline; the one that takes its place after its death adds to it. */
+  private tracePart(name: string): string | null {
+    const { trace } = this.options;
+    if (trace === null) return null;
+    const part = `${trace}.${name}`;
+    if (!this.traceParts.has(part)) rmSync(part, { force: true });
+    this.traceParts.add(part);
+    return part;
+  }
+
+  private async joinTrace(): Promise<void> {
+    const { trace } = this.options;
+    if (trace === null) return;
+    try {
+      await joinTraces([...this.traceParts], trace);
+      for (const part of this.traceParts) rmSync(part, { force: true });
+      this.view.line(`timeline in ${trace}; open it at https://ui.perfetto.dev`);
+    } catch (error) {
+      this.view.line(`the timeline could not be written, its parts are ${trace}.*: ${failureLine(error)}`);
+    }
   }
 
   private logFile(name: string): WriteStream {

@@ -33,7 +33,6 @@ export function reduce(turn: Turn, work: StepWork): boolean {
   const next = goesOn ? turn.giveOut(step + 1, ring, () => null) : null;
   turn.setPhase({ kind: 'reducing', since: turn.now, record, applied: new Map(), next });
   turn.update({ skips: skip ? state.skips + 1 : 0 });
-  turn.note({ note: 'reduce-started', step, generation });
   const shares = new Map<string, number[]>(ring.map((id) => [id, []]));
   if (!skip) record.plan.forEach((id, index) => shares.get(id)?.push(index));
   const exponents = skip ? [] : largest(covered);
@@ -49,6 +48,8 @@ export function reduce(turn: Turn, work: StepWork): boolean {
       next: next === null ? null : workOf(next, id),
     });
   });
+  // Last: everybody waits for the messages, nobody for the log.
+  turn.note({ note: 'reduce-started', step, generation });
   return true;
 }
 

@@ -1,6 +1,6 @@
 /** The coordinator process. Started by `lockstep up`, by `nx run coordinator:serve`, or in a container. */
 import { randomUUID } from 'node:crypto';
-import { writeCoordinatorAddress } from '@lockstep/checkpoint';
+import { openTrace, writeCoordinatorAddress } from '@lockstep/checkpoint';
 import { hostInUrl } from '@lockstep/comm';
 import { ConfigError, failureLine, loadConfig, parseFlags } from '@lockstep/config';
 import { openCoordinator } from './open.js';
@@ -44,6 +44,7 @@ async function main(): Promise<number> {
     freshRunId: randomUUID(),
     report: tell,
     warn: (text) => log('warn', text),
+    trace: openTrace(config.trace === null ? null : { file: config.trace, process: 'coordinator' }, 'decisions'),
   });
   log('info', `process ${process.pid}, listening on ${config.host}:${server.port}, run directory ${config.out}`);
   const reachable = ['0.0.0.0', '::'].includes(config.host) ? '127.0.0.1' : config.host;

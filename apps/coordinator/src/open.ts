@@ -1,5 +1,5 @@
 /** Starts a coordinator on a run directory: what is on disk decides where it goes on. */
-import { DirectoryStore, Ledger, openRun, stateDigest } from '@lockstep/checkpoint';
+import { DirectoryStore, Ledger, NO_TRACE, openRun, stateDigest, type Trace } from '@lockstep/checkpoint';
 import type { DurableFs, JsonValue } from '@lockstep/checkpoint';
 import type { RunConfig } from '@lockstep/config';
 import { initialTrainingState, loadMnist, parameterTable, recipeOf } from '@lockstep/diffusion';
@@ -15,6 +15,8 @@ export interface Surroundings {
   readonly warn: (text: string) => void;
   /** The disk on which checkpoints are written; the file system where it is left out. */
   readonly disk?: DurableFs;
+  /** Takes in the phases of every step, if they are to be traced. */
+  readonly trace?: Trace;
 }
 
 /**
@@ -23,7 +25,7 @@ export interface Surroundings {
  */
 export async function openCoordinator(
   config: RunConfig,
-  { now, freshRunId, report, warn, disk }: Surroundings,
+  { now, freshRunId, report, warn, disk, trace = NO_TRACE }: Surroundings,
 ): Promise<CoordinatorServer> {
   const recipe = recipeOf(config);
   const dataDigest = loadMnist('train').digest;
@@ -107,5 +109,6 @@ export async function openCoordinator(
     incidents,
     now,
     report,
+    trace,
   });
 }

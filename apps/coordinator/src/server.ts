@@ -17,7 +17,7 @@ import {
   type WorkerMessage,
 } from '@lockstep/comm';
 import { encodeState } from '@lockstep/checkpoint';
-import type { CheckpointStore, JsonValue, Ledger, ParameterTable, TrainingState } from '@lockstep/checkpoint';
+import type { CheckpointStore, JsonValue, Ledger, ParameterTable, Trace, TrainingState } from '@lockstep/checkpoint';
 import { failureLine, failureOf } from '@lockstep/config';
 import { step } from './core.js';
 import { Metrics } from './metrics.js';
@@ -37,6 +37,12 @@ import {
 
 /** What was sent must leave the sockets before the process ends, but a dead peer must not hold it. Milliseconds. */
 const CLOSE_GRACE_MS = 1_000;
+
+/** Phases as a timeline calls them: a step's two, from ready workers to its commit. */
+const PHASE_NAMES: Readonly<Partial<Record<State['phase']['kind'], string>>> = {
+  computing: 'gradients',
+  reducing: 'reduce to commit',
+};
 
 /** All that the edge is given; nothing in it reads the environment. */
 export interface ServerOptions {
@@ -59,6 +65,7 @@ export interface ServerOptions {
   /** Wall clock, ms since the epoch. */
   readonly now: () => number;
   readonly report: (report: Report) => void;
+  readonly trace: Trace;
 }
 
 /** A note with the run's progress at that moment, for logs and progress bars. */
@@ -190,6 +197,8 @@ export class CoordinatorServer {
   private dispatch(event: Event): void {
     const { state, effects } = step(this.state, event, this.options.settings, this.durable);
     this.state = state;
+    const { kind } = state.phase;
+    this.options.trace.stage(PHASE_NAMES[kind] ?? kind, { step: state.step });
     this.pending.push(...effects);
     if (!this.performing) void this.perform();
   }

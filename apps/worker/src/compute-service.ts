@@ -3,78 +3,115 @@
  * it for I/O. Importing this file does nothing, so that a test's thread can serve a Training of its own.
  */
 import { workerData } from 'node:worker_threads';
-import { tensorExponents, type RunSettings } from '@lockstep/comm';
+import { openTrace, type Trace } from '@lockstep/checkpoint';
+import type { RunSettings } from '@lockstep/comm';
 import { loadEngine, type Engine } from '@lockstep/engine';
 import { openArena, type Arena } from './arena.js';
-import { changedInMemory, checksumOf, digestOf, stateChecksums } from './checksum.js';
+import { changedInMemory, digestOf } from './checksum.js';
 import type { ComputedReply, ComputeReply, ComputeRequest, ComputeSetup } from './compute.js';
 import { describeEngine } from './engine-description.js';
+import { passesFor } from './native-passes.js';
+import type { Passes } from './passes.js';
 import { serve } from './service-thread.js';
+import type { Task } from './state.js';
 import { Trainer, type Training } from './trainer.js';
 
-export type MakeTraining = (engine: Engine, settings: RunSettings, arena: Arena) => Training;
+export type MakeTraining = (
+  engine: Engine,
+  settings: RunSettings,
+  arena: Arena,
+  passes: Passes,
+  trace: Trace,
+) => Training;
 
-type Serving = { readonly training: Training; readonly arena: Arena };
+interface Serving {
+  readonly training: Training;
+  readonly trace: Trace;
+  /** Whether tasks of this request may be begun. */
+  readonly goesOn: (job: number) => boolean;
+}
+
+type Reply = (reply: ComputeReply) => void;
 
 /** The production Training. */
-export const makeTrainer: MakeTraining = (engine, settings, arena) => new Trainer(engine, settings, arena);
+export const makeTrainer: MakeTraining = (engine, settings, arena, passes, trace) =>
+  new Trainer(engine, settings, arena, { passes, trace });
 
 /** Answers the requests of the I/O thread. Call it once, in a thread that `startCompute` started. */
 export function serveCompute(makeTraining: MakeTraining): void {
   // `startCompute` alone starts such a thread, with a ComputeSetup, and posts ComputeRequests.
   const setup = workerData as ComputeSetup;
+  const trace = openTrace(setup.trace, 'compute');
   let serving: Serving | null = null;
-  serve((request: ComputeRequest): ComputeReply => {
+  serve((request: ComputeRequest, reply: Reply) => {
     if (request.kind === 'initialise') {
       const { device, threads, engineDirectory: directory, graphDirectory: graphs } = setup;
       const engine = loadEngine({ device, threads, directory, ...(graphs === undefined ? {} : { graphs }) });
       const arena = openArena(request.buffers);
-      const training = makeTraining(engine, request.settings, arena);
-      serving = { training, arena };
-      return { kind: 'initialised', probe: training.probe(), engine: describeEngine(engine.identity) };
+      const passes = passesFor(request.settings, setup.engineDirectory);
+      const training = makeTraining(engine, request.settings, arena, passes, trace);
+      const halted = new Int32Array(request.halted);
+      serving = { training, trace, goesOn: (job) => Atomics.load(halted, 0) < job };
+      const [marks, probe] = [passes.marks(arena), training.probe()];
+      reply({ kind: 'initialised', marks, probe, engine: describeEngine(engine.identity) });
+      return;
     }
     if (serving === null) throw new Error('a request came before initialise');
-    return answer(serving, request);
-  });
+    answer(serving, request, reply);
+  }, trace);
 }
 
-function answer({ training, arena }: Serving, request: Exclude<ComputeRequest, { kind: 'initialise' }>): ComputeReply {
+function answer(serving: Serving, request: Exclude<ComputeRequest, { kind: 'initialise' }>, reply: Reply): void {
+  const { training, trace } = serving;
   switch (request.kind) {
     case 'compute':
-      return computed(training, request);
+      compute(serving, request.step, request.tasks, request.job, reply);
+      break;
+    case 'prepare':
+      training.prepare(request.step, request.microbatches);
+      break;
     case 'apply': {
-      const { step, exponents, skip, stateCrc } = request;
-      const now = stateChecksums(arena.state).whole;
-      if (now !== stateCrc) return { kind: 'corrupt', what: changedInMemory(`state ${step}`, stateCrc, now) };
-      training.apply(step, exponents, skip);
-      return { kind: 'applied', step };
+      const { step, exponents, skip, digest, then, job } = request;
+      const { found, left } = trace.timed('apply', () => training.apply(step, exponents, skip), { step });
+      if (found !== digest) {
+        reply({ kind: 'corrupt', what: changedInMemory(`state ${step}`, digest, found) });
+        return;
+      }
+      const goesOn = then.length > 0 && serving.goesOn(job);
+      reply({ kind: 'applied', step, marks: left, goesOn });
+      if (goesOn) compute(serving, step + 1, then, job, reply);
+      break;
     }
     default:
-      return request satisfies never;
+      request satisfies never;
   }
 }
 
-function computed(
-  training: Training,
-  { step, microbatch, digest }: Extract<ComputeRequest, { kind: 'compute' }>,
-): ComputedReply {
+function compute(serving: Serving, step: number, tasks: readonly Task[], job: number, reply: Reply): void {
+  for (const [place, task] of tasks.entries()) {
+    const computed = computedOf(serving.training, step, task);
+    const goesOn = place + 1 < tasks.length && serving.goesOn(job);
+    reply({ ...computed, goesOn });
+    if (!goesOn) return;
+  }
+}
+
+function computedOf(training: Training, step: number, { microbatch, digest }: Task): Omit<ComputedReply, 'goesOn'> {
   const started = performance.now();
   const processor = process.cpuUsage();
-  const { values, loss, samples } = training.compute(step, microbatch);
-  const summary = {
-    buffer: values.buffer,
-    crc: checksumOf(values),
-    loss,
-    exponents: Array.from(tensorExponents(values, training.table)),
-    samples,
-    digest: digest ? digestOf(values) : null,
-  };
+  const { values, exponents, checksum, loss, samples } = training.compute(step, microbatch);
+  const gradientDigest = digest ? digestOf(values) : null;
   const { user, system } = process.cpuUsage(processor);
   return {
     kind: 'computed',
     step,
     microbatch,
-    ...summary,
+    buffer: values.buffer,
+    checksum,
+    loss,
+    exponents: [...exponents],
+    samples,
+    digest: gradientDigest,
     milliseconds: performance.now() - started,
     cpuMilliseconds: (user + system) / 1000,
   };

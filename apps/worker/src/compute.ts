@@ -2,21 +2,39 @@
  * The compute thread, seen from the I/O thread. Tensor calls block their thread, so they have one of their own: sockets
  * and heartbeats go on while a gradient is computed.
  */
+import type { TraceTarget } from '@lockstep/checkpoint';
 import type { EngineDescription, RunSettings } from '@lockstep/comm';
 import type { ArenaBuffers } from './arena.js';
+import type { StateMarks } from './passes.js';
+import type { Task } from './state.js';
 import { ServiceThread, type FailedReply } from './service-thread.js';
 
+/**
+ * A request that goes on with tasks has a number, `job`, that rises from request to request. `halted` holds one int32: no task of a
+ * request up to that number is begun any more. It is looked at between tasks, when no message can be.
+ */
 export type ComputeRequest =
-  | { readonly kind: 'initialise'; readonly settings: RunSettings; readonly buffers: ArenaBuffers }
+  | {
+      readonly kind: 'initialise';
+      readonly settings: RunSettings;
+      readonly buffers: ArenaBuffers;
+      readonly halted: SharedArrayBuffer;
+    }
   /** `digest`: also hash the gradient's bytes. */
-  | { readonly kind: 'compute'; readonly step: number; readonly microbatch: number; readonly digest: boolean }
+  /** One after another, with a reply each. */
+  | { readonly kind: 'compute'; readonly step: number; readonly tasks: readonly Task[]; readonly job: number }
+  /** Make the inputs of these microbatches ahead of time. There is no reply. */
+  | { readonly kind: 'prepare'; readonly step: number; readonly microbatches: readonly number[] }
   | {
       readonly kind: 'apply';
       readonly step: number;
       readonly exponents: readonly number[];
       readonly skip: boolean;
-      /** crc32 of the state (checksum.ts, `whole`), which it must still have. */
-      readonly stateCrc: number;
+      /** Of the state, which it must still have. */
+      readonly digest: string;
+      /** Of the next step, computed after it. */
+      readonly then: readonly Task[];
+      readonly job: number;
     };
 
 export interface ComputedReply {
@@ -25,14 +43,16 @@ export interface ComputedReply {
   readonly microbatch: number;
   /** The gradient, float32 [P]; its content stands until the step is applied. */
   readonly buffer: SharedArrayBuffer;
-  /** crc32 of the gradient's bytes. */
-  readonly crc: number;
+  /** Of the gradient (passes.ts). */
+  readonly checksum: number;
   readonly loss: number | null;
   /** Exponent by tensor (libs/comm, `tensorExponents`). */
   readonly exponents: readonly number[];
   readonly samples: string;
   /** sha256 of the gradient's bytes, if it was asked for. */
   readonly digest: string | null;
+  /** The next task has begun. */
+  readonly goesOn: boolean;
   readonly milliseconds: number;
   /**
    * Processor time that the process (all its threads: Node measures no finer) used meanwhile. Well below
@@ -42,10 +62,16 @@ export interface ComputedReply {
 }
 
 export type ComputeReply =
-  | { readonly kind: 'initialised'; readonly probe: string; readonly engine: EngineDescription }
+  | {
+      readonly kind: 'initialised';
+      readonly marks: StateMarks;
+      readonly probe: string;
+      readonly engine: EngineDescription;
+    }
   | ComputedReply
-  | { readonly kind: 'applied'; readonly step: number }
-  /** The state at rest has changed; the step was not applied. */
+  /** `marks`: of the state after the step. */
+  | { readonly kind: 'applied'; readonly step: number; readonly marks: StateMarks; readonly goesOn: boolean }
+  /** The state at rest had changed; what is there now is of no use. */
   | { readonly kind: 'corrupt'; readonly what: string }
   | FailedReply;
 
@@ -54,6 +80,7 @@ export interface ComputeSetup {
   readonly device: 'cpu' | 'cuda';
   readonly threads: number;
   readonly engineDirectory: string;
+  readonly trace: TraceTarget | null;
   /** Where compiled graphs are kept; nowhere if left out. */
   readonly graphDirectory?: string;
   /** What runs in the thread: a module that calls `serveCompute`; the production one if left out. */

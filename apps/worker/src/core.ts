@@ -2,16 +2,17 @@
  * The worker's decisions, as a pure function: (state, event) -> (state, effects).
  *
  * A step, seen from here (`advance` below):
- *   plan -> gradients of my microbatches -> told the exponents -> integer sum of mine -> ring all-reduce -> Adam, EMA
- *   -> digest -> report, while the next step's gradients are already being computed.
+ *   plan -> gradients of my microbatches -> told the exponents -> integer sum of mine -> ring all-reduce -> Adam, EMA,
+ *   digest -> report, while the next step's gradients are already being computed.
  * A gradient depends only on (state, seed, step, microbatch), so it is kept over generations until its step is applied.
  *
- * Two threads work for it. The compute thread (`busy`) makes gradients and applies steps. The reducer thread (`reducing`)
- * sums and hashes, so that a gradient that another worker delivered first holds nobody up, though it cannot be stopped.
+ * The compute thread (`busy`) makes gradients and applies steps. The reducer (`reducing`), beside it, sums and checks, so that
+ * a gradient that another worker delivered first holds nobody up, though it cannot be stopped.
  */
 import { PROTOCOL_VERSION } from '@lockstep/comm';
 import type { CoordinatorMessage, WorkerMessage } from '@lockstep/comm';
-import type { Effect, Event, HeldGradient, HeldHere, Plan, Reduction, State } from './state.js';
+import type { HeldState } from '@lockstep/comm';
+import type { Busy, Effect, Event, HeldGradient, Plan, Reduction, State, Task } from './state.js';
 
 type Told<T extends CoordinatorMessage['type']> = Extract<CoordinatorMessage, { type: T }>;
 
@@ -52,7 +53,7 @@ class Turn {
         this.sayReady();
         break;
       case 'computed':
-        this.computed(event.step, event.microbatch, event.gradient);
+        this.computed(event);
         break;
       case 'folded': {
         const { reduction } = this.state;
@@ -86,16 +87,7 @@ class Turn {
         this.update({ sumInRing: false });
         break;
       case 'applied':
-        this.appliedStep(event.step);
-        break;
-      case 'digested':
-        this.update({ reducing: null });
-        if (this.state.have?.step === event.step) {
-          this.update({ have: { step: event.step, digest: event.digest } });
-          if (this.state.owesReady) this.sayReady();
-          else if (this.state.plan === null || this.state.plan.digest === null) this.reportApplied();
-          else this.checkState();
-        }
+        this.appliedStep(event);
         break;
       case 'loaded':
         this.loaded(event);
@@ -166,15 +158,11 @@ class Turn {
 
   private sayReady(): void {
     const { have, probe } = this.state;
-    if (have === null || have.digest === null || probe === null) {
-      // The digest of a fresh state is still being computed: `digested` says ready then.
-      this.update({ owesReady: true });
-      return;
-    }
-    this.update({ owesReady: false });
+    // Before it is initialised: that says ready.
+    if (have === null || probe === null) return;
     this.send({
       type: 'ready',
-      have: { step: have.step, digest: have.digest },
+      have,
       record: this.state.record,
       generation: this.state.generation,
       probe,
@@ -213,8 +201,7 @@ class Turn {
   /** Compares the state that this worker holds with the one that the plan starts from. */
   private checkState(): void {
     const { plan, have, busy } = this.state;
-    if (plan === null || plan.digest === null || have === null || busy?.kind === 'apply' || have.digest === null)
-      return;
+    if (plan === null || plan.digest === null || have === null || busy?.kind === 'apply') return;
     if (have.step === plan.step && have.digest === plan.digest) {
       for (const [microbatch, gradient] of this.state.held) this.reportGradient(microbatch, gradient);
     } else if (this.hasFinished(plan, have)) {
@@ -223,8 +210,18 @@ class Turn {
     // Anything else is fetched by `advance`, as soon as the compute thread is free.
   }
 
-  private computed(ofStep: number, microbatch: number, gradient: HeldGradient): void {
-    this.update({ busy: null });
+  /** What the compute thread is at after a task of step `step`: the next one of its queue, if it goes on. */
+  private following(goesOn: boolean, step: number): Busy | null {
+    const { busy } = this.state;
+    if (!goesOn) return null;
+    if (busy?.kind !== 'compute' && busy?.kind !== 'apply') throw new Error('the compute thread goes on with nothing');
+    const [next, ...then] = busy.then;
+    if (next === undefined) throw new Error('the compute thread goes on beyond its queue');
+    return { kind: 'compute', step, microbatch: next.microbatch, then, halting: busy.halting };
+  }
+
+  private computed({ step: ofStep, microbatch, gradient, goesOn }: Extract<Event, { type: 'computed' }>): void {
+    this.update({ busy: this.following(goesOn, ofStep) });
     if (this.state.have?.step !== ofStep) return;
     this.update({ held: new Map(this.state.held).set(microbatch, gradient) });
     if (this.state.plan?.step === ofStep) this.reportGradient(microbatch, gradient);
@@ -244,16 +241,14 @@ class Turn {
     });
   }
 
-  private appliedStep(done: number): void {
+  private appliedStep({ step: done, digest, goesOn }: Extract<Event, { type: 'applied' }>): void {
     const { reduction, plan } = this.state;
     this.update({
-      busy: null,
-      have: { step: done + 1, digest: null },
+      busy: this.following(goesOn, done + 1),
+      have: { step: done + 1, digest },
       applied: done,
       held: new Map(),
-      reducing: { kind: 'digest', step: done + 1 },
     });
-    this.effects.push({ type: 'digest', step: done + 1 });
     // A newer generation may have come while the step was being applied: then its plan stands, and has no `next`.
     if (reduction !== null && plan !== null && plan.generation === reduction.message.generation) {
       const next = reduction.message.next;
@@ -262,11 +257,13 @@ class Turn {
       });
     }
     this.update({ reduction: null });
+    if (this.state.plan === null || this.state.plan.digest === null) this.reportApplied();
+    else this.checkState();
   }
 
   private reportApplied(): void {
     const { have, record, applied } = this.state;
-    if (have === null || have.digest === null || applied !== have.step - 1) return;
+    if (have === null || applied !== have.step - 1) return;
     this.send({
       type: 'applied',
       generation: this.state.generation,
@@ -301,12 +298,49 @@ class Turn {
     const mine = plan === null || plan.digest === null || plan.digest === have.digest;
     if (reduction !== null && reduction.message.step === have.step && mine) this.reduce(reduction);
     else if (plan !== null) this.compute(plan, have);
+    this.halt();
+  }
+
+  /** Stops the compute thread from going on with what is not wanted any more, or not next. */
+  private halt(): void {
+    const { busy } = this.state;
+    if ((busy?.kind !== 'compute' && busy?.kind !== 'apply') || busy.halting || busy.then.length === 0) return;
+    const wanted = busy.kind === 'apply' ? this.tasksAfter() : this.tasks(busy.microbatch);
+    const asWanted = busy.then.every(
+      ({ microbatch, digest }, place) => wanted[place]?.microbatch === microbatch && wanted[place].digest === digest,
+    );
+    if (asWanted) return;
+    this.update({ busy: { ...busy, halting: true } });
+    this.effects.push({ type: 'halt' });
+  }
+
+  /** Gradients that the plan wants of this worker now, in order, but for the one that is being computed. */
+  private tasks(underWay: number | null): Task[] {
+    const { plan, have, reduction, owesCheck, held } = this.state;
+    if (plan === null || have === null || reduction !== null || owesCheck || have.step !== plan.step) return [];
+    // Another state than the one in memory is to be loaded first.
+    if (plan.digest !== null && plan.digest !== have.digest) return [];
+    const { microbatches, digests } = plan.work;
+    return microbatches.flatMap((microbatch) => {
+      const digest = digests.includes(microbatch);
+      const gradient = held.get(microbatch);
+      const done = microbatch === underWay || (gradient !== undefined && (gradient.digest !== null || !digest));
+      return done ? [] : [{ microbatch, digest }];
+    });
+  }
+
+  /** Gradients of the next step, as far as the reduction under way says who computes them. */
+  private tasksAfter(): Task[] {
+    const { reduction, generation } = this.state;
+    const next = reduction?.message.generation === generation ? reduction.message.next : null;
+    if (next === null || next === undefined || next.anew.length > 0) return [];
+    return next.microbatches.map((microbatch) => ({ microbatch, digest: next.digests.includes(microbatch) }));
   }
 
   /** The step's last stages: sum, ring, apply. */
   private reduce(reduction: Reduction): void {
     const { busy, reducing, sumInRing } = this.state;
-    const { generation, step: ofStep, exponents, contribute, record, skip } = reduction.message;
+    const { generation, step: ofStep, exponents, contribute, record, skip, next } = reduction.message;
     const idle = busy === null && reducing === null;
     switch (reduction.stage) {
       case 'waiting':
@@ -324,6 +358,8 @@ class Turn {
         if (this.state.ringReady !== generation) return;
         this.update({ reduction: { ...reduction, stage: 'ringing' }, sumInRing: true });
         this.effects.push({ type: 'allReduce', generation, step: ofStep });
+        // The compute thread has nothing else to do until the total is there.
+        if (next !== null) this.effects.push({ type: 'prepare', step: ofStep + 1, microbatches: next.microbatches });
         return;
       case 'summed':
         if (idle) this.apply({ step: ofStep, exponents, record, skip });
@@ -342,12 +378,13 @@ class Turn {
     record,
     skip,
   }: Pick<Told<'reduce'>, 'step' | 'exponents' | 'record' | 'skip'>): void {
-    this.update({ busy: { kind: 'apply', step: ofStep }, record });
-    this.effects.push({ type: 'apply', step: ofStep, exponents, skip });
+    const then = this.tasksAfter();
+    this.update({ busy: { kind: 'apply', step: ofStep, then, halting: false }, record });
+    this.effects.push({ type: 'apply', step: ofStep, exponents, skip, then });
   }
 
   /** The step's first stages: the right state, then the gradients. */
-  private compute(plan: Plan, have: HeldHere): void {
+  private compute(plan: Plan, have: HeldState): void {
     const { busy, reducing } = this.state;
     if (this.state.owesCheck) {
       if (reducing === null && (busy === null || busy.kind === 'compute')) {
@@ -364,23 +401,16 @@ class Turn {
       this.effects.push({ type: 'load', generation, step: planned, digest, sources });
       return;
     }
-    // A fresh state whose digest is still being computed may yet turn out to be another one.
-    const wrongState = plan.digest !== null && plan.digest !== have.digest;
-    if (have.step !== plan.step || wrongState) return;
-    const { microbatches, digests } = plan.work;
-    const microbatch = microbatches.find((index) => {
-      const gradient = this.state.held.get(index);
-      return gradient === undefined || (gradient.digest === null && digests.includes(index));
-    });
-    if (microbatch === undefined) return;
-    this.update({ busy: { kind: 'compute', step: have.step, microbatch } });
-    this.effects.push({ type: 'compute', step: have.step, microbatch, digest: digests.includes(microbatch) });
+    const [task, ...then] = this.tasks(null);
+    if (task === undefined) return;
+    this.update({ busy: { kind: 'compute', step: have.step, microbatch: task.microbatch, then, halting: false } });
+    this.effects.push({ type: 'compute', step: have.step, tasks: [task, ...then] });
   }
 
   /** True if the plan starts from a state that this worker neither holds nor has just gone beyond. */
   private mustLoad(): boolean {
     const { plan, have } = this.state;
-    if (plan === null || plan.digest === null || have === null || have.digest === null) return false;
+    if (plan === null || plan.digest === null || have === null) return false;
     // Not again in this generation: the coordinator opens another one, with other sources.
     if (this.state.unableIn === plan.generation) return false;
     if (have.step === plan.step) return have.digest !== plan.digest;
@@ -388,7 +418,7 @@ class Turn {
   }
 
   /** True if this worker has done the step that the plan asks for, and may say so. */
-  private hasFinished(plan: Plan, have: HeldHere): boolean {
+  private hasFinished(plan: Plan, have: HeldState): boolean {
     return !plan.reload && have.step === plan.step + 1 && this.state.applied === plan.step;
   }
 

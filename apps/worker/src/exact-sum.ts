@@ -1,5 +1,5 @@
 /**
- * The step's sum of gradients in integers: the one place where it is formed, by the worker's reducer thread and by replay.
+ * The step's sum of gradients in integers: the one place where it is formed, by the worker's reducer and by replay.
  * libs/comm (fixedpoint.ts) has the proof that it is exact.
  */
 import { ZERO_TENSOR, addFixedPoint, maxExponents, tensorExponents, type ParameterSpans } from '@lockstep/comm';

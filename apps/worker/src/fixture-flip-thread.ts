@@ -1,12 +1,14 @@
 /** A compute thread whose memory fails: the first bit of a gradient flips while the next one is being computed. */
 import { makeTrainer, serveCompute } from './compute-service.js';
 
-serveCompute((engine, settings, arena) => {
-  const trainer = makeTrainer(engine, settings, arena);
+serveCompute((...given) => {
+  const trainer = makeTrainer(...given);
   let previous: Float32Array<SharedArrayBuffer> | null = null;
   return {
     table: trainer.table,
     probe: () => trainer.probe(),
+    gradient: (step, microbatch, into) => trainer.gradient(step, microbatch, into),
+    prepare: (step, microbatches) => trainer.prepare(step, microbatches),
     compute: (step, microbatch) => {
       if (previous !== null) new Uint8Array(previous.buffer)[0] ^= 1;
       const gradient = trainer.compute(step, microbatch);
@@ -15,7 +17,7 @@ serveCompute((engine, settings, arena) => {
     },
     apply: (step, exponents, skip) => {
       previous = null;
-      trainer.apply(step, exponents, skip);
+      return trainer.apply(step, exponents, skip);
     },
   };
 });

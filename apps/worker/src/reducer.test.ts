@@ -1,19 +1,21 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { beforeEach, test } from 'node:test';
 import { stateDigest } from '@lockstep/checkpoint';
 import { addFixedPoint, maxExponents, tensorExponents } from '@lockstep/comm';
 import { initialTrainingState, parameterCount, parameterTable, recipeOf } from '@lockstep/diffusion';
+import { engineDirectory } from '@lockstep/engine';
 import { allocateArena, copyState, openArena, type Arena, type ArenaBuffers } from './arena.js';
-import { checksumOf, stateChecksums } from './checksum.js';
+import { PortablePasses } from './portable-passes.js';
 import { tinySettings } from './fixture-run.js';
-import { startReducer, type ReducerReply, type ReducerRequest, type StoredGradient } from './reducer.js';
-import { Reducer } from './reducer-service.js';
+import { passesFor } from './native-passes.js';
+import { Reducer, type StoredGradient } from './reducer.js';
 
 const settings = tinySettings();
 const recipe = recipeOf(settings);
 const table = parameterTable(recipe.model);
 const P = parameterCount(table);
+const portable = new PortablePasses(table, recipe.globalBatch / recipe.microbatchSize);
+const checksumOf = (values: Float32Array): number => portable.checksum(values);
 
 let buffers: ArenaBuffers;
 let arena: Arena;
@@ -25,7 +27,7 @@ beforeEach(() => {
   copyState(initialTrainingState(recipe, settings.seed), arena.state);
   // What an earlier step left must not enter the sum.
   arena.sum.fill(123);
-  reducer = new Reducer({ settings, buffers });
+  reducer = new Reducer(arena, passesFor(settings, engineDirectory('cpu', process.env)));
 });
 
 function stored(microbatch: number): { values: Float32Array; gradient: StoredGradient } {
@@ -33,116 +35,58 @@ function stored(microbatch: number): { values: Float32Array; gradient: StoredGra
   const values = new Float32Array(buffer);
   for (let i = 0; i < P; i++) values[i] = Math.sin(i * (microbatch + 1)) / (1 + (i % 97));
   const exponents = [...tensorExponents(values, table)];
-  return { values, gradient: { microbatch, buffer, crc: checksumOf(values), exponents } };
+  return { values, gradient: { microbatch, buffer, checksum: checksumOf(values), exponents } };
 }
 
-function foldOf(gradients: readonly { values: Float32Array; gradient: StoredGradient }[]): ReducerRequest {
-  const exponents = [0, 1].map((i) => tensorExponents(stored(i).values, table)).reduce(maxExponents);
-  return {
-    kind: 'fold',
-    generation: 4,
-    step: 0,
-    weightsCrc: checksumOf(arena.state.weights),
-    gradients: gradients.map(({ gradient }) => gradient),
-    exponents: [...exponents],
-  };
-}
+const exponents = [0, 1].map((i) => tensorExponents(stored(i).values, table)).reduce(maxExponents);
+const atRest = (step: number) => ({ step, weights: checksumOf(arena.state.weights) });
+const fold = (...gradients: readonly StoredGradient[]): Promise<string | null> =>
+  reducer.fold(atRest(0), gradients, [...exponents]);
 
-test('the fold is the integer sum of the gradients, whatever the arena held before', () => {
+test('the fold is the integer sum of the gradients, whatever the arena held before', async () => {
   const both = [stored(0), stored(1)];
-  const request = foldOf(both);
-  assert.ok(request.kind === 'fold');
-  assert.deepEqual(reducer.handle(request), { kind: 'folded', generation: 4 });
+  assert.equal(await fold(...both.map(({ gradient }) => gradient)), null);
   const expected = new Int32Array(P);
-  for (const { values } of both) addFixedPoint(expected, values, table, Int16Array.from(request.exponents), 2);
+  for (const { values } of both) addFixedPoint(expected, values, table, exponents, 2);
   assert.deepEqual(arena.sum, expected);
   assert.ok(expected.some((value) => value !== 0));
 });
 
-test('a worker that contributes nothing adds zeros', () => {
-  assert.equal(reducer.handle(foldOf([])).kind, 'folded');
+test('a worker that contributes nothing adds zeros', async () => {
+  assert.equal(await fold(), null);
   assert.ok(arena.sum.every((value) => value === 0));
 });
 
-test('one flipped bit in the weights is found before the sum, and the state is named', () => {
-  const request = foldOf([stored(0)]);
+test('one flipped bit in the weights is found before the sum, and the state is named', async () => {
+  const state = atRest(0);
   new Uint8Array(buffers.state)[4 * 77 + 1] ^= 4;
-  const reply = reducer.handle(request);
-  assert.ok(reply.kind === 'corrupt');
-  assert.match(reply.what, /^the weights of state 0 changed in memory \(crc [0-9a-f]{8} when made, [0-9a-f]{8} now\)/);
+  const what = await reducer.fold(state, [stored(0).gradient], [...exponents]);
+  assert.match(what ?? '', /^the weights of state 0 changed in memory \([0-9a-f]{8} when made, [0-9a-f]{8} now\)/);
   assert.ok(
     arena.sum.every((value) => value === 123),
     'nothing was summed',
   );
 });
 
-test('one flipped bit in a gradient is found before the sum, and the microbatch is named', () => {
-  const both = [stored(0), stored(1)];
-  const request = foldOf(both);
-  new Uint8Array(both[1].gradient.buffer)[4 * P - 1] ^= 1;
-  const reply = reducer.handle(request);
-  assert.ok(reply.kind === 'corrupt');
-  assert.match(reply.what, /^the gradient of microbatch 1 of step 0 changed/);
-  assert.ok(
-    arena.sum.every((value) => value === 123),
-    'nothing was summed',
-  );
+test('one flipped bit in a gradient is found before the sum is used, and the microbatch is named', async () => {
+  const both = [stored(0).gradient, stored(1).gradient];
+  new Uint8Array(both[1].buffer)[4 * P - 1] ^= 1;
+  assert.match((await fold(...both)) ?? '', /^the gradient of microbatch 1 of step 0 changed/);
 });
 
-test('the digest is the state digest, with the checksums that later work is checked against', () => {
-  const reply = reducer.handle({ kind: 'digest', step: 9 });
-  assert.deepEqual(reply, {
-    kind: 'digested',
-    step: 9,
-    digest: stateDigest({ step: 9, ...arena.state }),
-    checksums: stateChecksums(arena.state),
-  });
+test('a sum that cannot be exact is refused', async () => {
+  const low = [...exponents].map((exponent) => exponent - 1);
+  await assert.rejects(reducer.fold(atRest(0), [stored(0).gradient], low), { code: 'E_FIXEDPOINT_EXCEEDS' });
+});
+
+test('the marks are the digest of the state, and the checksum that its weights are checked against later', () => {
+  const digest = stateDigest({ step: 9, ...arena.state });
+  assert.deepEqual(reducer.mark(), { digest, weights: checksumOf(arena.state.weights) });
 });
 
 test('a check finds one flipped bit in the weights, and nothing where there is none', () => {
-  const request = { kind: 'check', step: 2, weightsCrc: checksumOf(arena.state.weights) } as const;
-  assert.deepEqual(reducer.handle(request), { kind: 'checked' });
+  const state = atRest(2);
+  assert.equal(reducer.check(state), null);
   new Uint8Array(buffers.state)[2] ^= 128;
-  const reply = reducer.handle(request);
-  assert.ok(reply.kind === 'corrupt');
-  assert.match(reply.what, /^the weights of state 2 changed/);
-});
-
-test('the thread answers as the function does, on the same memory, and says when a sum cannot be exact', async () => {
-  const replies: ReducerReply[] = [];
-  let told: () => void = () => undefined;
-  const thread = startReducer({ settings, buffers }, (reply) => {
-    replies.push(reply);
-    told();
-  });
-  const ask = async (request: ReducerRequest): Promise<ReducerReply> => {
-    const count = replies.length;
-    const replied = new Promise<void>((resolve) => (told = resolve));
-    thread.request(request);
-    await replied;
-    return replies[count];
-  };
-  try {
-    const digest: ReducerRequest = { kind: 'digest', step: 0 };
-    assert.deepEqual(await ask(digest), reducer.handle(digest));
-    const request = foldOf([stored(0), stored(1)]);
-    assert.equal((await ask(request)).kind, 'folded');
-    const there = Int32Array.from(arena.sum);
-    reducer.handle(request);
-    assert.deepEqual(there, arena.sum);
-    assert.ok(request.kind === 'fold');
-    const reply = await ask({ ...request, exponents: request.exponents.map((exponent) => exponent - 1) });
-    assert.ok(reply.kind === 'failed');
-    assert.equal(reply.code, 'E_FIXEDPOINT_EXCEEDS');
-  } finally {
-    thread.release();
-  }
-});
-
-test('what the reducer thread imports does not load TensorFlow', () => {
-  const script = `
-    await import(${JSON.stringify(new URL('./reducer-service.js', import.meta.url).href)});
-    process.stdout.write(process.report.getReport().sharedObjects.filter((path) => path.includes('tensorflow')).join(' '));
-  `;
-  assert.equal(execFileSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' }), '');
+  assert.match(reducer.check(state) ?? '', /^the weights of state 2 changed/);
 });

@@ -1,57 +1,75 @@
 /**
- * The reducer thread, seen from the I/O thread. It sums and hashes on shared memory: milliseconds in which the sockets must
- * not wait, and for which the compute thread, busy with a gradient that cannot be stopped, has no time.
+ * The worker's part of a step's sum, and the checks of memory that go with it, on the I/O thread: a sum takes less than a
+ * millisecond of the default network's step, and what a larger one takes is cut into pieces, between which the sockets go on.
+ * The compute thread may be in the middle of a gradient, which cannot be stopped.
  */
-import type { RunSettings } from '@lockstep/comm';
-import type { ArenaBuffers } from './arena.js';
-import type { StateChecksums } from './checksum.js';
-import { ServiceThread, type FailedReply } from './service-thread.js';
+import { setImmediate as otherWork } from 'node:timers/promises';
+import type { Arena } from './arena.js';
+import { changedInMemory } from './checksum.js';
+import type { Summand } from './exact-sum.js';
+import type { Passes, StateMarks } from './passes.js';
 
-/** What the reducer thread is started with. */
-export interface ReducerSetup {
-  readonly settings: RunSettings;
-  readonly buffers: ArenaBuffers;
-}
-
-/** A gradient at rest: where it lies, and crc32 of its bytes when it was made. */
+/** A gradient at rest: where it lies, and its checksum (passes.ts) when it was made. */
 export interface StoredGradient {
   readonly microbatch: number;
   /** float32 [P] */
   readonly buffer: SharedArrayBuffer;
-  readonly crc: number;
+  readonly checksum: number;
   /** [tensors], its own. */
   readonly exponents: readonly number[];
 }
 
-export type ReducerRequest =
-  /** Digest and checksums of the state. */
-  | { readonly kind: 'digest'; readonly step: number }
-  /** Check the weights against their checksum. */
-  | { readonly kind: 'check'; readonly step: number; readonly weightsCrc: number }
-  /** Check weights and gradients against their checksums, then sum the gradients into the arena. */
-  | {
-      readonly kind: 'fold';
-      readonly generation: number;
-      /** Of the state in memory, with the checksum of its weights. */
-      readonly step: number;
-      readonly weightsCrc: number;
-      readonly gradients: readonly StoredGradient[];
-      readonly exponents: readonly number[];
-    };
+/** The state in memory: its step, and the checksum that its weights must have. */
+export interface AtRest {
+  readonly step: number;
+  readonly weights: number;
+}
 
-export type ReducerReply =
-  | { readonly kind: 'digested'; readonly step: number; readonly digest: string; readonly checksums: StateChecksums }
-  | { readonly kind: 'checked' }
-  | { readonly kind: 'folded'; readonly generation: number }
-  /** Memory that should be at rest has changed. */
-  | { readonly kind: 'corrupt'; readonly what: string }
-  | FailedReply;
+export class Reducer {
+  constructor(
+    private readonly arena: Arena,
+    private readonly passes: Passes,
+  ) {}
 
-/** Starts the reducer thread. */
-export function startReducer(
-  setup: ReducerSetup,
-  onReply: (reply: ReducerReply) => void,
-): ServiceThread<ReducerRequest, ReducerReply> {
-  const module = new URL('./reducer-thread.js', import.meta.url);
-  return new ServiceThread({ module, setup, deathCode: 'E_REDUCER_THREAD' }, onReply);
+  /** Digest and checksum of the state in memory. */
+  mark(): StateMarks {
+    return this.passes.marks(this.arena);
+  }
+
+  /** Says what is wrong if the weights are not what they were; null if they are. */
+  check({ step, weights }: AtRest): string | null {
+    const now = this.passes.checksum(this.arena.state.weights);
+    return now === weights ? null : changedInMemory(`the weights of state ${step}`, weights, now);
+  }
+
+  /**
+   * Sums the gradients into the arena. Resolves with what is wrong if weights or gradients are not what they were, and the sum is of
+   * no use; null if they are.
+   * @throws FixedPointError E_FIXEDPOINT_*
+   */
+  async fold(
+    state: AtRest,
+    gradients: readonly StoredGradient[],
+    exponents: readonly number[],
+  ): Promise<string | null> {
+    const changed = this.check(state);
+    if (changed !== null) return changed;
+    const summands = gradients.map(({ buffer, exponents: own }): Summand => ({
+      values: new Float32Array(buffer),
+      exponents: Int16Array.from(own),
+    }));
+    const pieces = this.passes.fold(this.arena.sum, summands, Int16Array.from(exponents));
+    let next = pieces.next();
+    for (; next.done !== true; next = pieces.next()) await otherWork();
+    for (const [place, { microbatch, checksum }] of gradients.entries()) {
+      const found = next.value[place];
+      if (found !== checksum)
+        return changedInMemory(
+          `the gradient of microbatch ${microbatch} of step ${state.step}`,
+          checksum,
+          found ?? NaN,
+        );
+    }
+    return null;
+  }
 }

@@ -1,8 +1,9 @@
 /**
  * A thread that answers requests, one after another, seen from both of its sides. It may block: the I/O thread, which asks,
- * goes on meanwhile. One request is in flight at a time (core.ts sees to that).
+ * goes on meanwhile. One request that is replied to is in flight at a time (core.ts sees to that).
  */
 import { Worker as Thread, parentPort } from 'node:worker_threads';
+import type { Trace } from '@lockstep/checkpoint';
 import { failureOf } from '@lockstep/config';
 
 /** The thread could not do what it was asked, or died. */
@@ -42,17 +43,23 @@ export class ServiceThread<Request, Reply> {
 }
 
 /**
- * The thread's side: answers every request with what `answer` returns, or with a failed reply if it throws. Requests are taken
- * as what `answer` expects: only the ServiceThread that started this thread posts them.
+ * The thread's side: answers every request by as many calls of `reply` as `answer` makes, and by a failed reply if it throws.
+ * Requests are taken as what `answer` expects: only the ServiceThread that started this thread posts them. `trace` is told when
+ * the thread is idle.
  */
-export function serve(answer: (request: never) => { readonly kind: string }): void {
+export function serve(
+  answer: (request: never, reply: (reply: { readonly kind: string }) => void) => void,
+  trace: Trace,
+): void {
+  const reply = (message: { readonly kind: string }): void => parentPort?.postMessage(message);
+  trace.stage('idle');
   parentPort?.on('message', (request: unknown) => {
-    let reply: { readonly kind: string };
+    trace.stage(null);
     try {
-      reply = answer(request as never);
+      answer(request as never, reply);
     } catch (error) {
-      reply = { kind: 'failed', ...failureOf(error) } satisfies FailedReply;
+      reply({ kind: 'failed', ...failureOf(error) } satisfies FailedReply);
     }
-    parentPort?.postMessage(reply);
+    trace.stage('idle');
   });
 }

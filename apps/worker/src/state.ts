@@ -25,12 +25,6 @@ export interface HeldGradient {
   readonly cpuMilliseconds: number;
 }
 
-/** The state in memory; its digest is null while it is being computed. */
-export interface HeldHere {
-  readonly step: number;
-  readonly digest: string | null;
-}
-
 export interface Plan {
   readonly generation: number;
   readonly step: number;
@@ -43,18 +37,31 @@ export interface Plan {
   readonly sources: readonly string[];
 }
 
+/** A gradient to compute; `digest`: also hash its bytes. */
+export interface Task {
+  readonly microbatch: number;
+  readonly digest: boolean;
+}
+
+/**
+ * What the compute thread goes on with by itself, in this order, as asking costs it the time of two messages; until it is told to
+ * halt, which it then does after what it is at.
+ */
+export interface Queue {
+  readonly then: readonly Task[];
+  readonly halting: boolean;
+}
+
 /** The compute thread does one thing at a time. It alone writes the state, except while one is loaded. */
 export type Busy =
   | { readonly kind: 'initialise' }
-  | { readonly kind: 'compute'; readonly step: number; readonly microbatch: number }
-  | { readonly kind: 'apply'; readonly step: number }
+  | ({ readonly kind: 'compute'; readonly step: number; readonly microbatch: number } & Queue)
+  /** Goes on with tasks of the next step. */
+  | ({ readonly kind: 'apply'; readonly step: number } & Queue)
   | { readonly kind: 'load'; readonly generation: number; readonly step: number };
 
-/** The reducer thread (integer sums, digests) does one thing at a time; it reads the state, which must not change meanwhile. */
-export type Reducing =
-  | { readonly kind: 'fold'; readonly generation: number }
-  | { readonly kind: 'digest'; readonly step: number }
-  | { readonly kind: 'check' };
+/** The reducer (integer sums, checks; reducer.ts) does one thing at a time; it reads the state, which must not change meanwhile. */
+export type Reducing = { readonly kind: 'fold'; readonly generation: number } | { readonly kind: 'check' };
 
 export interface Reduction {
   readonly message: Extract<CoordinatorMessage, { type: 'reduce' }>;
@@ -69,7 +76,8 @@ export interface State {
   readonly connected: boolean;
   readonly run: string | null;
   readonly generation: number;
-  readonly have: HeldHere | null;
+  /** The state in memory. */
+  readonly have: HeldState | null;
   /** The step that this worker applied to come to `have`; -1 if it loaded that state or made it from the seed. */
   readonly applied: number;
   /** Record of the step `applied`, if this worker was given it to keep. */
@@ -89,8 +97,6 @@ export interface State {
   readonly sumInRing: boolean;
   readonly lastRing: { readonly milliseconds: number; readonly bytes: number };
   readonly leaving: boolean;
-  /** The coordinator was not told `ready` on this connection yet, as a digest was missing. */
-  readonly owesReady: boolean;
   /** Generation in which no source gave the state that its plan starts from; -1 for none. */
   readonly unableIn: number;
 }
@@ -105,7 +111,14 @@ export type Event =
       readonly probe: string;
       readonly engine: EngineDescription;
     }
-  | { readonly type: 'computed'; readonly step: number; readonly microbatch: number; readonly gradient: HeldGradient }
+  /** `goesOn`: the compute thread has begun the next task of its queue. */
+  | {
+      readonly type: 'computed';
+      readonly step: number;
+      readonly microbatch: number;
+      readonly gradient: HeldGradient;
+      readonly goesOn: boolean;
+    }
   | { readonly type: 'folded'; readonly generation: number }
   /** The weights at rest are what they were. */
   | { readonly type: 'checked' }
@@ -122,8 +135,8 @@ export type Event =
     }
   /** An all-reduce is over, well or not: the sum is this worker's again. */
   | { readonly type: 'ringReleased' }
-  | { readonly type: 'applied'; readonly step: number }
-  | { readonly type: 'digested'; readonly step: number; readonly digest: string }
+  /** `digest`: of the state after the step; `goesOn`: as of `computed`. */
+  | { readonly type: 'applied'; readonly step: number; readonly digest: string; readonly goesOn: boolean }
   | {
       readonly type: 'loaded';
       readonly step: number;
@@ -140,8 +153,12 @@ export type Effect =
   | { readonly type: 'send'; readonly message: WorkerMessage }
   /** Load the engine and the data, make state 0, compute the probe. */
   | { readonly type: 'initialise'; readonly settings: RunSettings }
-  /** `digest`: also hash the gradient's bytes. */
-  | { readonly type: 'compute'; readonly step: number; readonly microbatch: number; readonly digest: boolean }
+  /** Compute these gradients one after another. */
+  | { readonly type: 'compute'; readonly step: number; readonly tasks: readonly Task[] }
+  /** The compute thread is to begin no more of the tasks that it has. */
+  | { readonly type: 'halt' }
+  /** Make the inputs of these microbatches, which will probably be computed next, while the compute thread has nothing to do. */
+  | { readonly type: 'prepare'; readonly step: number; readonly microbatches: readonly number[] }
   /** Check weights and the named gradients against their checksums, then sum the gradients as integers into the reduction buffer. */
   | {
       readonly type: 'fold';
@@ -154,9 +171,14 @@ export type Effect =
   | { readonly type: 'joinRing'; readonly generation: number; readonly place: Place }
   | { readonly type: 'leaveRing' }
   | { readonly type: 'allReduce'; readonly generation: number; readonly step: number }
-  /** Check the state against its checksum, turn the sum into the step's gradient, update weights, moments and EMA (`skip`: leave them); forget the step's gradients. */
-  | { readonly type: 'apply'; readonly step: number; readonly exponents: readonly number[]; readonly skip: boolean }
-  | { readonly type: 'digest'; readonly step: number }
+  /** Check the state against its digest, turn the sum into the step's gradient, update weights, moments and EMA (`skip`: leave them); forget the step's gradients. Then compute the tasks `then` of the next step. */
+  | {
+      readonly type: 'apply';
+      readonly step: number;
+      readonly exponents: readonly number[];
+      readonly skip: boolean;
+      readonly then: readonly Task[];
+    }
   | {
       readonly type: 'load';
       readonly generation: number;
@@ -190,7 +212,6 @@ export function initialState(id: string, host: string, port: number): State {
     sumInRing: false,
     lastRing: { milliseconds: 0, bytes: 0 },
     leaving: false,
-    owesReady: false,
     unableIn: -1,
   };
 }

@@ -2,12 +2,11 @@
  * The numbers of a training step that need the engine or change the state: gradient of a microbatch, update. Every result is
  * a pure function of (state, seed, step, microbatch); which worker computes it does not enter.
  */
-import { fromFixedPoint, type RunSettings } from '@lockstep/comm';
+import { NO_TRACE, type Trace } from '@lockstep/checkpoint';
+import type { RunSettings } from '@lockstep/comm';
 import {
-  adamStep,
   clipScale,
   emaDecayAt,
-  globalNorm,
   gradientFunction,
   gradientInputs,
   learningRateAt,
@@ -17,6 +16,7 @@ import {
   parameterTable,
   recipeOf,
   samplesDigest,
+  type AdamStep,
   type Microbatch,
   type MicrobatchTask,
   type ParameterTable,
@@ -26,6 +26,8 @@ import { compile, type Compiled, type Engine } from '@lockstep/engine';
 import type { Arena } from './arena.js';
 import { digestOf } from './checksum.js';
 import { GradientPool } from './gradient-pool.js';
+import type { Passes, StateMarks } from './passes.js';
+import { PortablePasses } from './portable-passes.js';
 
 export class DataMismatchError extends Error {
   readonly code = 'E_DATA_MISMATCH';
@@ -39,26 +41,53 @@ export interface Gradient {
   readonly loss: number | null;
   /** Names the samples that it is of (libs/diffusion, `samplesDigest`). */
   readonly samples: string;
+  /** [tensors], its own (libs/comm, `tensorExponents`). */
+  readonly exponents: Int16Array;
+  /** Of the values (passes.ts). */
+  readonly checksum: number;
+}
+
+/** What a microbatch's gradient is the mean of. */
+export type Mean = Pick<Gradient, 'loss' | 'samples'>;
+
+/** What an update found and left: the digest of the state before it, digest and checksum of the one after it. */
+export interface Applied {
+  readonly found: string;
+  readonly left: StateMarks;
 }
 
 /** What the compute thread asks of the numbers; a test may put its own around the Trainer. */
 export interface Training {
   readonly table: ParameterTable;
   probe(): string;
+  gradient(step: number, microbatch: number, into: Float32Array): Mean;
   compute(step: number, microbatch: number): Gradient;
-  apply(step: number, exponents: readonly number[], skip: boolean): void;
+  prepare(step: number, microbatches: readonly number[]): void;
+  apply(step: number, exponents: readonly number[], skip: boolean): Applied;
 }
+
+export interface TrainerOptions {
+  /** Those in JavaScript, where they are left out. */
+  readonly passes?: Passes;
+  readonly trace?: Trace;
+}
+
+/** Inputs made ahead, 66 kB each: as many as one worker computes in a step, in runs of a few workers. */
+const MAX_PREPARED = 64;
 
 export class Trainer implements Training {
   readonly table: ParameterTable;
   private readonly recipe: Preset;
   private readonly task: MicrobatchTask;
+  private readonly passes: Passes;
+  private readonly trace: Trace;
   private readonly compiled: Compiled;
   private readonly pool: GradientPool;
   /** The step that the pool's taken slots are of. */
   private step = 0;
-  /** The whole step's mean gradient. */
-  private readonly mean: Float32Array;
+  /** Inputs of microbatches of step `preparedStep`, made ahead. */
+  private readonly prepared = new Map<number, Microbatch>();
+  private preparedStep = 0;
 
   /**
    * Loads the data and compiles the gradient function: a second or two, or a fraction of that where its graph is on disk.
@@ -68,6 +97,7 @@ export class Trainer implements Training {
     engine: Engine,
     settings: RunSettings,
     private readonly arena: Arena,
+    { passes, trace = NO_TRACE }: TrainerOptions = {},
   ) {
     const dataset = loadMnist('train');
     if (dataset.digest !== settings.dataDigest) {
@@ -79,6 +109,8 @@ export class Trainer implements Training {
     this.recipe = recipeOf(settings);
     const { globalBatch, microbatchSize, timesteps, lossWeighting, networkTime, model } = this.recipe;
     this.table = parameterTable(model);
+    this.passes = passes ?? new PortablePasses(this.table, globalBatch / microbatchSize);
+    this.trace = trace;
     this.task = {
       seed,
       dataset,
@@ -91,7 +123,6 @@ export class Trainer implements Training {
     };
     const { fn, specs, identity } = gradientFunction(engine, model, microbatchSize);
     this.compiled = compile(engine, fn, specs, { identity });
-    this.mean = new Float32Array(arena.sum.length);
     this.pool = new GradientPool(arena.sum.length);
   }
 
@@ -105,17 +136,43 @@ export class Trainer implements Training {
     return makeMicrobatch(this.task, step, microbatch);
   }
 
-  /** The gradient of one microbatch of the step that the arena's state starts. @throws DiffusionError E_MICROBATCH */
-  compute(step: number, microbatch: number): Gradient {
-    if (step !== this.step) this.pool.releaseAll();
-    this.step = step;
-    const batch = this.batch(step, microbatch);
-    const values = this.pool.take();
-    const [, losses] = this.compiled.run(gradientInputs(this.arena.state.weights, batch), [values]);
+  /**
+   * Makes the inputs of microbatches that will probably be asked for, as many as there is room for. Those of another step are
+   * forgotten. @throws DiffusionError E_MICROBATCH, E_RANDOM_KEY
+   */
+  prepare(step: number, microbatches: readonly number[]): void {
+    this.prepared.clear();
+    this.preparedStep = step;
+    for (const microbatch of microbatches.slice(0, MAX_PREPARED))
+      this.prepared.set(
+        microbatch,
+        this.trace.timed('batch', () => this.batch(step, microbatch)),
+      );
+  }
+
+  private inputs(step: number, microbatch: number): Microbatch {
+    const ready = this.preparedStep === step ? this.prepared.get(microbatch) : undefined;
+    return ready ?? this.trace.timed('batch', () => this.batch(step, microbatch));
+  }
+
+  /** Puts the gradient of one microbatch of the step that the arena's state starts `into` an array, [P]. @throws DiffusionError E_MICROBATCH */
+  gradient(step: number, microbatch: number, into: Float32Array): Mean {
+    const batch = this.inputs(step, microbatch);
+    const inputs = gradientInputs(this.arena.state.weights, batch);
+    const [, losses] = this.trace.timed('gradient', () => this.compiled.run(inputs, [into]), { step, microbatch });
     let loss = 0;
     for (const value of losses) loss += value;
     loss /= losses.length;
-    return { values, loss: Number.isFinite(loss) ? loss : null, samples: samplesDigest(batch.indices) };
+    return { loss: Number.isFinite(loss) ? loss : null, samples: samplesDigest(batch.indices) };
+  }
+
+  /** As `gradient`, in a slot of the pool. @throws DiffusionError E_MICROBATCH */
+  compute(step: number, microbatch: number): Gradient {
+    if (step !== this.step) this.pool.releaseAll();
+    this.step = step;
+    const values = this.pool.take();
+    const mean = this.gradient(step, microbatch, values);
+    return { values, ...mean, ...this.trace.timed('describe', () => this.passes.describe(values)) };
   }
 
   /**
@@ -123,20 +180,17 @@ export class Trainer implements Training {
    * leaves them as they are. The step's gradients are forgotten.
    * @throws FixedPointError E_FIXEDPOINT_*; DiffusionError E_OPTIMIZER
    */
-  apply(step: number, exponents: readonly number[], skip: boolean): void {
-    if (!skip) {
-      const microbatches = this.recipe.globalBatch / this.recipe.microbatchSize;
-      const agreed = Int16Array.from(exponents);
-      fromFixedPoint(this.arena.sum, this.mean, this.table, agreed, microbatches, 1 / microbatches);
-      this.update(step, this.mean);
-    }
+  apply(step: number, exponents: readonly number[], skip: boolean): Applied {
     this.pool.releaseAll();
+    if (!skip) return this.passes.update(this.arena, Int16Array.from(exponents), (norm) => this.adamOf(step, norm));
+    const left = this.passes.marks(this.arena);
+    return { found: left.digest, left };
   }
 
-  /** Updates weights, moments and moving average in place with the step's mean gradient, [P]. @throws DiffusionError E_OPTIMIZER */
-  update(step: number, mean: Float32Array): void {
+  /** The update of step `step` by a mean gradient of this norm. */
+  adamOf(step: number, norm: number): AdamStep {
     const { optimizer, steps } = this.recipe;
-    adamStep(this.arena.state, mean, {
+    return {
       learningRate: learningRateAt(step, {
         peak: optimizer.peakLearningRate,
         warmup: optimizer.warmupSteps,
@@ -147,8 +201,8 @@ export class Trainer implements Training {
       beta2: optimizer.beta2,
       eps: optimizer.eps,
       step,
-      clipScale: clipScale(globalNorm(mean), optimizer.maxGradientNorm),
+      clipScale: clipScale(norm, optimizer.maxGradientNorm),
       emaDecay: emaDecayAt(step, optimizer.emaMaxDecay),
-    });
+    };
   }
 }

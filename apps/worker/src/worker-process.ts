@@ -14,8 +14,10 @@ async function run(computeModule: URL | undefined): Promise<number> {
   // libtensorflow reads these from the real environment when the compute thread loads it.
   Object.assign(process.env, engineEnvironment({ device, threads }));
   const module = computeModule === undefined ? {} : { module: computeModule };
+  const id = config.name ?? `${hostname()}-${process.pid}`;
+  const trace = config.trace === null ? null : { file: config.trace, process: id };
   const worker = await TrainingWorker.start({
-    id: config.name ?? `${hostname()}-${process.pid}`,
+    id,
     coordinator: config.coordinator.replace(/\/+$/, ''),
     host: config.host,
     advertiseHost: config.advertiseHost ?? (config.host === '0.0.0.0' ? hostname() : config.host),
@@ -25,6 +27,7 @@ async function run(computeModule: URL | undefined): Promise<number> {
       threads,
       engineDirectory: engineDirectory(device, process.env),
       graphDirectory: graphDirectory(process.env),
+      trace,
       ...module,
     },
     now: () => performance.now(),

@@ -5,7 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { DataServer, type CoordinatorMessage, type Place, type AllReduceLink, type RunSettings } from '@lockstep/comm';
 import { failureOf } from '@lockstep/config';
-import { encodeState, encodedStateBytes, fetchState } from '@lockstep/checkpoint';
+import { encodeState, encodedStateBytes, fetchState, openTrace, type Trace } from '@lockstep/checkpoint';
 import {
   initialTrainingState,
   parameterCount,
@@ -14,12 +14,13 @@ import {
   type TrainingState,
 } from '@lockstep/diffusion';
 import { allocateArena, copyState, openArena, snapshotOf, type Arena } from './arena.js';
-import type { StateChecksums } from './checksum.js';
 import { startCompute, type ComputeReply, type ComputeRequest, type ComputeSetup } from './compute.js';
 import { ControlConnection } from './control-connection.js';
 import { step } from './core.js';
-import { startReducer, type ReducerReply, type ReducerRequest, type StoredGradient } from './reducer.js';
+import { passesFor } from './native-passes.js';
+import { Reducer, type AtRest, type StoredGradient } from './reducer.js';
 import type { FailedReply, ServiceThread } from './service-thread.js';
+import { stageOf } from './stage.js';
 import { initialState, type Effect, type Event, type State } from './state.js';
 
 export interface WorkerOptions {
@@ -48,26 +49,31 @@ export class TrainingWorker {
   private state: State;
   private readonly control: ControlConnection;
   private compute: ServiceThread<ComputeRequest, ComputeReply> | null = null;
-  private reducer: ServiceThread<ReducerRequest, ReducerReply> | null = null;
-  /** What waits for the reducer thread's digest. */
-  private whenDigested: (digest: string) => void = () => undefined;
+  private reducer: Reducer | null = null;
+  /** Number of the newest request to the compute thread that has tasks, and up to which number they are halted. */
+  private job = 0;
+  private readonly halted: Int32Array<SharedArrayBuffer> = new Int32Array(
+    new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT),
+  );
   private arena: Arena | null = null;
   private parameters = 0;
   private checkpointEvery = Infinity;
   private retained: { readonly step: number; readonly state: TrainingState } | null = null;
-  /** Of the state in the arena; null while it is being changed, or before the reducer thread has told them. */
-  private checksums: StateChecksums | null = null;
+  /** Of the weights in the arena; null while they are being changed, or before a thread has told it. */
+  private weights: number | null = null;
   /** Gradients of the state in the arena, by microbatch. */
   private readonly gradients = new Map<number, StoredGradient>();
   private link: AllReduceLink | null = null;
   private ringAbort = new AbortController();
   private server: DataServer | null = null;
+  private readonly trace: Trace;
   private over = false;
   private end: (ending: Ending) => void = () => undefined;
 
   private constructor(private readonly options: WorkerOptions) {
     this.state = initialState(options.id, options.advertiseHost, options.port);
     this.finished = new Promise((resolve) => (this.end = resolve));
+    this.trace = openTrace(options.compute.trace, 'io');
     const { coordinator, now, random, log } = options;
     this.control = new ControlConnection({
       coordinator,
@@ -122,6 +128,7 @@ export class TrainingWorker {
     if (this.over) return;
     const { state, effects } = step(this.state, event);
     this.state = state;
+    this.trace.stage(...stageOf(state));
     for (const effect of effects) this.perform(effect);
   }
 
@@ -134,22 +141,27 @@ export class TrainingWorker {
         this.initialise(effect.settings);
         break;
       case 'compute': {
-        const { step: ofStep, microbatch, digest } = effect;
-        this.compute?.request({ kind: 'compute', step: ofStep, microbatch, digest });
+        const { step: ofStep, tasks } = effect;
+        this.compute?.request({ kind: 'compute', step: ofStep, tasks, job: ++this.job });
         break;
       }
+      case 'halt':
+        Atomics.store(this.halted, 0, this.job);
+        break;
       case 'fold':
-        this.fold(effect);
+        void this.fold(effect);
         break;
       case 'check':
-        this.check();
+        void this.check();
         break;
       case 'apply':
         this.apply(effect);
         break;
-      case 'digest':
-        this.digest(effect.step, (digest) => this.dispatch({ type: 'digested', step: effect.step, digest }));
+      case 'prepare': {
+        const { step: ofStep, microbatches } = effect;
+        this.compute?.request({ kind: 'prepare', step: ofStep, microbatches });
         break;
+      }
       case 'joinRing':
         void this.joinRing(effect.generation, effect.place);
         break;
@@ -185,9 +197,9 @@ export class TrainingWorker {
       const buffers = allocateArena(this.parameters);
       this.arena = openArena(buffers);
       copyState(initialTrainingState(recipe, settings.seed), this.arena.state);
-      this.reducer = startReducer({ settings, buffers }, (reply) => this.reducerReplied(reply));
+      this.reducer = new Reducer(this.arena, passesFor(settings, this.options.compute.engineDirectory));
       this.compute = startCompute(this.options.compute, (reply) => this.computeReplied(reply));
-      this.compute.request({ kind: 'initialise', settings, buffers });
+      this.compute.request({ kind: 'initialise', settings, buffers, halted: this.halted.buffer });
     } catch (error) {
       this.fail(error);
     }
@@ -196,29 +208,33 @@ export class TrainingWorker {
   private computeReplied(reply: ComputeReply): void {
     switch (reply.kind) {
       case 'initialised': {
-        const { probe, engine } = reply;
-        this.digest(0, (digest) => this.dispatch({ type: 'initialised', have: { step: 0, digest }, probe, engine }));
+        const { marks, probe, engine } = reply;
+        this.weights = marks.weights;
+        this.dispatch({ type: 'initialised', have: { step: 0, digest: marks.digest }, probe, engine });
         break;
       }
       case 'computed': {
-        const { step: ofStep, microbatch, buffer, crc } = reply;
+        const { step: ofStep, microbatch, buffer, checksum, goesOn } = reply;
         const { loss, exponents, samples, digest, milliseconds, cpuMilliseconds } = reply;
-        if (this.state.have?.step === ofStep) this.gradients.set(microbatch, { microbatch, buffer, crc, exponents });
+        if (this.state.have?.step === ofStep)
+          this.gradients.set(microbatch, { microbatch, buffer, checksum, exponents });
         this.dispatch({
           type: 'computed',
           step: ofStep,
           microbatch,
           gradient: { loss, exponents, samples, digest, milliseconds, cpuMilliseconds },
+          goesOn,
         });
         break;
       }
       case 'applied':
         this.gradients.clear();
+        this.weights = reply.marks.weights;
         if ((reply.step + 1) % this.checkpointEvery === 0 && this.arena !== null) {
           // Kept until the next one, so that the coordinator can fetch it while training goes on.
           this.retained = { step: reply.step + 1, state: snapshotOf(this.arena.state) };
         }
-        this.dispatch({ type: 'applied', step: reply.step });
+        this.dispatch({ type: 'applied', step: reply.step, digest: reply.marks.digest, goesOn: reply.goesOn });
         break;
       case 'corrupt':
         this.dispatch({ type: 'corrupt', what: reply.what });
@@ -235,59 +251,39 @@ export class TrainingWorker {
     void this.close({ status: 1, code, reason: message });
   }
 
-  /** Has the state in the arena hashed; its checksums are known from then on. */
-  private digest(ofStep: number, whenDigested: (digest: string) => void): void {
-    this.whenDigested = whenDigested;
-    this.reducer?.request({ kind: 'digest', step: ofStep });
-  }
-
   /** The state in the arena, which core.ts has nobody change now. */
-  private atRest(): { readonly step: number; readonly checksums: StateChecksums } {
+  private atRest(): AtRest & { readonly digest: string } {
     const { have } = this.state;
-    if (have === null || this.checksums === null) throw new Error('the state is not at rest');
-    return { step: have.step, checksums: this.checksums };
+    if (have === null || this.weights === null) throw new Error('the state is not at rest');
+    return { ...have, weights: this.weights };
   }
 
-  private check(): void {
-    const { step: ofStep, checksums } = this.atRest();
-    this.reducer?.request({ kind: 'check', step: ofStep, weightsCrc: checksums.weights });
+  private apply({ step: ofStep, exponents, skip, then }: Extract<Effect, { type: 'apply' }>): void {
+    const { digest } = this.atRest();
+    this.weights = null;
+    this.compute?.request({ kind: 'apply', step: ofStep, exponents, skip, digest, then, job: ++this.job });
   }
 
-  private apply({ step: ofStep, exponents, skip }: Extract<Effect, { type: 'apply' }>): void {
-    const stateCrc = this.atRest().checksums.whole;
-    this.checksums = null;
-    this.compute?.request({ kind: 'apply', step: ofStep, exponents, skip, stateCrc });
+  private async check(): Promise<void> {
+    const state = this.atRest();
+    // What the check is an effect of is to be carried out first.
+    await Promise.resolve();
+    const what = this.reducer?.check(state) ?? null;
+    this.dispatch(what === null ? { type: 'checked' } : { type: 'corrupt', what });
   }
 
-  private fold({ generation, contribute, exponents }: Extract<Effect, { type: 'fold' }>): void {
-    const { step: ofStep, checksums } = this.atRest();
-    const gradients = contribute.map((microbatch) => this.gradients.get(microbatch));
-    if (!gradients.every((gradient) => gradient !== undefined))
-      throw new Error(`microbatches ${contribute.join(', ')} are to be summed, but are not all held here`);
-    const weightsCrc = checksums.weights;
-    this.reducer?.request({ kind: 'fold', generation, step: ofStep, weightsCrc, gradients, exponents });
-  }
-
-  private reducerReplied(reply: ReducerReply): void {
-    switch (reply.kind) {
-      case 'digested':
-        this.checksums = reply.checksums;
-        this.whenDigested(reply.digest);
-        break;
-      case 'checked':
-        this.dispatch({ type: 'checked' });
-        break;
-      case 'folded':
-        this.dispatch({ type: 'folded', generation: reply.generation });
-        break;
-      case 'corrupt':
-        this.dispatch({ type: 'corrupt', what: reply.what });
-        break;
-      case 'failed':
-        this.threadFailed(reply);
-        break;
-      default:
-        reply satisfies never;
+  private async fold({ generation, contribute, exponents }: Extract<Effect, { type: 'fold' }>): Promise<void> {
+    try {
+      const gradients = contribute.map((microbatch) => this.gradients.get(microbatch));
+      if (this.reducer === null || !gradients.every((gradient) => gradient !== undefined))
+        throw new Error(`microbatches ${contribute.join(', ')} are to be summed, but are not all held here`);
+      const state = this.atRest();
+      // What the sum is an effect of is to be carried out first.
+      await Promise.resolve();
+      const what = await this.reducer.fold(state, gradients, exponents);
+      this.dispatch(what === null ? { type: 'folded', generation } : { type: 'corrupt', what });
+    } catch (error) {
+      this.fail(error);
     }
   }
 
@@ -371,17 +367,17 @@ export class TrainingWorker {
     if (this.arena === null) return;
     copyState(state, this.arena.state);
     this.gradients.clear();
-    this.checksums = null;
+    this.weights = null;
     const bytes = encodedStateBytes(this.parameters);
     const megabytesASecond = bytes / 1e3 / Math.max(1, milliseconds);
     this.options.log(
       'info',
       `loaded state ${wanted} from ${source}: ${(bytes / 1e6).toFixed(1)} MB at ${megabytesASecond.toFixed(0)} MB/s, digest verified`,
     );
-    this.digest(wanted, (found) => {
-      if (found === digest) this.dispatch({ type: 'loaded', step: wanted, digest, source, bytes, milliseconds });
-      else this.dispatch({ type: 'corrupt', what: `state ${wanted} changed in memory while it was copied` });
-    });
+    const found = this.reducer?.mark();
+    this.weights = found?.weights ?? null;
+    if (found?.digest === digest) this.dispatch({ type: 'loaded', step: wanted, digest, source, bytes, milliseconds });
+    else this.dispatch({ type: 'corrupt', what: `state ${wanted} changed in memory while it was copied` });
   }
 
   /** GET /state/K: the state that this worker holds or retained, in the encoding of libs/checkpoint. */
@@ -420,10 +416,10 @@ export class TrainingWorker {
   private async close(ending: Ending): Promise<void> {
     if (this.over) return;
     this.over = true;
+    this.trace.close();
     await this.control.close(ending.code);
     await this.server?.close();
     this.compute?.release();
-    this.reducer?.release();
     this.end(ending);
   }
 }

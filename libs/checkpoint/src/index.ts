@@ -13,6 +13,7 @@ export {
   encodeState,
   STATE_ARRAYS,
   stateDigest,
+  stateFingerprints,
   stateLength,
   tableLength,
   type ParameterTable,
@@ -38,3 +39,5 @@ export { LedgerReader, type ChainReport } from './ledger-reader.js';
 export { MAX_ADMITTED, MAX_BRANCHES, type Admission, type Branch, type NumericsClass } from './ledger-records.js';
 export { Ledger, type AdmitResult, type AppendResult } from './ledger.js';
 export { fetchState, type WantedState } from './fetch-state.js';
+export { fingerprintChecksum, fingerprintDigest, fingerprintOf, FINGERPRINT_SUMS } from './fingerprint.js';
+export { joinTraces, NO_TRACE, openTrace, type Trace, type TraceTarget, type TraceValues } from './trace-file.js';

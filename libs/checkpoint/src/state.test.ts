@@ -19,10 +19,16 @@ const state = (shared: boolean): TrainingState => ({
 });
 const hasCode = (code: string) => (error: unknown) => error instanceof CheckpointError && error.code === code;
 
-test('the digest is sha256 of weights, expAvg, expAvgSq, ema as little-endian floats', () => {
-  const values = [1, -0, NaN, 2, 3, 4, 5, 6, 1e-45, 7, 8, 9];
-  const bytes = Buffer.alloc(values.length * 4);
-  values.forEach((value, i) => bytes.writeFloatLE(value, i * 4));
+test('the digest is sha256 of the fingerprints of weights, expAvg, expAvgSq, ema', () => {
+  // Three numbers are fewer than the sums: each sum is its number's bits.
+  const arrays = [
+    [1, -0, NaN],
+    [2, 3, 4],
+    [5, 6, 1e-45],
+    [7, 8, 9],
+  ];
+  const bytes = Buffer.alloc(4 * 128);
+  arrays.forEach((values, place) => values.forEach((value, i) => bytes.writeFloatLE(value, place * 128 + i * 4)));
   assert.equal(stateDigest(state(false)), createHash('sha256').update(bytes).digest('hex'));
 });
 

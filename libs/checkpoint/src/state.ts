@@ -5,8 +5,8 @@
  * Over the wire a state is one binary, all little-endian:
  *   magic "LOCKSTEP" (8) | version u32 | reserved u32 = 0 | step u64 | P u64 | weights | expAvg | expAvgSq | ema
  */
-import { createHash } from 'node:crypto';
 import { CheckpointError } from './errors.js';
+import { fingerprintDigest, fingerprintOf, FINGERPRINT_SUMS } from './fingerprint.js';
 import { BYTES_PER_FLOAT, bytesOf, floatsAt } from './float-bytes.js';
 
 /** A parameter tensor inside a flat array; `offset` and `size` in elements. */
@@ -80,11 +80,16 @@ export function stateLength(state: TrainingState): number {
   return length;
 }
 
-/** sha256, 64 hex digits, of the little-endian bytes weights ++ expAvg ++ expAvgSq ++ ema. The step is not part of it. */
+/** The fingerprints of the four arrays, one after another: [4 x 32]. */
+export function stateFingerprints(state: Omit<TrainingState, 'step'>): Uint32Array {
+  const prints = new Uint32Array(STATE_ARRAYS.length * FINGERPRINT_SUMS);
+  STATE_ARRAYS.forEach((key, place) => prints.set(fingerprintOf(state[key]), place * FINGERPRINT_SUMS));
+  return prints;
+}
+
+/** sha256, 64 hex digits, of the arrays' fingerprints. The step is not part of it. */
 export function stateDigest(state: TrainingState): string {
-  const hash = createHash('sha256');
-  for (const key of STATE_ARRAYS) hash.update(bytesOf(state[key]));
-  return hash.digest('hex');
+  return fingerprintDigest(stateFingerprints(state));
 }
 
 /**

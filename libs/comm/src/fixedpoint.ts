@@ -58,7 +58,7 @@ function maxMagnitudeBits(bits: Int32Array, start: number, end: number): number 
 }
 
 /** frexp's exponent of a magnitude given as float32 bits, or a sentinel. */
-function exponentOfBits(magnitude: number): number {
+export function exponentOfBits(magnitude: number): number {
   if (magnitude >= INFINITY_BITS) return NON_FINITE;
   if (magnitude === 0) return ZERO_TENSOR;
   const biased = magnitude >>> 23;
@@ -122,6 +122,26 @@ function quantumExponents(table: ParameterSpans, exponents: Int16Array, microbat
 }
 
 /**
+ * 1 / quantum of each tensor, what a gradient's elements are multiplied by before they are rounded; 0 where all are zero.
+ * Throws E_FIXEDPOINT_ARGUMENT, E_FIXEDPOINT_SHAPE, E_FIXEDPOINT_NON_FINITE.
+ */
+export function fixedPointScales(table: ParameterSpans, exponents: Int16Array, microbatches: number): Float64Array {
+  const quanta = quantumExponents(table, exponents, microbatches);
+  return Float64Array.from(quanta, (quantum) => (quantum === ZERO_TENSOR ? 0 : 2 ** -quantum));
+}
+
+/** quantum x `scale` of each tensor, what the sum is multiplied by; 0 where all are zero. Throws as `fixedPointScales`. */
+export function fixedPointFactors(
+  table: ParameterSpans,
+  exponents: Int16Array,
+  microbatches: number,
+  scale: number,
+): Float64Array {
+  const quanta = quantumExponents(table, exponents, microbatches);
+  return Float64Array.from(quanta, (quantum) => (quantum === ZERO_TENSOR ? 0 : 2 ** quantum * scale));
+}
+
+/**
  * The exponent of each tensor of a gradient: the smallest e with |g| < 2^e for all its elements (frexp's convention:
  * 1.0 has 1, 0.75 has 0), ZERO_TENSOR if all are zero (or there are none), NON_FINITE if one is NaN or Inf.
  * gradient: [P]; result: [tensors]. Throws E_FIXEDPOINT_SHAPE.
@@ -143,8 +163,11 @@ export function maxExponents(a: Int16Array, b: Int16Array): Int16Array {
   return a.map((exponent, t) => Math.max(exponent, b[t]));
 }
 
-/** Every tensor of the gradient must stay below its agreed exponent: this is the premise of the proof above. */
-function checkBelow(own: Int16Array, table: ParameterSpans, exponents: Int16Array): void {
+/**
+ * Every tensor of a gradient with the exponents `own` must stay below its agreed exponent: this is the premise of the proof
+ * above. Throws E_FIXEDPOINT_NON_FINITE, E_FIXEDPOINT_EXCEEDS.
+ */
+export function checkBelow(own: Int16Array, table: ParameterSpans, exponents: Int16Array): void {
   own.forEach((exponent, t) => {
     if (exponent <= exponents[t]) return;
     const { name } = table[t];

@@ -11,6 +11,7 @@ import {
   type ValuesOf,
 } from './key.js';
 import type { Check } from './schema.js';
+import { traceKey } from './trace-key.js';
 
 /** Below this a busy machine's scheduling pauses already look like a lost worker. */
 const MIN_HEARTBEAT_TIMEOUT_MS = 500;
@@ -56,6 +57,7 @@ export const runKeys = {
     doc: "how timesteps are drawn over a global batch; null: the preset's",
   }),
   device: deviceKey,
+  trace: traceKey,
 };
 
 export type RunConfig = ValuesOf<typeof runKeys>;

@@ -2,6 +2,7 @@
 import { deviceKey } from './device-key.js';
 import { integerKey, optionalTextKey, portKey, textKey, webSocketUrlKey, type ValuesOf } from './key.js';
 import type { Check } from './schema.js';
+import { traceKey } from './trace-key.js';
 
 /** Far beyond any machine; a larger number is a slip. */
 const MAX_THREADS = 1024;
@@ -21,6 +22,7 @@ export const workerKeys = {
     max: MAX_THREADS,
     doc: 'threads inside one tensor operation; part of the numerics class',
   }),
+  trace: traceKey,
 };
 
 export type WorkerConfig = ValuesOf<typeof workerKeys>;

@@ -9,7 +9,18 @@ export type { Dataset, IdxFile, MnistSplit } from './mnist.js';
 export { forward, imageShape, initialParameters, parameterTable, unflatten } from './model.js';
 export type { ModelConfig } from './model.js';
 export { ppnd16 } from './normal.js';
-export { adamStep, clipScale, emaDecayAt, emaWarmup, globalNorm, integerPower, learningRateAt } from './optimizer.js';
+export {
+  adamFactors,
+  adamStep,
+  clipScale,
+  emaDecayAt,
+  emaWarmup,
+  globalNorm,
+  integerPower,
+  learningRateAt,
+  normOf,
+  NORM_SUMS,
+} from './optimizer.js';
 export type { AdamStep, LearningRateRecipe, TrainingState } from './optimizer.js';
 export { datasetIndex, epochPermutation } from './order.js';
 export { parameterCount, tensorOf } from './parameters.js';

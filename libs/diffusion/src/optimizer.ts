@@ -45,14 +45,22 @@ export function integerPower(base: number, exponent: number): number {
   return power;
 }
 
-/** The Euclidean norm, summed in float64 in the order of the elements. */
+/** So many sums of squares, as one would be a chain of additions that wait for one another. */
+export const NORM_SUMS = 8;
+
+/**
+ * The Euclidean norm, in float64: the squares of the elements i with i mod 8 = j are summed in order, and then the eight sums
+ * in pairs ({@link normOf}).
+ */
 export function globalNorm(gradient: Float32Array): number {
-  let sum = 0;
-  for (let i = 0; i < gradient.length; i++) {
-    const g = gradient[i];
-    sum += g * g;
-  }
-  return Math.sqrt(sum);
+  const sums = new Float64Array(NORM_SUMS);
+  for (let i = 0; i < gradient.length; i++) sums[i % NORM_SUMS] += gradient[i] * gradient[i];
+  return normOf(sums);
+}
+
+/** The norm from the eight sums of squares. */
+export function normOf([a, b, c, d, e, f, g, h]: Float64Array): number {
+  return Math.sqrt(a + b + (c + d) + (e + f + (g + h)));
 }
 
 /**
@@ -71,14 +79,9 @@ export function clipScale(norm: number, maxNorm: number): number {
  * @throws E_OPTIMIZER if lengths differ or a hyperparameter is out of range; the state is untouched then
  */
 export function adamStep(state: TrainingState, gradient: Float32Array, update: AdamStep): void {
-  checkUpdate(state, gradient, update);
+  checkLengths(state, gradient);
   const { weights, expAvg, expAvgSq, ema } = state;
-  const { beta1, beta2, eps, clipScale: scale, emaDecay } = update;
-  const stepSize = update.learningRate / (1 - integerPower(beta1, update.step + 1));
-  const rootCorrection = 1 / Math.sqrt(1 - integerPower(beta2, update.step + 1));
-  const fresh1 = 1 - beta1;
-  const fresh2 = 1 - beta2;
-  const emaFresh = 1 - emaDecay;
+  const [beta1, beta2, fresh1, fresh2, stepSize, rootCorrection, eps, emaDecay, emaFresh, scale] = adamFactors(update);
   for (let i = 0; i < weights.length; i++) {
     const g = gradient[i] * scale;
     const m = beta1 * expAvg[i] + fresh1 * g;
@@ -91,13 +94,33 @@ export function adamStep(state: TrainingState, gradient: Float32Array, update: A
   }
 }
 
-function checkUpdate(state: TrainingState, gradient: Float32Array, update: AdamStep): void {
+/**
+ * What every element of an update is computed with: beta1, beta2, 1 - beta1, 1 - beta2, the corrected learning rate, the
+ * second moment's root correction, eps, the average's decay, 1 - decay, the clip scale.
+ *
+ * @throws E_OPTIMIZER if a hyperparameter is out of range
+ */
+export function adamFactors(update: AdamStep): Float64Array {
+  checkUpdate(update);
+  const { beta1, beta2, eps, clipScale: scale, emaDecay } = update;
+  const stepSize = update.learningRate / (1 - integerPower(beta1, update.step + 1));
+  const rootCorrection = 1 / Math.sqrt(1 - integerPower(beta2, update.step + 1));
+  return Float64Array.of(
+    ...[beta1, beta2, 1 - beta1, 1 - beta2, stepSize, rootCorrection, eps],
+    ...[emaDecay, 1 - emaDecay, scale],
+  );
+}
+
+function checkLengths(state: TrainingState, gradient: Float32Array): void {
   const P = state.weights.length;
   for (const [name, array] of Object.entries({ ...state, gradient })) {
     if (array.length !== P) {
       throw new DiffusionError('E_OPTIMIZER', `${name} has ${array.length} numbers, weights ${P}: they must be equal`);
     }
   }
+}
+
+function checkUpdate(update: AdamStep): void {
   if (!Number.isSafeInteger(update.step) || update.step < 0) {
     throw new DiffusionError('E_OPTIMIZER', `step is ${update.step}: count updates from 0`);
   }

@@ -27,6 +27,11 @@ export function cpuFlags(cpuinfo: string): string[] {
     .sort();
 }
 
+/** Whether a processor with these flags runs what is compiled for it by recipe.mjs: on x86 it needs AVX2 and FMA. */
+export function runsNative(arch: string, flags: readonly string[]): boolean {
+  return arch !== 'x64' || (flags.includes('avx2') && flags.includes('fma'));
+}
+
 export function identify(loaded: {
   tensorflow: string;
   tfjs: string;

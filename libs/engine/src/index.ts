@@ -21,6 +21,8 @@ export type { GroupNormOptions } from './groupNorm.js';
 export type { EngineIdentity } from './identity.js';
 export { loadEngine } from './load.js';
 export type { Engine, EngineOptions } from './load.js';
+export { loadPasses } from './passes.js';
+export type { NativePasses } from './passes.js';
 export { rank4 } from './rank.js';
 export { silu } from './silu.js';
 export type { Targets, TensorSpec } from './tensorSpec.js';

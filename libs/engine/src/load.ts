@@ -10,7 +10,7 @@ import { toOpAttributes, type Attributes } from './attributes.js';
 import { backendOf, type Backend, type Tensor, type TF } from './binding.js';
 import { checkEnvironment, realEnvironment, type EngineSetting } from './environment.js';
 import { EngineError } from './errors.js';
-import { identify, type EngineIdentity } from './identity.js';
+import { identify, runsNative, type EngineIdentity } from './identity.js';
 import { registerReductionGradients } from './reductionGradients.js';
 
 export type EngineOptions = EngineSetting & {
@@ -90,7 +90,7 @@ function makeEngine(tf: TF, backend: Backend, options: EngineOptions): Engine {
 
 /** The kernels are compiled for the CPU, on x86 with AVX2 and FMA (recipe.mjs). */
 function runsKernels({ device, arch, cpuFlags }: EngineIdentity): boolean {
-  return device === 'cpu' && (arch !== 'x64' || (cpuFlags.includes('avx2') && cpuFlags.includes('fma')));
+  return device === 'cpu' && runsNative(arch, cpuFlags);
 }
 
 /**

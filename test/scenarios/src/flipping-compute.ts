@@ -14,17 +14,17 @@ function flip(values: Float32Array): void {
 
 let honest = Number(process.env['CHAOS_HONEST']);
 
-serveCompute((engine, settings, arena) => {
-  const training = makeTrainer(engine, settings, arena);
-  const compute = training.compute.bind(training);
-  training.compute = (step, microbatch) => {
-    const gradient = compute(step, microbatch);
+serveCompute((...given) => {
+  const training = makeTrainer(...given);
+  const compute = training.gradient.bind(training);
+  training.gradient = (step, microbatch, into) => {
+    const mean = compute(step, microbatch, into);
     if (honest === 0) {
-      flip(gradient.values);
+      flip(into);
       process.stdout.write(`flipped at ${Date.now()}\n`);
     }
     honest -= 1;
-    return gradient;
+    return mean;
   };
   return training;
 });

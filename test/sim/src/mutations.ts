@@ -133,6 +133,13 @@ export const MUTATIONS: readonly Mutation[] = [
     to: 'applied: done,',
   },
   {
+    what: 'does not stop the compute thread from going on with what is not wanted',
+    app: 'worker',
+    file: 'core.js',
+    from: 'if (asWanted)',
+    to: 'if (true)',
+  },
+  {
     what: 'sums into memory that the ring still reads',
     app: 'worker',
     file: 'core.js',

@@ -6,6 +6,7 @@ import {
   type WorkerEffect,
   type WorkerEvent,
   type WorkerState,
+  type WorkerTask,
 } from '@lockstep/worker';
 import { Connection, HEARTBEAT_TIMEOUT_MS, type Cluster } from './cluster.js';
 import {
@@ -24,6 +25,9 @@ import { SimulatedProcess } from './process.js';
 
 /** What may send a worker back to an older state. */
 const BACKWARDS = ['rolled-back', 'contested', 'write-lost'];
+
+/** A thread's reply is read so much later at most; a gradient takes longer, so replies keep their order. */
+const REPLY_MS = 2;
 
 let ports = 1;
 
@@ -49,6 +53,8 @@ export class WorkerNode extends SimulatedProcess {
   private readonly gradients = new Map<number, number>();
   private gradientsOf = 0;
   private sum = 0;
+  private job = 0;
+  private halted = 0;
   /** Generation whose all-reduce reads and writes the sum; null if none does. */
   private ringHas: number | null = null;
 
@@ -71,7 +77,11 @@ export class WorkerNode extends SimulatedProcess {
 
   /** Nothing arrives any more, in one direction or both. */
   cut(up: boolean, down: boolean): void {
-    if (this.connection !== null) Object.assign(this.connection.cut, { up, down });
+    if (this.connection !== null) {
+      // What was lost never comes: a connection that was cut is not whole again.
+      this.connection.cut.up ||= up;
+      this.connection.cut.down ||= down;
+    }
     this.say(`its connection lets nothing through (up ${up}, down ${down})`);
   }
 
@@ -87,7 +97,6 @@ export class WorkerNode extends SimulatedProcess {
   /** One bit of the weights flips while nobody works on them. */
   flipWeights(): void {
     if (this.state.have === null || this.state.busy?.kind === 'apply' || this.state.busy?.kind === 'load') return;
-    if (this.state.reducing?.kind === 'digest') return;
     this.say('a bit of its weights flips');
     this.digest = hashOf('flipped', this.digest);
   }
@@ -163,11 +172,15 @@ export class WorkerNode extends SimulatedProcess {
         );
         break;
       case 'compute': {
-        const { step, microbatch } = effect;
-        const milliseconds = world.random.between(10, 100) * this.slowness;
-        world.after(milliseconds, () => this.post(() => this.computed(step, microbatch, effect.digest, milliseconds)));
+        this.work(effect.step, effect.tasks, ++this.job);
         break;
       }
+      case 'halt':
+        this.halted = this.job;
+        break;
+      case 'prepare':
+        // Only makes the next gradients quicker.
+        break;
       case 'fold': {
         if (this.state.busy?.kind === 'apply' || this.state.busy?.kind === 'load')
           this.cluster.violation(`${this.id} sums while its state changes`);
@@ -208,11 +221,13 @@ export class WorkerNode extends SimulatedProcess {
         this.ringHas = effect.generation;
         ring.allReduce(effect.generation, this, this.sum);
         break;
-      case 'apply':
+      case 'apply': {
         if (this.digest !== this.checksum) {
           later(1, 3, () => this.dispatch({ type: 'corrupt', what: 'the state changed' }));
           break;
         }
+        this.job += 1;
+        const { job } = this;
         later(1, 10, () => {
           if (!effect.skip) this.digest = nextDigest(this.digest, effect.step, this.sum);
           if (this.isStruck('apply')) this.digest = hashOf('bad', this.digest);
@@ -220,13 +235,10 @@ export class WorkerNode extends SimulatedProcess {
           this.gradients.clear();
           // Every state is kept a while, as the real worker keeps those of checkpoints.
           this.retained = { step: effect.step + 1, digest: this.digest };
-          this.dispatch({ type: 'applied', step: effect.step });
-        });
-        break;
-      case 'digest': {
-        const { step } = effect;
-        later(0, 3, () => {
-          this.dispatch({ type: 'digested', step, digest: this.digest });
+          const goesOn = effect.then.length > 0 && this.halted < job;
+          const { digest } = this;
+          later(0, REPLY_MS, () => this.dispatch({ type: 'applied', step: effect.step, digest, goesOn }));
+          if (goesOn) this.work(effect.step + 1, effect.then, job);
         });
         break;
       }
@@ -260,14 +272,33 @@ export class WorkerNode extends SimulatedProcess {
     }
   }
 
-  private computed(step: number, microbatch: number, hashed: boolean, milliseconds: number): void {
+  /** The compute thread: one task after another, until it is halted. */
+  private work(step: number, [task, ...then]: readonly WorkerTask[], job: number): void {
+    if (task === undefined) throw new Error('asked to compute nothing');
+    const { world } = this.cluster;
+    const milliseconds = world.random.between(10, 100) * this.slowness;
+    world.after(milliseconds, () =>
+      this.post(() => {
+        const goesOn = then.length > 0 && this.halted < job;
+        this.computed(step, task, milliseconds, goesOn);
+        if (goesOn) this.work(step, then, job);
+      }),
+    );
+  }
+
+  private computed(
+    step: number,
+    { microbatch, digest: hashed }: WorkerTask,
+    milliseconds: number,
+    goesOn: boolean,
+  ): void {
     if (this.gradientsOf !== step) this.gradients.clear();
     this.gradientsOf = step;
     const bit = this.isStruck('gradient') ? 1 + Math.floor(this.cluster.world.random.unit() * 1_000) : 0;
     const gradient = gradientOf(this.digest, step, microbatch) ^ bit;
     this.gradients.set(microbatch, gradient);
     const bad = this.cluster.options.nonFinite === 'skip' && step === BAD_STEP && microbatch === BAD_MICROBATCH;
-    this.dispatch({
+    const computed: WorkerEvent = {
       type: 'computed',
       step,
       microbatch,
@@ -279,7 +310,10 @@ export class WorkerNode extends SimulatedProcess {
         milliseconds,
         cpuMilliseconds: milliseconds,
       },
-    });
+      goesOn,
+    };
+    const { world } = this.cluster;
+    world.after(world.random.between(0, REPLY_MS), () => this.post(() => this.dispatch(computed)));
   }
 
   /** Whether the defect of this kind shows now; each showing uses up one. */

@@ -1,0 +1,155 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { NON_FINITE, tensorExponents, ZERO_TENSOR } from '@lockstep/comm';
+import type { AdamStep } from '@lockstep/diffusion';
+import { engineDirectory, loadPasses } from '@lockstep/engine';
+import { allocateArena, openArena, snapshotOf, type Arena } from './arena.js';
+import { agreedExponents, summandOf, type Summand } from './exact-sum.js';
+import { FastPasses } from './native-passes.js';
+import type { Passes } from './passes.js';
+import { PortablePasses } from './portable-passes.js';
+
+/** Beyond two blocks of the native code, not a multiple of anything, with tensors that end inside a block and one without elements. */
+const SIZES = [1, 700, 0, 33, 1500, 266];
+const P = 2500;
+const MICROBATCHES = 3;
+const table = SIZES.map((size, t) => ({
+  name: `t${t}`,
+  size,
+  offset: SIZES.slice(0, t).reduce((sum, each) => sum + each, 0),
+}));
+
+const native = loadPasses(engineDirectory('cpu', process.env));
+const portable = new PortablePasses(table, MICROBATCHES);
+const options = native === null ? { skip: 'this processor does not run the native passes' } : {};
+/** Only where the tests below are not skipped. */
+const fast = (): FastPasses => {
+  assert.ok(native !== null);
+  return new FastPasses(native, table, MICROBATCHES);
+};
+
+/** Numbers of many magnitudes and both signs, with zeros of both signs and denormals; the fourth tensor is all zero. */
+function gradient(seed: number): Float32Array {
+  const values = Float32Array.from({ length: P }, (_, i) => {
+    const x = Math.sin(seed + i * 12.9898) * 43_758.5453;
+    return i % 11 === 0 ? -0 : i % 13 === 0 ? 1e-42 * x : (x - Math.floor(x) - 0.5) * 2 ** ((i % 40) - 30);
+  });
+  return values.fill(0, table[3].offset, table[4].offset);
+}
+
+function arenaOf(seed: number): Arena {
+  const arena = openArena(allocateArena(P));
+  arena.state.weights.set(gradient(seed));
+  arena.state.expAvg.set(gradient(seed + 1));
+  arena.state.expAvgSq.set(gradient(seed + 2).map(Math.abs));
+  arena.state.ema.set(gradient(seed + 3));
+  return arena;
+}
+
+/** Folds to the end. */
+function fold(passes: Passes, sum: Int32Array, gradients: readonly Summand[], exponents: Int16Array): number[] {
+  const pieces = passes.fold(sum, gradients, exponents);
+  for (;;) {
+    const next = pieces.next();
+    if (next.done === true) return next.value;
+  }
+}
+
+const adamOf = (norm: number): AdamStep => ({
+  learningRate: 1e-3,
+  beta1: 0.9,
+  beta2: 0.99,
+  eps: 1e-8,
+  step: 6,
+  clipScale: norm > 1 ? 1 / norm : 1,
+  emaDecay: 0.97,
+});
+
+test('a gradient has the same exponents and checksum in native code', options, () => {
+  fc.assert(
+    fc.property(fc.nat(1000), (seed) => {
+      const values = gradient(seed);
+      assert.deepEqual(fast().describe(values), portable.describe(values));
+      assert.deepEqual([...portable.describe(values).exponents], [...tensorExponents(values, table)]);
+    }),
+    { numRuns: 20 },
+  );
+});
+
+test('a gradient that is not finite says so in native code as well', options, () => {
+  for (const bad of [NaN, Infinity, -Infinity]) {
+    const values = gradient(1);
+    values[P - 1] = bad;
+    assert.deepEqual(fast().describe(values), portable.describe(values));
+    assert.equal(fast().describe(values).exponents[5], NON_FINITE);
+  }
+});
+
+test('the sum of none to three gradients is the same in native code, and their checksums', options, () => {
+  for (let count = 0; count <= MICROBATCHES; count++) {
+    const gradients = Array.from({ length: count }, (_, i) => summandOf(gradient(i), table));
+    const exponents = agreedExponents([...gradients, summandOf(gradient(9), table)], table);
+    assert.equal(exponents[3], ZERO_TENSOR);
+    const [one, two] = [new Int32Array(P).fill(7), new Int32Array(P).fill(8)];
+    assert.deepEqual(fold(fast(), one, gradients, exponents), fold(portable, two, gradients, exponents));
+    assert.deepEqual(one, two);
+  }
+});
+
+test('a sum that is cut into pieces is the same, and so are its checksums', options, () => {
+  assert.ok(native !== null);
+  const gradients = [gradient(1), gradient(2)];
+  const scales = Float64Array.from(table, (_, t) => 2 ** t);
+  const ends = Int32Array.from(table, ({ offset, size }) => offset + size);
+  const run = (...cuts: number[]): { sum: Int32Array; sums: Uint32Array } => {
+    const [sum, sums] = [new Int32Array(P), new Uint32Array(64)];
+    [...cuts, P].forEach((to, i, all) => native.fold(sum, gradients, ends, scales, sums, all[i - 1] ?? 0, to));
+    return { sum, sums };
+  };
+  assert.deepEqual(run(32, 704, 736, 2496), run());
+});
+
+test('a gradient above the agreed exponents is refused before anything is summed', options, () => {
+  const large = summandOf(gradient(1), table);
+  for (const passes of [fast(), portable]) {
+    const sum = new Int32Array(P).fill(7);
+    const exponents = large.exponents.map((exponent) => (exponent === ZERO_TENSOR ? exponent : exponent - 1));
+    assert.throws(() => fold(passes, sum, [large], exponents), { code: 'E_FIXEDPOINT_EXCEEDS' });
+    assert.ok(sum.every((value) => value === 7));
+  }
+});
+
+test('an update finds and leaves the same bits in native code, clipped or not', options, () => {
+  for (const seed of [0, 20, 40]) {
+    const gradients = [summandOf(gradient(seed + 5), table), summandOf(gradient(seed + 6), table)];
+    const exponents = agreedExponents(gradients, table);
+    const [one, two] = [arenaOf(seed), arenaOf(seed)];
+    const before = portable.marks(one);
+    for (const arena of [one, two]) fold(portable, arena.sum, gradients, exponents);
+    const norms: number[] = [];
+    const watched = (norm: number): AdamStep => {
+      norms.push(norm);
+      return { ...adamOf(norm), clipScale: seed === 20 ? 1 : 0.5 / norm };
+    };
+    const result = fast().update(one, exponents, watched);
+    assert.deepEqual(result, portable.update(two, exponents, watched));
+    assert.equal(norms[0], norms[1]);
+    assert.deepEqual(snapshotOf(one.state), snapshotOf(two.state));
+    assert.equal(result.found, before.digest);
+    assert.deepEqual(result.left, portable.marks(one));
+    assert.deepEqual(result.left, fast().marks(two));
+    assert.notEqual(result.left.digest, before.digest);
+  }
+});
+
+test('a bit that flipped in the state before an update shows in what it found', options, () => {
+  const exponents = agreedExponents([summandOf(gradient(5), table)], table);
+  for (const passes of [fast(), portable]) {
+    const arena = arenaOf(1);
+    fold(passes, arena.sum, [summandOf(gradient(5), table)], exponents);
+    const { digest } = passes.marks(arena);
+    new Uint32Array(arena.state.expAvg.buffer, arena.state.expAvg.byteOffset)[P - 1] ^= 1;
+    assert.notEqual(passes.update(arena, exponents, adamOf).found, digest);
+  }
+});

@@ -1,0 +1,51 @@
+/**
+ * The passes over whole gradients and states that a step makes besides the network: each reads its memory once. In native
+ * code where the processor runs it (native-passes.ts), else in JavaScript (portable-passes.ts); the bits are the same.
+ */
+import { fingerprintChecksum, fingerprintDigest, FINGERPRINT_SUMS } from '@lockstep/checkpoint';
+import type { AdamStep } from '@lockstep/diffusion';
+import type { Arena } from './arena.js';
+import type { Summand } from './exact-sum.js';
+
+/** A state as it is told from others, and what its weights at rest are checked against. */
+export interface StateMarks {
+  /** libs/checkpoint, `stateDigest`. */
+  readonly digest: string;
+  /** Checksum of the weights' fingerprint. */
+  readonly weights: number;
+}
+
+export interface Passes {
+  /** Checksum of the fingerprint (libs/checkpoint, fingerprint.ts): it changes with any bit of any number. */
+  checksum(numbers: Float32Array): number;
+  /** What a gradient [P] is: exponents [tensors], checksum. */
+  describe(gradient: Float32Array): { readonly exponents: Int16Array; readonly checksum: number };
+  /**
+   * Sums gradients into `sum` [P] as `sumGradients` does, a piece of some milliseconds' work at a time: the caller may do other
+   * things in between. Returns the checksum of each gradient, as it was read for the sum.
+   * @throws FixedPointError E_FIXEDPOINT_*; the sum is then of no use
+   */
+  fold(sum: Int32Array, gradients: readonly Summand[], exponents: Int16Array): Generator<undefined, number[]>;
+  /** Digest and checksum of the state as it lies there. */
+  marks(arena: Arena): StateMarks;
+  /**
+   * Turns the step's total into the mean gradient, and updates the state with it in place, with what `adamOf` says for the mean's
+   * norm. Returns the digest of the state that was found, and the marks of the one that is left.
+   * @throws FixedPointError E_FIXEDPOINT_*; DiffusionError E_OPTIMIZER; the state is untouched then
+   */
+  update(
+    arena: Arena,
+    exponents: Int16Array,
+    adamOf: (norm: number) => AdamStep,
+  ): { readonly found: string; readonly left: StateMarks };
+}
+
+/** The fingerprint at `place` of several that lie one after another. */
+export function part(prints: Uint32Array, place: number): Uint32Array {
+  return prints.subarray(place * FINGERPRINT_SUMS, (place + 1) * FINGERPRINT_SUMS);
+}
+
+/** From the fingerprints of the four arrays, one after another. */
+export function marksOf(prints: Uint32Array): StateMarks {
+  return { digest: fingerprintDigest(prints), weights: fingerprintChecksum(part(prints, 0)) };
+}

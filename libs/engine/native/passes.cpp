@@ -1,0 +1,261 @@
+// A module of its own, without TensorFlow: the passes over whole gradients and states that a training step makes besides the
+// network. Each reads its memory once, in blocks that stay in the first-level cache, and does all that is wanted of a block.
+//
+// JavaScript has the same passes (apps/worker, portable-passes.ts), and the bits are the same: every operation is one of
+// IEEE 754's, in the same order for the same element, none fused, and integers have no order. It says what the numbers mean.
+//
+// fingerprint   32 sums h_j = h_j kPrime + w over the 32-bit words w_i with i mod 32 = j (libs/checkpoint, fingerprint.ts)
+#include <node_api.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+namespace {
+
+constexpr uint32_t kPrime = 0x9E3779B1;
+constexpr int kSums = 32;
+/** Numbers of a block: five arrays' blocks of 4 KiB are in the first-level cache together. */
+constexpr int64_t kBlock = 1024;
+static_assert(kBlock % kSums == 0, "a block must begin with the first sum");
+
+struct Fingerprint {
+  uint32_t sums[kSums] = {};
+
+  void add(const void* numbers, int64_t count) {
+    const auto* words = static_cast<const uint32_t*>(numbers);
+    int64_t i = 0;
+    uint32_t h[kSums];
+    std::memcpy(h, sums, sizeof h);
+    for (; i + kSums <= count; i += kSums)
+      for (int j = 0; j < kSums; j++) h[j] = h[j] * kPrime + words[i + j];
+    for (int j = 0; i + j < count; j++) h[j] = h[j] * kPrime + words[i + j];
+    std::memcpy(sums, h, sizeof h);
+  }
+};
+
+/** Calls work(tensor, begin, end) for each piece of [from, to) that lies in one tensor; `tensor` is kept from call to call. */
+template <class F>
+inline void pieces(const int32_t* ends, size_t& tensor, int64_t from, int64_t to, F work) {
+  while (from < to) {
+    while (ends[tensor] <= from) tensor++;
+    const int64_t end = std::min<int64_t>(ends[tensor], to);
+    work(tensor, from, end);
+    from = end;
+  }
+}
+
+/** float64's ulp is 1 there: adding and subtracting it rounds |x| < 2^51 to whole numbers, ties to even. */
+constexpr double kRound = 6755399441055744.0;
+
+inline void overwriteRounded(int32_t* __restrict sum, const float* __restrict g, int64_t count, double scale) {
+  for (int64_t i = 0; i < count; i++) sum[i] = static_cast<int32_t>(static_cast<double>(g[i]) * scale + kRound - kRound);
+}
+
+inline void addRounded(int32_t* __restrict sum, const float* __restrict g, int64_t count, double scale) {
+  for (int64_t i = 0; i < count; i++) sum[i] += static_cast<int32_t>(static_cast<double>(g[i]) * scale + kRound - kRound);
+}
+
+inline void toMean(float* __restrict mean, const int32_t* __restrict sum, int64_t count, double factor) {
+  for (int64_t i = 0; i < count; i++) mean[i] = static_cast<float>(sum[i] * factor);
+}
+
+struct Adam {
+  double beta1, beta2, fresh1, fresh2, stepSize, rootCorrection, eps, emaDecay, emaFresh, clip;
+};
+
+inline void adam(float* __restrict weights, float* __restrict expAvg, float* __restrict expAvgSq, float* __restrict ema,
+                 const float* __restrict mean, int64_t count, const Adam& a) {
+  for (int64_t i = 0; i < count; i++) {
+    const double g = mean[i] * a.clip;
+    const double m = a.beta1 * expAvg[i] + a.fresh1 * g;
+    const double v = a.beta2 * expAvgSq[i] + a.fresh2 * g * g;
+    expAvg[i] = static_cast<float>(m);
+    expAvgSq[i] = static_cast<float>(v);
+    const float w = static_cast<float>(weights[i] - (a.stepSize * m) / (std::sqrt(v) * a.rootCorrection + a.eps));
+    weights[i] = w;
+    ema[i] = static_cast<float>(a.emaDecay * ema[i] + a.emaFresh * w);
+  }
+}
+
+// ---- Node-API ------------------------------------------------------------------------------------------------------
+
+template <class T>
+struct Array {
+  T* data = nullptr;
+  size_t length = 0;
+};
+
+template <class T>
+Array<T> array(napi_env env, napi_value value) {
+  napi_typedarray_type type;
+  void* data = nullptr;
+  size_t length = 0;
+  napi_get_typedarray_info(env, value, &type, &length, &data, nullptr, nullptr);
+  return {static_cast<T*>(data), length};
+}
+
+struct Call {
+  napi_env env;
+  napi_value arguments[12];
+
+  Call(napi_env e, napi_callback_info info) : env(e) {
+    size_t count = 12;
+    napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr);
+  }
+  template <class T>
+  Array<T> at(int i) const {
+    return array<T>(env, arguments[i]);
+  }
+};
+
+/** fingerprint(numbers [n], sums uint32 [32]) */
+napi_value fingerprint(napi_env env, napi_callback_info info) {
+  const Call call(env, info);
+  const auto numbers = call.at<float>(0);
+  Fingerprint print;
+  print.add(numbers.data, static_cast<int64_t>(numbers.length));
+  std::memcpy(call.at<uint32_t>(1).data, print.sums, sizeof print.sums);
+  return nullptr;
+}
+
+/** describe(gradient f32 [P], ends int32 [tensors], largest uint32 [tensors], sums) */
+napi_value describe(napi_env env, napi_callback_info info) {
+  const Call call(env, info);
+  const auto gradient = call.at<float>(0);
+  const auto ends = call.at<int32_t>(1);
+  const auto largest = call.at<uint32_t>(2);
+  Fingerprint print;
+  std::fill_n(largest.data, largest.length, 0u);
+  size_t tensor = 0;
+  const auto P = static_cast<int64_t>(gradient.length);
+  for (int64_t block = 0; block < P; block += kBlock) {
+    const int64_t end = std::min(block + kBlock, P);
+    print.add(gradient.data + block, end - block);
+    pieces(ends.data, tensor, block, end, [&](size_t t, int64_t begin, int64_t stop) {
+      const auto* bits = reinterpret_cast<const uint32_t*>(gradient.data);
+      uint32_t most = largest.data[t];
+      for (int64_t i = begin; i < stop; i++) most = std::max(most, bits[i] & 0x7fffffffu);
+      largest.data[t] = most;
+    });
+  }
+  std::memcpy(call.at<uint32_t>(3).data, print.sums, sizeof print.sums);
+  return nullptr;
+}
+
+/**
+ * fold(sum int32 [P], gradients Float32Array[] of [P], ends, scales f64 [tensors], sums uint32 [32 x gradients], from, to):
+ * sum = rounded gradients x scale, for the numbers from .. to - 1; `from` is a multiple of 32. A scale of 0: the tensor is zero in
+ * all. The fingerprints go on from what `sums` holds.
+ */
+napi_value fold(napi_env env, napi_callback_info info) {
+  const Call call(env, info);
+  const auto sum = call.at<int32_t>(0);
+  const auto ends = call.at<int32_t>(2);
+  const auto scales = call.at<double>(3);
+  const auto sums = call.at<uint32_t>(4);
+  uint32_t count = 0;
+  napi_get_array_length(env, call.arguments[1], &count);
+  std::vector<const float*> gradients;
+  for (uint32_t i = 0; i < count; i++) {
+    napi_value element;
+    napi_get_element(env, call.arguments[1], i, &element);
+    gradients.push_back(array<float>(env, element).data);
+  }
+  std::vector<Fingerprint> prints(count);
+  for (uint32_t k = 0; k < count; k++) std::memcpy(prints[k].sums, sums.data + k * kSums, sizeof prints[k].sums);
+  size_t tensor = 0;
+  int64_t from = 0, to = 0;
+  napi_get_value_int64(env, call.arguments[5], &from);
+  napi_get_value_int64(env, call.arguments[6], &to);
+  for (int64_t block = from; block < to; block += kBlock) {
+    const int64_t end = std::min(block + kBlock, to);
+    for (uint32_t k = 0; k < count; k++) {
+      size_t place = tensor;
+      pieces(ends.data, place, block, end, [&](size_t t, int64_t begin, int64_t stop) {
+        if (k == 0) overwriteRounded(sum.data + begin, gradients[k] + begin, stop - begin, scales.data[t]);
+        else addRounded(sum.data + begin, gradients[k] + begin, stop - begin, scales.data[t]);
+      });
+      prints[k].add(gradients[k] + block, end - block);
+      if (k + 1 == count) tensor = place;
+    }
+  }
+  if (count == 0) std::fill(sum.data + from, sum.data + to, 0);
+  for (uint32_t k = 0; k < count; k++) std::memcpy(sums.data + k * kSums, prints[k].sums, sizeof prints[k].sums);
+  return nullptr;
+}
+
+/** squares(sum int32 [P], ends, factors f64 [tensors], out f64 [8]): eight interleaved sums of the squares of the mean. */
+napi_value squares(napi_env env, napi_callback_info info) {
+  const Call call(env, info);
+  const auto sum = call.at<int32_t>(0);
+  const auto ends = call.at<int32_t>(1);
+  const auto factors = call.at<double>(2);
+  const auto out = call.at<double>(3);
+  alignas(32) float mean[kBlock];
+  double totals[8] = {};
+  size_t tensor = 0;
+  const auto P = static_cast<int64_t>(sum.length);
+  for (int64_t block = 0; block < P; block += kBlock) {
+    const int64_t end = std::min(block + kBlock, P);
+    pieces(ends.data, tensor, block, end, [&](size_t t, int64_t begin, int64_t stop) {
+      toMean(mean + (begin - block), sum.data + begin, stop - begin, factors.data[t]);
+    });
+    int64_t i = 0;
+    for (; i + 8 <= end - block; i += 8)
+      for (int j = 0; j < 8; j++) totals[j] += static_cast<double>(mean[i + j]) * mean[i + j];
+    for (int j = 0; i + j < end - block; j++) totals[j] += static_cast<double>(mean[i + j]) * mean[i + j];
+  }
+  std::memcpy(out.data, totals, sizeof totals);
+  return nullptr;
+}
+
+/**
+ * update(sum, ends, factors, weights, expAvg, expAvgSq, ema, adam f64 [10], before uint32 [32 x 4], after uint32 [32 x 4]):
+ * Adam and the moving average from the mean, in place; fingerprints of the four arrays as they were found and as they are left.
+ */
+napi_value update(napi_env env, napi_callback_info info) {
+  const Call call(env, info);
+  const auto sum = call.at<int32_t>(0);
+  const auto ends = call.at<int32_t>(1);
+  const auto factors = call.at<double>(2);
+  float* state[4];
+  for (int k = 0; k < 4; k++) state[k] = call.at<float>(3 + k).data;
+  const auto a = call.at<double>(7);
+  const Adam numbers{a.data[0], a.data[1], a.data[2], a.data[3], a.data[4],
+                     a.data[5], a.data[6], a.data[7], a.data[8], a.data[9]};
+  alignas(32) float mean[kBlock];
+  Fingerprint before[4], after[4];
+  size_t tensor = 0;
+  const auto P = static_cast<int64_t>(sum.length);
+  for (int64_t block = 0; block < P; block += kBlock) {
+    const int64_t end = std::min(block + kBlock, P);
+    pieces(ends.data, tensor, block, end, [&](size_t t, int64_t begin, int64_t stop) {
+      toMean(mean + (begin - block), sum.data + begin, stop - begin, factors.data[t]);
+    });
+    for (int k = 0; k < 4; k++) before[k].add(state[k] + block, end - block);
+    adam(state[0] + block, state[1] + block, state[2] + block, state[3] + block, mean, end - block, numbers);
+    for (int k = 0; k < 4; k++) after[k].add(state[k] + block, end - block);
+  }
+  for (int k = 0; k < 4; k++) {
+    std::memcpy(call.at<uint32_t>(8).data + k * kSums, before[k].sums, sizeof before[k].sums);
+    std::memcpy(call.at<uint32_t>(9).data + k * kSums, after[k].sums, sizeof after[k].sums);
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+NAPI_MODULE_INIT() {
+  const napi_property_descriptor functions[] = {
+      {"fingerprint", nullptr, fingerprint, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+      {"describe", nullptr, describe, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+      {"fold", nullptr, fold, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+      {"squares", nullptr, squares, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+      {"update", nullptr, update, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+  };
+  napi_define_properties(env, exports, sizeof functions / sizeof *functions, functions);
+  return exports;
+}

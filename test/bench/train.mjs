@@ -1,0 +1,120 @@
+// Images a second of a whole job: `lockstep up` with two workers of one thread each against PyTorch's DistributedDataParallel over
+// Gloo with two processes of one thread each. Same network, same global batch, in turns in the same minutes.
+//
+//   node test/bench/train.mjs [--python PATH] [--rounds N] [--steps N] [--variants LIST] [--bucket-mb N] [--quick]
+//
+// Ours is a run as users start it (checkpoints, ledger, checks of memory), with --trace, from which its figures are taken. The
+// warm-up's steps are left out on both sides. Prints one JSON object:
+//   lockstep   imagesPerSecond and stepMs over the rounds; idleShare of the compute threads; ms of a step by thread and span
+//   ddp        the best variant's imagesPerSecond and stepMs, which variant, PyTorch's version; every variant's in `variants`
+//   ratio      of the medians of imagesPerSecond
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { summary } from './summary.mjs';
+import { readTimeline, WARM_UP_STEPS } from './timeline.mjs';
+
+const GLOBAL_BATCH = 32;
+const WORKERS = 2;
+const path = (relative) => fileURLToPath(new URL(relative, import.meta.url));
+
+const { values } = parseArgs({
+  options: {
+    python: { type: 'string', default: process.env.LOCKSTEP_BENCH_PYTHON },
+    rounds: { type: 'string' },
+    steps: { type: 'string' },
+    variants: { type: 'string' },
+    'bucket-mb': { type: 'string', default: '25' },
+    quick: { type: 'boolean', default: false },
+  },
+});
+const rounds = Number(values.rounds ?? (values.quick ? 2 : 5));
+const steps = Number(values.steps ?? (values.quick ? 40 : 80));
+const variants = (values.variants ?? (values.quick ? 'eager' : 'eager,channels_last,compile')).split(',');
+
+/** Runs a command to its end; resolves to what it printed. */
+async function run(command, args, env = process.env) {
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'], env });
+  let text = '';
+  child.stdout.setEncoding('utf8').on('data', (chunk) => (text += chunk));
+  const status = await new Promise((resolve, reject) => child.on('error', reject).on('close', resolve));
+  if (status !== 0) throw new Error(`${command} ${args.join(' ')} ended with status ${status}:\n${text.slice(-2000)}`);
+  return text;
+}
+
+async function lockstep() {
+  const folder = mkdtempSync(join(tmpdir(), 'lockstep-train-'));
+  try {
+    const trace = join(folder, 'trace.json');
+    await run(process.execPath, [
+      path('../../apps/cli/bin/lockstep.mjs'),
+      ...['up', '--workers', String(WORKERS), '--min-workers', String(WORKERS), '--steps', String(steps)],
+      ...['--global-batch', String(GLOBAL_BATCH), '--out', join(folder, 'run'), '--port', '0', '--trace', trace],
+    ]);
+    return readTimeline(trace);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function ddp(variant) {
+  // OPENBLAS_CORETYPE, where it is set for old numpy builds, would slow PyTorch down.
+  const env = { ...process.env };
+  delete env.OPENBLAS_CORETYPE;
+  const args = [variant, steps, GLOBAL_BATCH, WORKERS, values['bucket-mb']].map(String);
+  const text = await run(values.python, [path('./peers/ddp_torch.py'), ...args], env);
+  return JSON.parse(text.trim().split('\n').at(-1));
+}
+
+const mean = (list) => list.reduce((sum, value) => sum + value, 0) / list.length;
+const ours = { imagesPerSecond: [], stepMs: [], idleShare: [] };
+const peers = new Map(variants.map((variant) => [variant, { imagesPerSecond: [], stepMs: [], version: null }]));
+let threads = {};
+for (let round = 0; round < rounds; round++) {
+  threads = await lockstep();
+  const compute = Object.entries(threads).flatMap(([name, thread]) => (name.endsWith('/compute') ? [thread] : []));
+  const [{ stepMs }] = compute;
+  ours.stepMs.push(stepMs);
+  ours.imagesPerSecond.push((GLOBAL_BATCH * 1000) / stepMs);
+  ours.idleShare.push(mean(compute.map(({ idleShare }) => idleShare)));
+  process.stderr.write(`lockstep ${stepMs} ms a step, idle ${(100 * ours.idleShare.at(-1)).toFixed(1)} %\n`);
+  if (values.python === undefined) continue;
+  for (const [variant, samples] of peers) {
+    const { seconds, version } = await ddp(variant);
+    const ms = 1000 * mean(seconds.slice(WARM_UP_STEPS));
+    samples.version = version;
+    samples.stepMs.push(ms);
+    samples.imagesPerSecond.push((GLOBAL_BATCH * 1000) / ms);
+    process.stderr.write(`ddp ${variant} ${ms.toFixed(1)} ms a step\n`);
+  }
+}
+
+const result = {
+  bench: 'train',
+  workers: WORKERS,
+  globalBatch: GLOBAL_BATCH,
+  steps: steps - WARM_UP_STEPS,
+  lockstep: {
+    imagesPerSecond: summary(ours.imagesPerSecond),
+    stepMs: summary(ours.stepMs),
+    /** Of the last round. */
+    threads: Object.fromEntries(Object.entries(threads).map(([name, { ms }]) => [name, ms])),
+  },
+  idleShare: summary(ours.idleShare),
+};
+if (values.python !== undefined) {
+  const measured = [...peers].map(([variant, { imagesPerSecond, stepMs, version }]) => ({
+    variant,
+    version,
+    bucketMb: Number(values['bucket-mb']),
+    imagesPerSecond: summary(imagesPerSecond),
+    stepMs: summary(stepMs),
+  }));
+  const best = measured.reduce((a, b) => (b.imagesPerSecond.median > a.imagesPerSecond.median ? b : a));
+  result.ddp = { ...best, variants: measured };
+  result.ratio = result.lockstep.imagesPerSecond.median / best.imagesPerSecond.median;
+}
+console.log(JSON.stringify(result, null, 2));
