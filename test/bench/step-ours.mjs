@@ -10,15 +10,15 @@ import {
   presetOf,
   recipeOf,
 } from '../../libs/diffusion/dist/index.js';
-import { fromFixedPoint, maxExponents, tensorExponents } from '../../libs/comm/dist/index.js';
-import { Trainer } from '../../apps/worker/dist/trainer.js';
+import { maxExponents } from '../../libs/comm/dist/index.js';
 import { allocateArena, copyState, openArena } from '../../apps/worker/dist/arena.js';
-import { checksumOf, stateChecksums } from '../../apps/worker/dist/checksum.js';
-import { sumGradients } from '../../apps/worker/dist/exact-sum.js';
+import { passesFor } from '../../apps/worker/dist/native-passes.js';
+import { Trainer } from '../../apps/worker/dist/trainer.js';
 import { serve } from './served.mjs';
 
 const [threads, microbatchSize, images] = process.argv.slice(2).map(Number);
-const engine = loadEngine({ device: 'cpu', threads, directory: engineDirectory('cpu', process.env) });
+const directory = engineDirectory('cpu', process.env);
+const engine = loadEngine({ device: 'cpu', threads, directory });
 /** More than are ever timed. */
 const STEPS = 1000;
 const settings = {
@@ -34,34 +34,49 @@ const settings = {
 };
 const arena = openArena(allocateArena(parameterCount(parameterTable(presetOf('default').model))));
 copyState(initialTrainingState(recipeOf(settings), 0), arena.state);
-const trainer = new Trainer(engine, settings, arena);
+const passes = passesFor(settings, directory);
 const indices = Array.from({ length: images / microbatchSize }, (_, index) => index);
-const { table } = trainer;
-const mean = new Float32Array(arena.sum.length);
+
+/** Milliseconds of each part of the step under way. */
+let parts = {};
+function timed(name, work) {
+  const start = performance.now();
+  const result = work();
+  parts[name] = (parts[name] ?? 0) + performance.now() - start;
+  return result;
+}
+
+// Keeping a gradient happens inside compute: it is taken off there.
+const watched = {
+  checksum: (numbers) => passes.checksum(numbers),
+  marks: (of) => passes.marks(of),
+  keep: (from, to) => timed('keep', () => passes.keep(from, to)),
+  fold: (sum, gradients, exponents) => passes.fold(sum, gradients, exponents),
+  update: (of, exponents, adamOf) => passes.update(of, exponents, adamOf),
+};
+const trainer = new Trainer(engine, settings, arena, { passes: watched });
+let { digest, weights } = passes.marks(arena);
 let step = 0;
 
+/** What a generator returns at its end; nothing else is to be done between its pieces here. */
+function outcomeOf(pieces) {
+  for (;;) {
+    const piece = pieces.next();
+    if (piece.done === true) return piece.value;
+  }
+}
+
 function oneStep() {
-  const parts = {};
-  const timed = (name, work) => {
-    const start = performance.now();
-    const result = work();
-    parts[name] = (parts[name] ?? 0) + performance.now() - start;
-    return result;
-  };
-  const gradients = indices.map((index) => timed('gradients', () => trainer.compute(step, index).values));
-  const own = gradients.map((gradient) => timed('exponents', () => tensorExponents(gradient, table)));
-  for (let look = 0; look < 2; look++)
-    for (const gradient of gradients) timed('gradientChecksums', () => checksumOf(gradient));
-  const exponents = own.reduce(maxExponents);
-  const summands = gradients.map((values, index) => ({ values, exponents: own[index] }));
-  timed('stateChecksums', () => checksumOf(arena.state.weights));
-  timed('sum', () => sumGradients(arena.sum, summands, table, exponents, indices.length));
-  timed('stateChecksums', () => stateChecksums(arena.state));
-  // The update does this too: here it is measured alone, and taken off below.
-  timed('toFloat', () => fromFixedPoint(arena.sum, mean, table, exponents, indices.length, 1 / indices.length));
-  timed('update', () => trainer.apply(step++, [...exponents], false));
-  parts.update -= parts.toFloat;
-  timed('stateChecksums', () => stateChecksums(arena.state));
+  parts = { gradients: 0, keep: 0, check: 0, fold: 0, update: 0 };
+  const summands = indices.map((index) => timed('gradients', () => trainer.compute(step, index)));
+  parts.gradients -= parts.keep;
+  const exponents = summands.map((summand) => summand.exponents).reduce(maxExponents);
+  const same = timed('check', () => passes.checksum(arena.state.weights)) === weights;
+  const found = timed('fold', () => outcomeOf(passes.fold(arena.sum, summands, exponents)));
+  const applied = timed('update', () => trainer.apply(step++, [...exponents], false));
+  if (!same || applied.found !== digest || found.some((mark, index) => mark !== summands[index].checksum))
+    throw new Error('memory changed while nobody wrote to it; check this machine');
+  ({ digest, weights } = applied.left);
   return { ms: Object.values(parts).reduce((sum, part) => sum + part, 0), parts };
 }
 
