@@ -1,9 +1,10 @@
 /** The sample command, shared by `lockstep sample` and `nx run sampler:sample`. */
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { engineDirectory, engineEnvironment, graphDirectory, loadEngine } from '@lockstep/engine';
-import { draw } from './draw.js';
+import { draw, type DrawProgress } from './draw.js';
 
 const MOST_CELLS = 100;
+/** Each worker is a process of some hundred MB: more on one machine is a slip. */
+const MOST_WORKERS = 1024;
 
 function grid(text: string): { rows: number; columns: number } {
   const [, rows, columns] = /^(\d+)x(\d+)$/.exec(text) ?? [];
@@ -26,6 +27,25 @@ function positive(text: string): number {
   return value;
 }
 
+function workerCount(text: string): number {
+  const value = positive(text);
+  if (value > MOST_WORKERS) throw new InvalidArgumentError(`write a whole number from 1 to ${MOST_WORKERS}.`);
+  return value;
+}
+
+/**
+ * Shows how far a drawing is: on a terminal one line that is written over, elsewhere a line whenever images are finished.
+ */
+function progressOn(stream: NodeJS.WriteStream, count: number): (progress: DrawProgress) => void {
+  let told = 0;
+  return ({ steps, allSteps, images }) => {
+    const text = `drawing: ${images} of ${count} images, ${Math.floor((100 * steps) / allSteps)} %`;
+    if (stream.isTTY) stream.write(`\r${text}${images === count ? '\n' : ''}`);
+    else if (images > told) stream.write(`${text}\n`);
+    told = images;
+  };
+}
+
 type Options = {
   readonly out: string;
   readonly grid: { readonly rows: number; readonly columns: number };
@@ -34,11 +54,11 @@ type Options = {
   readonly steps?: number;
   readonly scale: number;
   readonly device: 'cpu' | 'cuda';
-  readonly threads: number;
+  readonly workers: number;
 };
 
-/** `threads` is the number of processors of the machine. */
-export function sampleCommand(name: string, threads: number, env: NodeJS.ProcessEnv): Command {
+/** `processors` is the number of those at hand, and of workers where none is given. */
+export function sampleCommand(name: string, processors: number, env: NodeJS.ProcessEnv): Command {
   return new Command(name)
     .description("draws a grid of images from a run's newest checkpoint, with its EMA weights")
     .argument('[directory]', 'directory of the run', env['LOCKSTEP_OUT'] ?? 'runs/default')
@@ -57,32 +77,24 @@ export function sampleCommand(name: string, threads: number, env: NodeJS.Process
         .choices(['cpu', 'cuda'])
         .default(env['LOCKSTEP_DEVICE'] ?? 'cpu'),
     )
-    .option('--threads <number>', 'threads inside a tensor operation', positive, threads)
-    .action(async (directory: string, options: Options) => {
-      const { device, threads: used, out } = options;
-      Object.assign(process.env, engineEnvironment({ device, threads: used }));
-      const engine = loadEngine({
-        device,
-        threads: used,
-        directory: engineDirectory(device, env),
-        graphs: graphDirectory(env),
-      });
-      const progress = process.stderr.isTTY;
-      const drawn = await draw(engine, {
+    .option('--workers <number>', 'processes that draw; the images do not depend on it', workerCount, processors)
+    .action(async (directory: string, { grid: cells, ...options }: Options) => {
+      const drawn = await draw({
         run: directory,
-        out,
-        ...options.grid,
+        out: options.out,
+        ...cells,
         seed: options.seed,
         sampler: options.sampler ?? null,
         steps: options.steps ?? null,
         scale: options.scale,
-        onStep: (done, steps) => {
-          if (progress) process.stderr.write(`\rdrawing: step ${done} of ${steps}${done === steps ? '\n' : ''}`);
-        },
+        device: options.device,
+        workers: options.workers,
+        env,
+        onProgress: progressOn(process.stderr, cells.rows * cells.columns),
         warn: (text) => process.stderr.write(`${text}\n`),
       });
       process.stdout.write(
-        `${out}: ${options.grid.rows}x${options.grid.columns} images from the checkpoint of step ${drawn.step}\n`,
+        `${options.out}: ${cells.rows}x${cells.columns} images from the checkpoint of step ${drawn.step}\n`,
       );
     });
 }

@@ -1,23 +1,16 @@
 /** Draws images from a run's newest checkpoint, with its moving-average (EMA) weights. */
 import { renameSync, writeFileSync } from 'node:fs';
 import { DirectoryStore, runPaths, type Checkpoint } from '@lockstep/checkpoint';
-import {
-  makeSchedule,
-  networkEps,
-  parameterCount,
-  parameterTable,
-  predictionFunction,
-  sample,
-  type EpsFunction,
-  type SamplerConfig,
-} from '@lockstep/diffusion';
-import { compile, type Engine } from '@lockstep/engine';
-import { parseStoredRecipe, type StoredRecipe } from './recipe.js';
+import { parameterCount, parameterTable, type SamplerConfig } from '@lockstep/diffusion';
+import { engineDirectory, engineEnvironment, graphDirectory, type Device } from '@lockstep/engine';
 import { SamplerError } from './errors.js';
-import { gridPng } from './png.js';
+import { IMAGES_A_BATCH, THREADS, type DrawJob } from './job.js';
+import { gridPixels, gridPng } from './png.js';
+import { drawBatches } from './pool.js';
+import { parseStoredRecipe } from './recipe.js';
 
-/** Images in one call of the network: large enough for its threads, small enough for a small machine's memory. */
-const IMAGES_A_CALL = 32;
+/** A picture of this many grey pixels is held twice while it is written: some hundred MB. */
+const MOST_PIXELS = 100_000_000;
 
 export interface DrawRequest {
   /** The run's directory. */
@@ -30,8 +23,20 @@ export interface DrawRequest {
   readonly sampler: 'ddpm' | 'ddim' | null;
   readonly steps: number | null;
   readonly scale: number;
-  readonly onStep: (done: number, steps: number) => void;
+  readonly device: Device;
+  /** Worker processes, at most: there are never more than batches. The images do not depend on it. */
+  readonly workers: number;
+  readonly env: NodeJS.ProcessEnv;
+  readonly onProgress: (progress: DrawProgress) => void;
   readonly warn: (text: string) => void;
+}
+
+export interface DrawProgress {
+  /** Denoising steps done, of all batches together. */
+  readonly steps: number;
+  readonly allSteps: number;
+  /** Images that are drawn. */
+  readonly images: number;
 }
 
 export interface Drawn {
@@ -42,16 +47,16 @@ export interface Drawn {
 
 /**
  * Draws rows * columns images and writes them as one PNG, whole or not at all.
- * @throws SamplerError E_SAMPLE_NO_CHECKPOINT, E_SAMPLE_MODEL; CheckpointError; DiffusionError E_SAMPLER; EngineError
+ * @throws SamplerError; CheckpointError; WorkerFailure with a code of EngineError, or DiffusionError E_SAMPLER
  */
-export async function draw(engine: Engine, request: DrawRequest): Promise<Drawn> {
+export async function draw(request: DrawRequest): Promise<Drawn> {
   const checkpoint = await newestCheckpoint(request);
-  const recipe = parseStoredRecipe(checkpoint.manifest.model);
-  const [height, width] = [recipe.model.imageSize, recipe.model.imageSize];
-  const count = request.rows * request.columns;
-  const images = sampleImages(engine, checkpoint, recipe, count, request);
+  const job = jobOf(checkpoint, request);
+  const size = job.recipe.model.imageSize;
+  checkPixels(request, size);
+  const images = await drawImages(job, request);
   const temporary = `${request.out}.${process.pid}.tmp`;
-  writeFileSync(temporary, gridPng(images, request.rows, request.columns, height, width, request.scale));
+  writeFileSync(temporary, gridPng(images, request.rows, request.columns, size, size, request.scale));
   renameSync(temporary, request.out);
   return { step: checkpoint.state.step, digest: checkpoint.manifest.stateDigest, images };
 }
@@ -68,55 +73,61 @@ async function newestCheckpoint({ run, warn }: DrawRequest): Promise<Checkpoint>
   return checkpoint;
 }
 
-function sampleImages(
-  engine: Engine,
-  checkpoint: Checkpoint,
-  recipe: StoredRecipe,
-  count: number,
-  request: DrawRequest,
-): Float32Array {
-  const { model } = recipe;
-  const P = parameterCount(parameterTable(model));
+function jobOf(checkpoint: Checkpoint, request: DrawRequest): DrawJob {
+  const recipe = parseStoredRecipe(checkpoint.manifest.model);
+  const P = parameterCount(parameterTable(recipe.model));
   const weights = checkpoint.state.ema;
   if (weights.length !== P)
     throw new SamplerError(
       'E_SAMPLE_MODEL',
       `the checkpoint has ${weights.length} parameters, its model ${P}; it is of another version of Lockstep`,
     );
-  const imageSize = model.imageSize * model.imageSize * model.channels;
-  const batch = Math.min(IMAGES_A_CALL, count);
-  const { fn, specs, identity } = predictionFunction(engine, model, batch);
-  const compiled = compile(engine, fn, specs, { identity, warn: request.warn });
-  const schedule = makeSchedule(recipe.schedule);
-  const network = networkEps((inputs) => compiled.run(inputs), weights, batch, schedule, recipe.networkTime);
-  // One graph has one batch size: a smaller last batch is padded, and the padding's prediction dropped.
-  const eps: EpsFunction = (x, t) =>
-    network(x.length === batch * imageSize ? x : grown(x, batch * imageSize), t).subarray(0, x.length);
-  const images = new Float32Array(count * imageSize);
-  const sampler = chosenSampler(recipe.sampler, request);
-  const calls = Math.ceil(count / batch);
-  for (let call = 0; call < calls; call++) {
-    const firstImage = call * batch;
-    const part = sample({
-      schedule,
-      sampler,
-      eps,
-      seed: request.seed,
-      firstImage,
-      count: Math.min(batch, count - firstImage),
-      imageSize,
-      onStep: (done, steps) => request.onStep(call * steps + done, calls * steps),
-    });
-    images.set(part, firstImage * imageSize);
-  }
-  compiled.dispose();
-  return images;
+  const { device, env, seed } = request;
+  const engine = { device, threads: THREADS, directory: engineDirectory(device, env), graphs: graphDirectory(env) };
+  return { engine, recipe, sampler: chosenSampler(recipe.sampler, request), seed, weights };
 }
 
-function grown(x: Float32Array, length: number): Float32Array {
-  const padded = new Float32Array(length);
-  padded.set(x);
-  return padded;
+function checkPixels({ rows, columns, scale }: DrawRequest, size: number): void {
+  const { width, height } = gridPixels(rows, columns, size, size, scale);
+  if (width * height > MOST_PIXELS)
+    throw new SamplerError(
+      'E_SAMPLE_SIZE',
+      `a picture of ${width}x${height} pixels is more than the ${MOST_PIXELS} that are written; use a smaller --grid or --scale`,
+    );
+}
+
+/** rows * columns images, one after another. */
+async function drawImages(job: DrawJob, request: DrawRequest): Promise<Float32Array> {
+  const { model } = job.recipe;
+  const count = request.rows * request.columns;
+  const batches = Math.ceil(count / IMAGES_A_BATCH);
+  const batchSize = IMAGES_A_BATCH * model.imageSize * model.imageSize * model.channels;
+  const images = new Float32Array(batches * batchSize);
+  const stepsDone = new Int32Array(batches);
+  let batchesDrawn = 0;
+  const progress = (): void =>
+    request.onProgress({
+      steps: stepsDone.reduce((sum, steps) => sum + steps, 0),
+      allSteps: batches * job.sampler.steps,
+      images: Math.min(batchesDrawn * IMAGES_A_BATCH, count),
+    });
+  const environment = { ...request.env, ...engineEnvironment(job.engine) };
+  await drawBatches({
+    job,
+    batches,
+    environments: Array.from({ length: Math.min(request.workers, batches) }, () => environment),
+    warn: request.warn,
+    onStep: (batch, done) => {
+      stepsDone[batch] = done;
+      progress();
+    },
+    onDrawn: (batch, drawn) => {
+      images.set(drawn, batch * batchSize);
+      batchesDrawn++;
+      progress();
+    },
+  });
+  return images;
 }
 
 function chosenSampler(preset: SamplerConfig, { sampler, steps }: DrawRequest): SamplerConfig {

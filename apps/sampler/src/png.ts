@@ -5,6 +5,17 @@ import { PNG } from 'pngjs';
 const GAP = 2;
 const WHITE = 255;
 
+/** Width and height in pixels of what gridPng makes. */
+export function gridPixels(
+  rows: number,
+  columns: number,
+  height: number,
+  width: number,
+  scale: number,
+): { readonly width: number; readonly height: number } {
+  return { width: columns * (width * scale + GAP) + GAP, height: rows * (height * scale + GAP) + GAP };
+}
+
 /**
  * A grid of `rows` * `columns` grey images as PNG bytes.
  * @param images images one after another, height * width numbers each; -1 is black, 1 white; outside is cut off
@@ -21,8 +32,7 @@ export function gridPng(
 ): Buffer {
   if (images.length < rows * columns * height * width)
     throw new RangeError(`a grid of ${rows}x${columns} needs ${rows * columns} images`);
-  const gridWidth = columns * (width * scale + GAP) + GAP;
-  const gridHeight = rows * (height * scale + GAP) + GAP;
+  const { width: gridWidth, height: gridHeight } = gridPixels(rows, columns, height, width, scale);
   const png = new PNG({
     width: gridWidth,
     height: gridHeight,

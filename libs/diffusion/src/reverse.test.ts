@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { SEED_SCHEDULE, WHOLE_SAMPLER } from './goldens.js';
-import { clippedEps, ddimStep, ddpmStep, respacedTimesteps } from './reverse.js';
+import { clippedEps, ddimStep, ddpmStep, levelAt, respacedTimesteps } from './reverse.js';
 import type { ReverseStep } from './reverse.js';
 import { makeSchedule } from './schedule.js';
 import type { Schedule } from './schedule.js';
@@ -109,7 +109,7 @@ test('clipping an image that is outside -1..1 re-derives eps, so that the two st
     [1.2, -2],
   ]) {
     const t = 300;
-    const used = clippedEps(LINEAR, t, x, eps);
+    const used = clippedEps(levelAt(LINEAR, t), x, eps);
     const x0 = (x - Math.sqrt(1 - LINEAR.alphaBar[t]) * used) / Math.sqrt(LINEAR.alphaBar[t]);
     assert.ok(Math.abs(Math.abs(x0) - 1) < 1e-12, `x0 ${x0}`);
     assert.notEqual(used, eps);
@@ -117,7 +117,7 @@ test('clipping an image that is outside -1..1 re-derives eps, so that the two st
 });
 
 test('clipping leaves eps as it is when the image is inside -1..1', () => {
-  assert.equal(clippedEps(LINEAR, 300, 0.3, 0.2), 0.2);
+  assert.equal(clippedEps(levelAt(LINEAR, 300), 0.3, 0.2), 0.2);
 });
 
 test('respaced timesteps start at T, fall strictly, stay at 1 or above, and are all of 1..T when none is left out', () => {

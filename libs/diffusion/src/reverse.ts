@@ -45,15 +45,21 @@ export function ddimStep(schedule: Schedule, t: number, s: number, eta: number):
   return { fromX, fromEps: direction - fromX * Math.sqrt(1 - alphaBar), sigma };
 }
 
+/** x_t = signal x_0 + noise eps: the square roots of alphaBar_t and 1 - alphaBar_t. */
+export type Level = { readonly signal: number; readonly noise: number };
+
+/** The level of timestep t = 0..T. */
+export function levelAt(schedule: Schedule, t: number): Level {
+  return { signal: Math.sqrt(schedule.alphaBar[t]), noise: Math.sqrt(1 - schedule.alphaBar[t]) };
+}
+
 /**
- * The image that (x_t, eps) stand for: x0 = (x_t - sqrt(1 - alphaBar_t) eps) / sqrt(alphaBar_t), clipped to [-1, 1]; and the
- * eps of the clipped image. Clipping x0 but going on with the old eps is a well-known mistake: the two no longer make x_t.
+ * The image that (x_t, eps) stand for: x0 = (x_t - noise eps) / signal, clipped to [-1, 1]; and the eps of the clipped image.
+ * Clipping x0 but going on with the old eps is a well-known mistake: the two no longer make x_t.
  *
  * @returns the eps to continue with; the given one where x0 was inside already
  */
-export function clippedEps(schedule: Schedule, t: number, x: number, eps: number): number {
-  const signal = Math.sqrt(schedule.alphaBar[t]);
-  const noise = Math.sqrt(1 - schedule.alphaBar[t]);
+export function clippedEps({ signal, noise }: Level, x: number, eps: number): number {
   const x0 = (x - noise * eps) / signal;
   if (x0 >= -1 && x0 <= 1) {
     return eps;

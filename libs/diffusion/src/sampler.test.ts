@@ -3,7 +3,7 @@ import { test } from 'node:test';
 
 import { WHOLE_SAMPLER } from './goldens.js';
 import { fillNormal, STREAMS } from './random.js';
-import { sample } from './sampler.js';
+import { sample, sampleSteps } from './sampler.js';
 import type { EpsFunction, SampleRequest, SamplerConfig } from './sampler.js';
 import { makeSchedule } from './schedule.js';
 
@@ -93,10 +93,13 @@ test('another seed draws other images', () => {
   assert.notDeepEqual(sample(request({ seed: 2 })), sample(request({})));
 });
 
-test('progress is told after every step', () => {
-  const told: string[] = [];
-  sample(request({ sampler: { ...DDIM, steps: 3 }, onStep: (done, steps) => told.push(`${done}/${steps}`) }));
-  assert.deepEqual(told, ['1/3', '2/3', '3/3']);
+test('step by step, progress is told after every step, and the images are the same', () => {
+  const whole = request({ sampler: { ...DDIM, steps: 3 } });
+  const steps = sampleSteps(whole);
+  for (const done of [1, 2, 3]) {
+    assert.deepEqual(steps.next(), { done: false, value: { done, steps: 3 } });
+  }
+  assert.deepEqual(steps.next(), { done: true, value: sample(whole) });
 });
 
 test('impossible requests are refused with their code', () => {

@@ -6,7 +6,7 @@
  */
 import { DiffusionError } from './errors.js';
 import { fillNormal, STREAMS } from './random.js';
-import { clippedEps, ddimStep, ddpmStep, respacedTimesteps } from './reverse.js';
+import { clippedEps, ddimStep, ddpmStep, levelAt, respacedTimesteps } from './reverse.js';
 import type { DdpmVariance, ReverseStep } from './reverse.js';
 import type { Schedule } from './schedule.js';
 
@@ -32,9 +32,10 @@ export type SampleRequest = {
   readonly count: number;
   /** Numbers an image has: rows * columns * channels. */
   readonly imageSize: number;
-  /** Called after each step with the number of steps done. */
-  readonly onStep?: (done: number, steps: number) => void;
 };
+
+/** Steps done, of the steps that the batch takes. */
+export type SampleProgress = { readonly done: number; readonly steps: number };
 
 /** Bounds the memory of a batch, together with the network's own. More images are more batches. */
 export const MAX_BATCH = 4096;
@@ -63,12 +64,12 @@ function reverseStep(schedule: Schedule, sampler: SamplerConfig, t: number, s: n
 }
 
 /**
- * Draws `count` images.
+ * Draws `count` images, step by step: yields after each, so that the caller can do other things in between.
  *
  * @returns count * imageSize numbers, image after image; pixels of a trained network lie about [-1, 1]
  * @throws E_SAMPLER for steps, count or eta out of range, or an eps of the wrong length; E_RANDOM_KEY for a bad seed or image
  */
-export function sample(request: SampleRequest): Float32Array {
+export function* sampleSteps(request: SampleRequest): Generator<SampleProgress, Float32Array, undefined> {
   checkRequest(request);
   const { schedule, sampler, eps, seed, firstImage, count, imageSize } = request;
   const images = Array.from({ length: count }, (_, i) => i);
@@ -79,7 +80,7 @@ export function sample(request: SampleRequest): Float32Array {
     fillNormal(image, { seed, stream: STREAMS.samplerStart, step: 0, position: firstImage + i });
   }
   const visited = respacedTimesteps(schedule.T, sampler.steps);
-  visited.forEach((t, done) => {
+  for (const [done, t] of visited.entries()) {
     const s = visited[done + 1] ?? 0;
     const predicted = eps(x, t);
     if (predicted.length !== x.length) {
@@ -89,17 +90,29 @@ export function sample(request: SampleRequest): Float32Array {
       );
     }
     const { fromX, fromEps, sigma } = reverseStep(schedule, sampler, t, s);
+    const level = levelAt(schedule, t);
     for (const i of images) {
       if (sigma > 0) {
         fillNormal(noise, { seed, stream: STREAMS.samplerNoise, step: t, position: firstImage + i });
       }
       for (let p = 0, at = i * imageSize; p < imageSize; p++, at++) {
-        const used = sampler.clip ? clippedEps(schedule, t, x[at], predicted[at]) : predicted[at];
+        const used = sampler.clip ? clippedEps(level, x[at], predicted[at]) : predicted[at];
         const added = sigma > 0 ? sigma * noise[p] : 0;
         x[at] = fromX * x[at] + fromEps * used + added;
       }
     }
-    request.onStep?.(done + 1, visited.length);
-  });
+    yield { done: done + 1, steps: visited.length };
+  }
   return x;
+}
+
+/** Draws `count` images at once: what {@link sampleSteps} returns, and throws. */
+export function sample(request: SampleRequest): Float32Array {
+  const steps = sampleSteps(request);
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) {
+      return step.value;
+    }
+  }
 }

@@ -33,11 +33,11 @@ describe('the command line', () => {
     assert.equal(existsSync(join(folder, 'd')), false);
   });
 
-  it('samples a PNG grid from the newest checkpoint, the same for the same seed', async (test) => {
+  it('samples a PNG grid from the newest checkpoint, the same for the same seed, whatever the number of workers', async (test) => {
     const folder = temporaryFolder(test);
     const out = join(folder, 'run');
     assert.equal((await lockstep(...tinyRun(out, 1, 5))).status, 0);
-    const draw = async (name: string, seed: string): Promise<Buffer> => {
+    const draw = async (name: string, seed: string, workers: string): Promise<Buffer> => {
       const file = join(folder, name);
       const { status, stdout, stderr } = await lockstep(
         'sample',
@@ -45,24 +45,26 @@ describe('the command line', () => {
         '--out',
         file,
         '--grid',
-        '2x3',
+        '3x6',
         '--steps',
         '4',
         '--seed',
         seed,
         '--scale',
         '1',
+        '--workers',
+        workers,
       );
       assert.equal(status, 0, stderr);
-      assert.match(stdout, /2x3 images from the checkpoint of step 5/);
+      assert.match(stdout, /3x6 images from the checkpoint of step 5/);
       return readFileSync(file);
     };
-    const first = await draw('a.png', '1');
+    const first = await draw('a.png', '1', '1');
     assert.equal(first.subarray(1, 4).toString('latin1'), 'PNG');
-    assert.equal(first.readUInt32BE(16), 3 * (28 + 2) + 2, 'width');
-    assert.equal(first.readUInt32BE(20), 2 * (28 + 2) + 2, 'height');
-    assert.deepEqual(await draw('b.png', '1'), first);
-    assert.notDeepEqual(await draw('c.png', '2'), first);
+    assert.equal(first.readUInt32BE(16), 6 * (28 + 2) + 2, 'width');
+    assert.equal(first.readUInt32BE(20), 3 * (28 + 2) + 2, 'height');
+    assert.deepEqual(await draw('b.png', '1', '3'), first);
+    assert.notDeepEqual(await draw('c.png', '2', '2'), first);
   });
 
   it('says what is missing when there is nothing to sample from', async (test) => {

@@ -1,0 +1,4 @@
+import { drawingOf } from './draw-batch.js';
+import { serveDrawing } from './draw-service.js';
+
+serveDrawing(drawingOf);
