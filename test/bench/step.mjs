@@ -6,9 +6,9 @@
 // Ours: what a worker does for a step alone: gradients, exponents, their exact sum, Adam and EMA, and all checksums, one after
 // another (step-ours.mjs). PyTorch: forward, backward, Adam. With one thread both sides are pinned to one core; with two neither is.
 //
-// parts_ms, of our step: gradients (the network alone); keep (each gradient copied, its exponents and checksum taken); check (of the
-// weights, before the sum); fold (to integers and summed, the gradients' checksums taken again); update (the total back to float32,
-// its norm, Adam, EMA, the digests of the state before and after).
+// parts_ms, of our step: gradients (with their inputs); describe (exponents and checksum of each); fold (checks of weights and
+// gradients, sum to integers); update (check of the state, mean, norm, Adam, EMA, digest). besides_gradients: the last three; in ms and
+// as a share of the step.
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { engineEnvironment } from '../../libs/engine/dist/index.js';
@@ -51,6 +51,11 @@ async function measure(threads) {
   const best = bestOf(answers, hello);
   const mine = answers.ours;
   const ms = (list) => list.map((answer) => answer.ms);
+  const partOf = (answer, names) => names.reduce((sum, name) => sum + answer.parts[name], 0);
+  const share = (...names) => ({
+    ms: summary(mine.map((answer) => partOf(answer, names))),
+    share: summary(mine.map((answer) => partOf(answer, names) / answer.ms)),
+  });
   return {
     row: row({
       name: `training step, ${IMAGES} images, ${threads === 1 ? 'one core' : `${threads} threads`}`,
@@ -64,9 +69,8 @@ async function measure(threads) {
       threads,
       microbatchSize: Number(values.microbatch),
       engine: hello.ours.engine,
-      parts_ms: Object.fromEntries(
-        Object.keys(mine[0].parts).map((name) => [name, summary(mine.map(({ parts }) => parts[name]))]),
-      ),
+      parts_ms: Object.fromEntries(Object.keys(mine[0].parts).map((name) => [name, share(name).ms])),
+      besides_gradients: share('describe', 'fold', 'update'),
       peers: Object.fromEntries(peers.map(({ name }) => [name, summary(ms(answers[name]))])),
     },
   };
