@@ -26,13 +26,17 @@ function lintChecks() {
   ];
 }
 
+/** Plain JavaScript outside the workspaces. */
+const SCRIPT_FOLDERS = ['tools', join('test', 'bench')];
+
 /** Named one by one: Node 20's test runner knows no patterns, and later ones take no folders. */
-function testsOfTools() {
-  const names = readdirSync(join(ROOT, 'tools'), { recursive: true });
-  return names
-    .filter((name) => name.endsWith('.test.mjs'))
-    .sort()
-    .map((name) => join('tools', name));
+function testsOfScripts() {
+  return SCRIPT_FOLDERS.flatMap((folder) =>
+    readdirSync(join(ROOT, folder), { recursive: true })
+      .filter((name) => name.endsWith('.test.mjs'))
+      .sort()
+      .map((name) => join(folder, name)),
+  );
 }
 
 /** What is checked, in this order. Tests run one project at a time: they start processes and measure nothing if crowded. */
@@ -40,7 +44,11 @@ const CHECKS = [
   ...lintChecks(),
   { name: 'format', command: bin('prettier'), args: ['--check', '.'] },
   { name: 'tests', command: NX, args: ['run-many', '-t', 'test', '--parallel=1', nxOutput] },
-  { name: 'tests of tools', command: process.execPath, args: ['--test', '--test-reporter=spec', ...testsOfTools()] },
+  {
+    name: 'tests of scripts',
+    command: process.execPath,
+    args: ['--test', '--test-reporter=spec', ...testsOfScripts()],
+  },
   { name: 'deploy', command: process.execPath, args: ['tools/check-deploy.mjs'] },
 ];
 

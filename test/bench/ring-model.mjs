@@ -10,11 +10,10 @@
 // arrives alpha after its last byte. Only the clock is of interest: all members share one buffer, whose values mean nothing.
 // A segment of a chunk travels while the next one is sent, so with chunks of several segments (n = 8) the simulated time is below
 // the formula. Formula: one ring 2(n-1)(alpha + S/nB); two tiers twice that for the largest group and once for the leaders.
-import { fork } from 'node:child_process';
-import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
 import { TIERS_FROM, groupsOf } from '../../apps/coordinator/dist/topology.js';
 import { DataServer, RingReduction } from '../../libs/comm/dist/index.js';
+import { ringSeconds, tiersSeconds } from './scale-model.mjs';
+import { ringTimes } from './scale-ring.mjs';
 import { summary } from './summary.mjs';
 
 /** The default network's parameters. */
@@ -46,61 +45,39 @@ function join(server, ring, rank) {
 
 const memberAt = (port, rank) => ({ id: String(rank), host: '127.0.0.1', port });
 
-/** Runs samples of one-element all-reduces on these links; what `clock` counts of a hop, by sample. The first only warms up. */
-async function hopsOf(links, clock) {
+/** Processor seconds of a hop, by sample of one-element all-reduces on these links. The first only warms up. */
+async function hopsOf(links) {
   const hops = 2 * (links[0].n - 1) * REDUCTIONS_A_SAMPLE;
   const buffers = links.map(() => new Int32Array(1));
   const samples = [];
   for (let sample = 0; sample <= SAMPLES; sample++) {
-    const started = clock();
+    const started = processorSeconds();
     for (let i = 0; i < REDUCTIONS_A_SAMPLE; i++) {
       const step = sample * REDUCTIONS_A_SAMPLE + i;
       await Promise.all(links.map((link, rank) => link.allReduce({ step, buffer: buffers[rank] })));
     }
-    samples.push((clock() - started) / hops);
+    samples.push((processorSeconds() - started) / hops);
   }
   return samples.slice(1);
 }
-
-const wallSeconds = () => performance.now() / 1e3;
 
 function processorSeconds() {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1e6;
 }
 
-/** The second of two processes: node ring-model.mjs --member PORT, where the first one listens. */
-async function member(port) {
-  const server = await listen(1);
-  process.send(server.port);
-  const ring = [memberAt(port, 0), memberAt(server.port, 1)];
-  const link = await join(server, ring, 1);
-  await hopsOf([link], wallSeconds);
-  await once(process, 'message');
-  link.close();
-  await server.close();
-  process.disconnect();
-}
-
+/** Seconds of a hop between two processes, by all-reduce. */
 async function measureAlpha() {
-  const server = await listen(0);
-  const child = fork(fileURLToPath(import.meta.url), ['--member', String(server.port)]);
-  const [port] = await once(child, 'message');
-  const link = await join(server, [memberAt(server.port, 0), memberAt(port, 1)], 0);
-  const samples = await hopsOf([link], wallSeconds);
-  const exited = once(child, 'exit');
-  child.send('done');
-  await exited;
-  link.close();
-  await server.close();
-  return samples;
+  const places = Array.from({ length: 2 }, () => ({ before: [], host: '127.0.0.1' }));
+  const [seconds] = await ringTimes({ places, elements: [1], repeats: SAMPLES * REDUCTIONS_A_SAMPLE });
+  return seconds.map((whole) => whole / 2);
 }
 
 async function measureProcessor(n) {
   const servers = await Promise.all(Array.from({ length: n }, (_, rank) => listen(rank)));
   const ring = servers.map((server, rank) => memberAt(server.port, rank));
   const links = await Promise.all(servers.map((server, rank) => join(server, ring, rank)));
-  const samples = await hopsOf(links, processorSeconds);
+  const samples = await hopsOf(links);
   for (const link of links) link.close();
   await Promise.all(servers.map((server) => server.close()));
   return samples;
@@ -195,12 +172,9 @@ function simulateTiers(groups, alpha) {
   return Math.max(...spread);
 }
 
-const ringFormula = (n, alpha) => 2 * (n - 1) * (alpha + (ELEMENTS * 4) / (n * BYTES_A_SECOND));
-
-function tiersFormula(groups, alpha) {
-  const largest = Math.max(...groups.map((group) => group.length));
-  return 2 * ringFormula(largest, alpha) + ringFormula(groups.length, alpha);
-}
+const constantsOf = (alpha) => ({ alpha, beta: 1 / BYTES_A_SECOND, bytes: ELEMENTS * 4 });
+const ringFormula = (n, alpha) => ringSeconds(n, constantsOf(alpha));
+const tiersFormula = (groups, alpha) => tiersSeconds(groups, constantsOf(alpha));
 
 /** Groups of n members on hosts of their own. */
 const groupsFor = (n) => groupsOf(Array.from({ length: n }, (_, index) => ({ host: String(index) })));
@@ -261,5 +235,4 @@ async function main() {
   console.log(JSON.stringify(result, null, 2));
 }
 
-if (process.argv[2] === '--member') await member(Number(process.argv[3]));
-else await main();
+await main();

@@ -6,9 +6,9 @@
  *     node tools/engine/install.mjs [--device cpu|cuda]
  */
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { link, mkdir, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import * as recipe from '../../libs/engine/recipe.mjs';
@@ -18,6 +18,8 @@ import { checkDisk, checkPlatform, checkTools, compile, fetchWheel, unzipWheel }
 export { defaultCacheDir, engineDir } from '../../libs/engine/recipe.mjs';
 export { ENGINE_INSTALL_ERRORS, EngineInstallError } from './errors.mjs';
 
+/** Kept, so that changed kernels can be compiled without fetching the wheel again. */
+const HEADERS = 'tensorflow/include';
 const LIBRARIES = ['tensorflow/libtensorflow_cc.so.2', 'tensorflow/libtensorflow_framework.so.2'];
 
 /** The binding's sha256 and the libraries' sizes: enough to tell a whole engine in milliseconds; the wheels were hashed. */
@@ -25,9 +27,13 @@ async function fingerprint(dir) {
   const sha256 = createHash('sha256')
     .update(await readFile(join(dir, recipe.BINDING_FILE)))
     .digest('hex');
-  const bytes = await Promise.all(LIBRARIES.map(async (name) => (await stat(join(dir, name))).size));
   await stat(join(dir, recipe.PRELUDE_FILE));
-  return { binding: { sha256 }, libraries: Object.fromEntries(LIBRARIES.map((name, index) => [name, bytes[index]])) };
+  return { binding: { sha256 }, libraries: await librarySizes(dir) };
+}
+
+async function librarySizes(dir) {
+  const bytes = await Promise.all(LIBRARIES.map(async (name) => (await stat(join(dir, name))).size));
+  return Object.fromEntries(LIBRARIES.map((name, index) => [name, bytes[index]]));
 }
 
 async function isWhole(dir) {
@@ -64,14 +70,54 @@ function locate(device) {
   }
 }
 
-async function build(dir, { device, wheels, folders, context, log }) {
-  const started = performance.now();
+async function fetchWheels(dir, { wheels, context, log }) {
   for (const wheel of wheels) {
     log(`engine: fetching ${wheel.project} ${wheel.version}`);
     const fetched = await fetchWheel(wheel, join(dir, 'wheel'), context);
     await unzipWheel(fetched, dir, context);
     await rm(join(dir, 'wheel'), { recursive: true, force: true });
   }
+}
+
+/** What an engine consists of that comes from wheels: everything in folders; what is compiled lies beside them. */
+async function linkFolders(from, to) {
+  for (const entry of await readdir(from, { withFileTypes: true, recursive: true })) {
+    const path = relative(from, join(entry.parentPath, entry.name));
+    if (entry.isDirectory()) await mkdir(join(to, path), { recursive: true });
+  }
+  for (const entry of await readdir(from, { withFileTypes: true, recursive: true })) {
+    const path = relative(from, join(entry.parentPath, entry.name));
+    if (entry.isFile() && dirname(path) !== '.') await link(join(from, path), join(to, path));
+  }
+}
+
+/**
+ * Takes the libraries of another engine in the cache that was made of the same wheels: only what we compile has changed
+ * since. Hard links, so they take no space. False where there is none.
+ */
+async function reuseWheels(dir, { wheels, log }) {
+  const parent = dirname(dir);
+  for (const name of await readdir(parent)) {
+    const other = join(parent, name);
+    try {
+      const stamp = JSON.parse(await readFile(join(other, recipe.STAMP_FILE), 'utf8'));
+      const wanted = JSON.stringify([wheels, await librarySizes(other)]);
+      if (JSON.stringify([stamp.wheels, stamp.libraries]) !== wanted) continue;
+      await stat(join(other, HEADERS));
+      await linkFolders(other, dir);
+      log(`engine: using the libraries of ${name}`);
+      return true;
+    } catch {
+      // Being built, damaged, without headers, or on a file system without links: as if it were not there.
+      for (const left of await readdir(dir)) await rm(join(dir, left), { recursive: true, force: true });
+    }
+  }
+  return false;
+}
+
+async function build(dir, { device, wheels, folders, context, log }) {
+  const started = performance.now();
+  if (!(await reuseWheels(dir, { wheels, log }))) await fetchWheels(dir, { wheels, context, log });
   log('engine: compiling the binding and the kernels');
   await compile(recipe.compileArguments(folders), dir, context);
   const stamp = {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmod, mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -81,6 +81,7 @@ test('only the libraries and what was compiled are kept, with a stamp, and a sec
   assert.equal(installed, true);
   assert.deepEqual((await readdir(dir)).sort(), ['engine.json', 'prelude.node', 'tensorflow', 'tfjs_binding.node']);
   assert.deepEqual((await readdir(join(dir, 'tensorflow'))).sort(), [
+    'include',
     'libtensorflow_cc.so.2',
     'libtensorflow_framework.so.2',
   ]);
@@ -95,6 +96,24 @@ test('set-ups at the same time end with one whole engine and nothing beside it',
   assert.equal(new Set(results.map(({ dir }) => dir)).size, 1);
   assert.deepEqual(await left(options.cacheDir), [results[0].dir.split('/').at(-1)]);
   assert.equal((await installEngine(options)).installed, false);
+});
+
+test('libraries of the same wheels are taken from another engine in the cache, whole ones only', async () => {
+  const first = await place({ python3: PIP(FETCH), 'g++': GXX });
+  const { dir } = await installEngine(first);
+  const other = `${dir}-of-older-kernels`;
+  const lines = [];
+  // No registry is in reach from here on.
+  const { env } = await place({ python3: PIP('exit 1'), 'g++': GXX });
+  const again = { ...first, env, log: (line) => lines.push(line) };
+  await rename(dir, other);
+  assert.equal((await installEngine(again)).installed, true);
+  assert.ok(lines.some((line) => line.includes('of-older-kernels')));
+  const library = 'tensorflow/libtensorflow_cc.so.2';
+  assert.deepEqual(await readFile(join(dir, library)), await readFile(join(other, library)));
+  await rm(dir, { recursive: true });
+  await writeFile(join(other, library), 'damaged');
+  await assert.rejects(installEngine(again), { code: 'E_ENGINE_DOWNLOAD' });
 });
 
 test('an engine that was damaged is made anew', async () => {

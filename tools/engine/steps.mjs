@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, readdir, rm, statfs, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EngineInstallError } from './errors.mjs';
 
@@ -189,7 +189,7 @@ export async function unzipWheel(path, dir, context) {
     throw new EngineInstallError('E_ENGINE_UNZIP', `${path} could not be unpacked; run this again\n${output}`);
 }
 
-/** Compiles binding, kernels and prelude inside `dir`, then drops the headers, which nothing needs any more. */
+/** Compiles binding, kernels and prelude inside `dir`. */
 export async function compile(calls, dir, context) {
   for (const args of calls) {
     const { code, output } = await runCommand('g++', args, { ...context, cwd: dir });
@@ -199,5 +199,4 @@ export async function compile(calls, dir, context) {
         `g++ could not compile the binding and kernels; it needs C++17 (g++ 9 or newer)\n${output}`,
       );
   }
-  await rm(join(dir, 'tensorflow/include'), { recursive: true, force: true });
 }

@@ -1,11 +1,13 @@
 // What a coordinator costs with many workers: the production core, fed with the messages of N simulated workers, a step after
 // another. CPU time of a step: deciding alone, and with reading and writing the messages (msgpackr, zod) as the edge does.
-//   node test/bench/scale.mjs [N ...]      prints JSON; default 8 64 512 4096
+//   node test/bench/scale-coordinator.mjs [--quick] [N ...]      prints JSON; default 8 64 512 4096, quick: 8 64
+import { pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
 import { packMessage, parseWorkerMessage, unpackMessage } from '@lockstep/comm';
 import { TIERS_FROM, coordinatorStep, initialCoordinatorState } from '@lockstep/coordinator';
+import { row } from './result.mjs';
 import { summary } from './summary.mjs';
 
-const SIZES = process.argv.slice(2).map(Number);
 const STEPS = 12;
 const WARM_UP = 2;
 /** The default network has so many parameter tensors; each has an exponent in every message about gradients. */
@@ -146,6 +148,7 @@ function measure(workers) {
   }
   return {
     workers,
+    totalMs: summary(samples.decide.map((decide, step) => decide + samples.read[step] + samples.write[step])),
     decideMs: summary(samples.decide),
     readMs: summary(samples.read),
     writeMs: summary(samples.write),
@@ -154,5 +157,23 @@ function measure(workers) {
   };
 }
 
-const results = (SIZES.length > 0 ? SIZES : [8, 64, 512, 4096]).map(measure);
-console.log(JSON.stringify({ unit: 'ms of one core, a step', tensors: TENSORS, results }, null, 2));
+/** The median of its time for a step of so many workers, ms. */
+export function coordinatorCost(workers) {
+  const { decideMs, readMs, writeMs } = measure(workers);
+  return decideMs.median + readMs.median + writeMs.median;
+}
+
+function main() {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { quick: { type: 'boolean', default: false } },
+  });
+  const sizes = positionals.length > 0 ? positionals.map(Number) : values.quick ? [8, 64] : [8, 64, 512, 4096];
+  const results = sizes.map(measure);
+  const rows = results.map(({ workers, totalMs }) =>
+    row({ name: `coordinator, one core's time a step, ${workers} workers`, unit: 'ms', ours: totalMs }),
+  );
+  console.log(JSON.stringify({ bench: 'scale-coordinator', rows, tensors: TENSORS, results }, null, 2));
+}
+
+if (pathToFileURL(process.argv[1]).href === import.meta.url) main();

@@ -1,0 +1,122 @@
+/**
+ * Rows (result.mjs) from what ring.mjs and train.mjs print. They measure; how that enters the table is said here.
+ *
+ * ring.mjs:  {bench: 'ring', node, peers: {torch}, results: [{n, bytes, samples, lockstep, gloo?, tcpOneWay?, ...}]}, each side
+ *            {medianGBps, bestGBps}.
+ *            With --memory {bench: 'ring-memory', gradientBytes, members: [[{step, heapUsed, external, arrayBuffers}]]}, after a collection.
+ * train.mjs: {bench: 'train', lockstep: {imagesPerSecond}, ddp?: {imagesPerSecond, variant, version}, idleShare?}; both rates and
+ *            the share as {min, median, max, samples}.
+ */
+import { checkResult, ratioOf, row } from './result.mjs';
+import { summary } from './summary.mjs';
+
+const ADAPTERS = { ring, 'ring-memory': ringMemory, train };
+
+/** A part's result, whichever way its script prints it. Throws if it is none. */
+export function adapt(printed) {
+  return checkResult(
+    printed.rows === undefined && printed.bench in ADAPTERS ? ADAPTERS[printed.bench](printed) : printed,
+  );
+}
+
+/** GB/s of one side of a ring's point: median and best are told. */
+function bandwidth({ medianGBps, bestGBps }, samples) {
+  return { min: medianGBps, median: medianGBps, max: bestGBps, samples };
+}
+
+function sizeName(bytes) {
+  const [unit, name] = bytes >= 1 << 20 ? [1 << 20, 'MiB'] : [1 << 10, 'KiB'];
+  return `${Number((bytes / unit).toFixed(1))} ${name}`;
+}
+
+/** A point's peers: its key in what ring.mjs prints, its name in the table, and from which size on there is a goal, with which n. */
+const RING_PEERS = [
+  { key: 'gloo', name: 'Gloo', atLeast: 1, fromBytes: 1 << 20, members: [2, 4] },
+  {
+    key: 'tcpOneWay',
+    name: 'one TCP connection of two Node processes',
+    atLeast: 0.8,
+    fromBytes: 1 << 20,
+    members: [2],
+  },
+];
+
+function ring(printed) {
+  const rows = printed.results.flatMap((point) => {
+    const { n, bytes, samples, lockstep } = point;
+    const ours = bandwidth(lockstep, samples);
+    const against = RING_PEERS.filter(({ key }) => key in point).map(({ key, name, atLeast, fromBytes, members }) => {
+      const version = key === 'gloo' ? `torch ${printed.peers?.torch ?? 'of unknown version'}` : printed.node;
+      const peer = { name, version, ...bandwidth(point[key], samples) };
+      const goal = bytes >= fromBytes && members.includes(n) ? { of: 'ratio', atLeast } : null;
+      return { peer, ratio: ratioOf(ours, peer, 'max'), goal };
+    });
+    return (against.length === 0 ? [{}] : against).map((rest) =>
+      row({ name: `ring, n = ${n}, ${sizeName(bytes)}, bus bandwidth`, unit: 'GB/s', ours, ...rest }),
+    );
+  });
+  return { ...printed, rows };
+}
+
+/** What a thousand steps may add to the heap: less than an object a step. KiB. */
+const FLAT_KIB = 64;
+/** Two beyond the gradient itself, which V8 counts or not as it is shared. */
+const MOST_BUFFERS = 3;
+
+function ringMemory(printed) {
+  const { members, gradientBytes } = printed;
+  // From the second sample on: by the first nothing is compiled and no buffer has grown.
+  const grown = members.map((samples) => (samples.at(-1).heapUsed - samples[1].heapUsed) / 1024);
+  const [{ step: from }, { step: to }] = [members[0][1], members[0].at(-1)];
+  const most = members.map(
+    (samples) => Math.max(...samples.flatMap(({ external, arrayBuffers }) => [external, arrayBuffers])) / gradientBytes,
+  );
+  return {
+    ...printed,
+    rows: [
+      row({
+        name: `heap's growth from step ${from} to step ${to}, largest of the members`,
+        unit: 'KiB',
+        ours: summary([Math.max(...grown)]),
+        goal: { of: 'ours', atMost: FLAT_KIB },
+      }),
+      row({
+        name: 'most memory outside the heap, with the gradient that is summed',
+        unit: 'gradient buffers',
+        ours: summary([Math.max(...most)]),
+        goal: { of: 'ours', atMost: MOST_BUFFERS },
+      }),
+    ],
+  };
+}
+
+const percent = ({ min, median, max, samples }) => ({ min: 100 * min, median: 100 * median, max: 100 * max, samples });
+
+function train(printed) {
+  const { lockstep, ddp, idleShare } = printed;
+  const ours = lockstep.imagesPerSecond;
+  const peer =
+    ddp === undefined || ddp === null
+      ? null
+      : { name: `PyTorch DDP (gloo), ${ddp.variant}`, version: ddp.version, ...ddp.imagesPerSecond };
+  const rows = [
+    row({
+      name: 'whole job, 2 workers of one thread, global batch 32',
+      unit: 'images/s',
+      ours,
+      peer,
+      ratio: peer === null ? null : ratioOf(ours, peer, 'max'),
+      goal: { of: 'ratio', atLeast: 1.1 },
+    }),
+  ];
+  if (idleShare !== undefined)
+    rows.push(
+      row({
+        name: 'share of the time in which the compute thread is idle',
+        unit: '%',
+        ours: percent(idleShare),
+        goal: { of: 'ours', atMost: 3 },
+      }),
+    );
+  return { ...printed, rows };
+}

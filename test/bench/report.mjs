@@ -1,0 +1,63 @@
+/** latest.json as a Markdown table. */
+
+const PARTS = ['step', 'train', 'ring', 'sample', 'scale'];
+
+/** Three digits that count. */
+function short(value) {
+  if (value === 0) return '0';
+  return Math.abs(value) >= 100 ? value.toFixed(0) : String(Number(value.toPrecision(3)));
+}
+
+/** "median (least .. most)" */
+const figures = ({ min, median, max, samples }) =>
+  samples > 1 ? `${short(median)} (${short(min)} .. ${short(max)})` : short(median);
+
+const goalText = ({ of, atMost, atLeast }) =>
+  `${of === 'ratio' ? 'ratio ' : ''}${atMost === undefined ? '>=' : '<='} ${atMost ?? atLeast}`;
+
+function line({ name, unit, ours, peer, ratio, goal, met }) {
+  return [
+    name,
+    unit,
+    figures(ours),
+    peer === null ? 'none' : `${figures(peer)}: ${peer.name} ${peer.version}`,
+    ratio === null ? '' : figures(ratio),
+    goal === null ? 'none' : goalText(goal),
+    goal === null ? '' : met === null ? 'not measured' : met ? 'met' : '**not met**',
+  ];
+}
+
+const tableOf = (lines) => lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+
+const HEAD = ['What', 'unit', 'Lockstep', 'peer', 'ratio', 'goal', ''];
+
+function machineText({ cpu, cores, instructions, memoryGiB, kernel, node }) {
+  return `${cpu}, ${cores} cores (${instructions}), ${memoryGiB} GiB, Linux ${kernel}, Node ${node}`;
+}
+
+function section([name, part]) {
+  const { date, commit, seconds, quick, machine, rows, notes = [] } = part;
+  const when = `${date.slice(0, 16).replace('T', ' ')} UTC, commit ${commit ?? 'unknown'}, ${seconds} s${quick ? ', **quick form: too few samples to be quoted**' : ''}`;
+  return [
+    `## ${name}`,
+    `${when}. ${machineText(machine)}.`,
+    tableOf([HEAD, HEAD.map(() => '---'), ...rows.map(line)]),
+    ...notes.map((note) => `- ${note}`),
+  ].join('\n\n');
+}
+
+/** @param {{parts: object}} latest content of latest.json */
+export function markdown({ parts }) {
+  const known = Object.entries(parts).sort(([a], [b]) => PARTS.indexOf(a) - PARTS.indexOf(b));
+  const goals = known.flatMap(([, part]) => part.rows).filter(({ goal }) => goal !== null);
+  const met = goals.filter((row) => row.met === true).length;
+  return [
+    '# Benchmarks',
+    'Written by `npm run bench`; each part by its last run. Figures are median (least .. most) of the samples; the median of the ratio decides.',
+    `Goals met: ${met} of ${goals.length}.`,
+    ...known.map(section),
+    '',
+  ]
+    .join('\n\n')
+    .replace(/\n+$/, '\n');
+}

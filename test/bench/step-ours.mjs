@@ -1,0 +1,69 @@
+// Our side of step.mjs: one training step for every line on standard input.
+//
+//   node test/bench/step-ours.mjs THREADS MICROBATCH IMAGES        in engineEnvironment()
+import { engineDirectory, loadEngine } from '../../libs/engine/dist/index.js';
+import {
+  initialTrainingState,
+  loadMnist,
+  parameterCount,
+  parameterTable,
+  presetOf,
+  recipeOf,
+} from '../../libs/diffusion/dist/index.js';
+import { Trainer } from '../../apps/worker/dist/trainer.js';
+import { allocateArena, copyState, openArena } from '../../apps/worker/dist/arena.js';
+import { agreedExponents } from '../../apps/worker/dist/exact-sum.js';
+import { passesFor } from '../../apps/worker/dist/native-passes.js';
+import { Reducer } from '../../apps/worker/dist/reducer.js';
+import { serve } from './served.mjs';
+
+const [threads, microbatchSize, images] = process.argv.slice(2).map(Number);
+const engine = loadEngine({ device: 'cpu', threads, directory: engineDirectory('cpu', process.env) });
+/** More than are ever timed. */
+const STEPS = 1000;
+const settings = {
+  preset: 'default',
+  seed: 0,
+  steps: STEPS,
+  globalBatch: images,
+  microbatchSize,
+  learningRate: null,
+  timesteps: null,
+  checkpointEvery: STEPS,
+  dataDigest: loadMnist('train').digest,
+};
+const arena = openArena(allocateArena(parameterCount(parameterTable(presetOf('default').model))));
+copyState(initialTrainingState(recipeOf(settings), 0), arena.state);
+const passes = passesFor(settings, engineDirectory('cpu', process.env));
+const trainer = new Trainer(engine, settings, arena, { passes });
+const reducer = new Reducer(arena, passes);
+const indices = Array.from({ length: images / microbatchSize }, (_, index) => index);
+const { table } = trainer;
+const slots = indices.map(() => new Float32Array(new SharedArrayBuffer(arena.sum.byteLength)));
+let { weights } = passes.marks(arena);
+let step = 0;
+
+async function oneStep() {
+  const parts = {};
+  const timed = async (name, work) => {
+    const start = performance.now();
+    const result = await work();
+    parts[name] = (parts[name] ?? 0) + performance.now() - start;
+    return result;
+  };
+  const gradients = [];
+  for (const microbatch of indices) {
+    const values = slots[microbatch];
+    await timed('gradients', () => trainer.gradient(step, microbatch, values));
+    const described = await timed('describe', () => passes.describe(values));
+    gradients.push({ microbatch, buffer: values.buffer, ...described });
+  }
+  const exponents = [...agreedExponents(gradients, table)];
+  const wrong = await timed('fold', () => reducer.fold({ step, weights }, gradients, exponents));
+  if (wrong !== null) throw new Error(wrong);
+  const { left } = await timed('update', () => trainer.apply(step++, exponents, false));
+  ({ weights } = left);
+  return { ms: Object.values(parts).reduce((sum, part) => sum + part, 0), parts };
+}
+
+await serve({ engine: engine.identity }, oneStep);
