@@ -12,7 +12,8 @@
 import { PROTOCOL_VERSION } from '@lockstep/comm';
 import type { CoordinatorMessage, WorkerMessage } from '@lockstep/comm';
 import type { HeldState } from '@lockstep/comm';
-import type { Busy, Effect, Event, HeldGradient, Plan, Reduction, State, Task } from './state.js';
+import { following, isBeginning, tasksAfter, tasksNow } from './tasks.js';
+import type { Effect, Event, HeldGradient, Plan, Reduction, State } from './state.js';
 
 type Told<T extends CoordinatorMessage['type']> = Extract<CoordinatorMessage, { type: T }>;
 
@@ -210,18 +211,8 @@ class Turn {
     // Anything else is fetched by `advance`, as soon as the compute thread is free.
   }
 
-  /** What the compute thread is at after a task of step `step`: the next one of its queue, if it goes on. */
-  private following(goesOn: boolean, step: number): Busy | null {
-    const { busy } = this.state;
-    if (!goesOn) return null;
-    if (busy?.kind !== 'compute' && busy?.kind !== 'apply') throw new Error('the compute thread goes on with nothing');
-    const [next, ...then] = busy.then;
-    if (next === undefined) throw new Error('the compute thread goes on beyond its queue');
-    return { kind: 'compute', step, microbatch: next.microbatch, then, halting: busy.halting };
-  }
-
   private computed({ step: ofStep, microbatch, gradient, goesOn }: Extract<Event, { type: 'computed' }>): void {
-    this.update({ busy: this.following(goesOn, ofStep) });
+    this.update({ busy: following(this.state.busy, goesOn, ofStep) });
     if (this.state.have?.step !== ofStep) return;
     this.update({ held: new Map(this.state.held).set(microbatch, gradient) });
     if (this.state.plan?.step === ofStep) this.reportGradient(microbatch, gradient);
@@ -244,7 +235,7 @@ class Turn {
   private appliedStep({ step: done, digest, goesOn }: Extract<Event, { type: 'applied' }>): void {
     const { reduction, plan } = this.state;
     this.update({
-      busy: this.following(goesOn, done + 1),
+      busy: following(this.state.busy, goesOn, done + 1),
       have: { step: done + 1, digest },
       applied: done,
       held: new Map(),
@@ -305,36 +296,11 @@ class Turn {
   private halt(): void {
     const { busy } = this.state;
     if ((busy?.kind !== 'compute' && busy?.kind !== 'apply') || busy.halting || busy.then.length === 0) return;
-    const wanted = busy.kind === 'apply' ? this.tasksAfter() : this.tasks(busy.microbatch);
-    const asWanted = busy.then.every(
-      ({ microbatch, digest }, place) => wanted[place]?.microbatch === microbatch && wanted[place].digest === digest,
-    );
+    const wanted = busy.kind === 'apply' ? tasksAfter(this.state) : tasksNow(this.state, busy.microbatch);
+    const asWanted = isBeginning(busy.then, wanted);
     if (asWanted) return;
     this.update({ busy: { ...busy, halting: true } });
     this.effects.push({ type: 'halt' });
-  }
-
-  /** Gradients that the plan wants of this worker now, in order, but for the one that is being computed. */
-  private tasks(underWay: number | null): Task[] {
-    const { plan, have, reduction, owesCheck, held } = this.state;
-    if (plan === null || have === null || reduction !== null || owesCheck || have.step !== plan.step) return [];
-    // Another state than the one in memory is to be loaded first.
-    if (plan.digest !== null && plan.digest !== have.digest) return [];
-    const { microbatches, digests } = plan.work;
-    return microbatches.flatMap((microbatch) => {
-      const digest = digests.includes(microbatch);
-      const gradient = held.get(microbatch);
-      const done = microbatch === underWay || (gradient !== undefined && (gradient.digest !== null || !digest));
-      return done ? [] : [{ microbatch, digest }];
-    });
-  }
-
-  /** Gradients of the next step, as far as the reduction under way says who computes them. */
-  private tasksAfter(): Task[] {
-    const { reduction, generation } = this.state;
-    const next = reduction?.message.generation === generation ? reduction.message.next : null;
-    if (next === null || next === undefined || next.anew.length > 0) return [];
-    return next.microbatches.map((microbatch) => ({ microbatch, digest: next.digests.includes(microbatch) }));
   }
 
   /** The step's last stages: sum, ring, apply. */
@@ -378,7 +344,7 @@ class Turn {
     record,
     skip,
   }: Pick<Told<'reduce'>, 'step' | 'exponents' | 'record' | 'skip'>): void {
-    const then = this.tasksAfter();
+    const then = tasksAfter(this.state);
     this.update({ busy: { kind: 'apply', step: ofStep, then, halting: false }, record });
     this.effects.push({ type: 'apply', step: ofStep, exponents, skip, then });
   }
@@ -401,7 +367,7 @@ class Turn {
       this.effects.push({ type: 'load', generation, step: planned, digest, sources });
       return;
     }
-    const [task, ...then] = this.tasks(null);
+    const [task, ...then] = tasksNow(this.state, null);
     if (task === undefined) return;
     this.update({ busy: { kind: 'compute', step: have.step, microbatch: task.microbatch, then, halting: false } });
     this.effects.push({ type: 'compute', step: have.step, tasks: [task, ...then] });
