@@ -17,7 +17,7 @@ import {
 } from './fixture-ring.js';
 import type { AllReduceLink } from './links.js';
 import { SEND_HIGH_WATER_BYTES, SEND_QUEUE_BOUND_BYTES } from './neighbours.js';
-import { decodeFrame } from './wire.js';
+import { decodeHeader } from './wire.js';
 
 /** Different values for each rank and element, whose sums do not overflow. */
 function values(rank: number, length: number): Int32Array {
@@ -289,7 +289,7 @@ test('a peer that has all it needs may leave first: the last frames from the oth
   const peer = await withFakePeer(t, 1);
   const lastSend = new Promise<void>((resolve) => {
     peer.fromReal.on('message', (message: Buffer) => {
-      if (decodeFrame(message).hop === 2) resolve();
+      if (decodeHeader(message, message.length).hop === 2) resolve();
     });
   });
   const buffer = Int32Array.of(1, 2);

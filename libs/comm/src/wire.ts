@@ -38,8 +38,6 @@ export type FrameHeader = {
   readonly count: number;
 };
 
-export type Frame = FrameHeader & { readonly payload: Int32Array };
-
 /** Throws E_WIRE_BYTE_ORDER on a big-endian machine, where raw payloads would be swapped. */
 export function requireLittleEndian(order: 'LE' | 'BE' = endianness()): void {
   if (order !== 'LE') {
@@ -62,7 +60,7 @@ export function wireBytes(messageBytes: number): number {
 }
 
 /** Bytes of padding at the end of a frame of `count` elements: the fewest that make the WebSocket frame a multiple of 4. */
-function paddingOf(count: number): 0 | 2 | 4 {
+export function paddingOf(count: number): 0 | 2 | 4 {
   const bytes = HEADER_BYTES + count * Int32Array.BYTES_PER_ELEMENT;
   if (prefixOf(bytes) === 4) return 0;
   // One length just below 126 would be pushed into the longer header by its padding.
@@ -118,31 +116,47 @@ function checkField(name: string, value: number, max: number): void {
   }
 }
 
+/** A WebSocket frame's first bytes: how many they are, and the length of the message. */
+export type FramePrefix = { readonly bytes: number; readonly messageBytes: number };
+
 /**
- * Reads one message. `payload` views the message if it is 4-byte aligned in memory and is a copy otherwise.
+ * Reads the prefix of an unmasked frame, whose first byte is known, from bytes [from, to).
+ * 'more' if it is not there whole; null if the frame is masked, or longer than a u32 can say.
+ */
+export function framePrefix(bytes: Buffer, from: number, to: number): FramePrefix | 'more' | null {
+  const length = bytes[from + 1];
+  if (length < 126) return { bytes: 2, messageBytes: length };
+  if (length > 127) return null;
+  if (length === 126) return to - from < 4 ? 'more' : { bytes: 4, messageBytes: bytes.readUInt16BE(from + 2) };
+  if (to - from < 10) return 'more';
+  return bytes.readUInt32BE(from + 2) === 0 ? { bytes: 10, messageBytes: bytes.readUInt32BE(from + 6) } : null;
+}
+
+/**
+ * Reads the header of a message of so many bytes.
  * Throws WireError: E_WIRE_SHORT, E_WIRE_MAGIC, E_WIRE_VERSION, E_WIRE_FLAGS, E_WIRE_LENGTH.
  */
-export function decodeFrame(message: Buffer): Frame {
-  if (message.length < HEADER_BYTES) {
+export function decodeHeader(header: Buffer, messageBytes: number): FrameHeader {
+  if (messageBytes < HEADER_BYTES) {
     throw new WireError(
       'E_WIRE_SHORT',
-      `a frame of ${message.length} bytes, the header alone has ${HEADER_BYTES}; is the peer a worker?`,
+      `a frame of ${messageBytes} bytes, the header alone has ${HEADER_BYTES}; is the peer a worker?`,
     );
   }
-  const magic = message.readUInt32LE(0);
+  const magic = header.readUInt32LE(0);
   if (magic !== WIRE_MAGIC) {
     throw new WireError('E_WIRE_MAGIC', `a frame starts with 0x${magic.toString(16)}; is the peer a worker?`);
   }
-  if (message[4] !== WIRE_VERSION) {
+  if (header[4] !== WIRE_VERSION) {
     throw new WireError(
       'E_WIRE_VERSION',
-      `the peer speaks version ${message[4]}, this worker ${WIRE_VERSION}; run one version`,
+      `the peer speaks version ${header[4]}, this worker ${WIRE_VERSION}; run one version`,
     );
   }
-  const flags = message[5];
+  const flags = header[5];
   if (flags > FLAG_ACCEPT) throw new WireError('E_WIRE_FLAGS', `unknown flags ${flags}; run one version of Lockstep`);
-  const count = message.readUInt32LE(20);
-  const payloadBytes = message.length - HEADER_BYTES;
+  const count = header.readUInt32LE(20);
+  const payloadBytes = messageBytes - HEADER_BYTES;
   if (payloadBytes !== count * Int32Array.BYTES_PER_ELEMENT + paddingOf(count)) {
     throw new WireError(
       'E_WIRE_LENGTH',
@@ -151,23 +165,10 @@ export function decodeFrame(message: Buffer): Frame {
   }
   return {
     flags,
-    hop: message.readUInt16LE(6),
-    generation: message.readUInt32LE(8),
-    step: message.readUInt32LE(12),
-    segment: message.readUInt32LE(16),
+    hop: header.readUInt16LE(6),
+    generation: header.readUInt32LE(8),
+    step: header.readUInt32LE(12),
+    segment: header.readUInt32LE(16),
     count,
-    payload: int32View(message, count),
   };
-}
-
-/** How many bytes a message's payload lies past a multiple of 4 in memory: 0 if it can be viewed in place. */
-export function misalignment(message: Buffer): number {
-  return (message.byteOffset + HEADER_BYTES) % Int32Array.BYTES_PER_ELEMENT;
-}
-
-function int32View(message: Buffer, count: number): Int32Array {
-  if (misalignment(message) === 0) return new Int32Array(message.buffer, message.byteOffset + HEADER_BYTES, count);
-  const copy = new Int32Array(count);
-  new Uint8Array(copy.buffer).set(message.subarray(HEADER_BYTES, HEADER_BYTES + copy.byteLength));
-  return copy;
 }
