@@ -22,8 +22,10 @@ const QUICK_SIZES = [64, 1024, 4096, 16_384].map((size) => size * KIB);
 /** All-reduces in a sample: small ones take too short a time alone. */
 const SAMPLE_BYTES = 8 * 1024 * KIB;
 const MOST_REPEATS = 24;
-/** The first rounds compile the loops and grow the kernel's socket buffers. */
+/** The first rounds of a size grow the kernel's socket buffers. */
 const WARM_UP = 2;
+/** Small ones before all, until V8 has compiled what a job of thousands of steps runs compiled. */
+const FIRST = { bytes: 64 * KIB, repeats: 300 };
 
 const MEMORY = { kind: 'memory', elements: 770_000, steps: 1000, every: 100 };
 
@@ -54,6 +56,7 @@ async function measure(n, { python, sizes, rounds }) {
   const { samplers, versions, stop } = await contenders(n, python);
   const names = Object.keys(samplers);
   const results = [];
+  for (const name of names) await samplers[name](FIRST.bytes, FIRST.repeats);
   for (const bytes of sizes) {
     const repeats = Math.max(1, Math.min(MOST_REPEATS, SAMPLE_BYTES / bytes));
     const samples = Object.fromEntries(names.map((name) => [name, []]));

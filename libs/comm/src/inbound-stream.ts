@@ -15,20 +15,20 @@
  * bytes therefore stay where they are, and the window is behind them; and a place that is a window is not the caller's
  * again before that read (or the end of the socket) has come: see `abandon`.
  */
-import { AddKernel } from './add-kernel.js';
+import { AddKernel, copyBytes } from './add-kernel.js';
 import { WireError } from './errors.js';
 import type { Placement } from './ring.js';
-import { HEADER_BYTES, MAX_FRAME_BYTES, decodeHeader, framePrefix, paddingOf } from './wire.js';
+import { HEADER_BYTES, MAX_FRAME_BYTES, decodeHeader, framePrefix } from './wire.js';
 import type { FrameHeader } from './wire.js';
 
-/** Most bytes in one read. Fewer cost more system calls, more would not stay in the second-level cache until they are added. */
-export const WINDOW_BYTES = 256 * 1024;
+/** Most bytes in one read into the arena. Fewer cost more system calls, more would fall out of the cache before they are added. */
+export const WINDOW_BYTES = 512 * 1024;
 /** Room for a full window behind the most that one can leave unparsed. */
 const ARENA_BYTES = 2 * WINDOW_BYTES + 1024;
 /** A payload is read into its place from this size of its rest on; less is not worth a read of its own. */
 const IN_PLACE_BYTES = 32 * 1024;
-/** The longest prefix and header, behind the longest padding: all that is read into the arena if the payload is stored. */
-const FRAME_START_BYTES = 4 + 10 + HEADER_BYTES;
+/** The longest prefix and the header: all that is read into the arena if the payload is stored. */
+const FRAME_START_BYTES = 10 + HEADER_BYTES;
 
 const CLOSE_PING_PONG: readonly number[] = [0x88, 0x89, 0x8a];
 const BINARY = 0x82;
@@ -65,8 +65,6 @@ export class InboundStream {
   #matched = 0;
   /** Bytes to come of a control frame or a payload. */
   #left = 0;
-  /** Bytes of padding to skip before the next frame. */
-  #padding = 0;
   #placement: Placement | null = null;
   #isHeld = false;
   /** Whether the window is a place in the caller's buffer. */
@@ -189,9 +187,6 @@ export class InboundStream {
   }
 
   #start(): void {
-    const skipped = Math.min(this.#padding, this.#to - this.#from);
-    this.#padding -= skipped;
-    this.#from += skipped;
     const there = this.#to - this.#from;
     if (there < 2) return;
     const [first, second] = [this.#arena[this.#from], this.#arena[this.#from + 1]];
@@ -227,7 +222,6 @@ export class InboundStream {
     } else {
       this.#placement = verdict;
       this.#left = verdict.into.byteLength;
-      this.#padding = paddingOf(verdict.into.length);
     }
     if (this.#left === 0) this.#took(0);
   }
@@ -256,7 +250,7 @@ export class InboundStream {
     const from = this.#from;
     this.#from += bytes;
     if (!adds) {
-      new Uint8Array(into.buffer, into.byteOffset + done, bytes).set(this.#arena.subarray(from, from + bytes));
+      copyBytes(Buffer.from(into.buffer, into.byteOffset + done, bytes), this.#arena.subarray(from, from + bytes));
     } else if (bytes > 0) {
       const start = done / Int32Array.BYTES_PER_ELEMENT;
       this.#kernel?.addTo(into.subarray(start, start + bytes / Int32Array.BYTES_PER_ELEMENT), from);

@@ -246,7 +246,7 @@ for (const { name, message } of BROKEN) {
 test('a message larger than a segment, and data against the direction, end the link', async (t) => {
   const large = await withFakePeer(t, 1);
   const first = large.link.allReduce({ step: 0, buffer: Int32Array.of(1, 2), signal: hangGuard() });
-  large.toReal.send(Buffer.alloc(1_000_000));
+  large.toReal.send(Buffer.alloc(2_000_000));
   await assert.rejects(first, ringError('E_RING_PEER_LOST', 'w1'));
   const backward = await withFakePeer(t, 1);
   const second = backward.link.allReduce({ step: 0, buffer: Int32Array.of(1, 2), signal: hangGuard() });

@@ -13,9 +13,9 @@ import type { FrameHeader } from './wire.js';
 
 /**
  * Bytes queued in this process for the successor at which sending stops, and those at which it goes on. The kernel buffers
- * a few MB more, so this only has to span the time until the flush is reported: two segments on the way, two behind them.
+ * a few MB more, so this only has to span the time until the flush is reported: one segment on the way, one behind it.
  */
-export const SEND_HIGH_WATER_BYTES = 1024 * 1024;
+export const SEND_HIGH_WATER_BYTES = 2 * 1024 * 1024;
 export const SEND_LOW_WATER_BYTES = SEND_HIGH_WATER_BYTES / 2;
 /** The queue is looked at before each frame, so it can exceed the high-water mark by less than one frame and its prefix. */
 export const SEND_QUEUE_BOUND_BYTES = SEND_HIGH_WATER_BYTES + MAX_FRAME_BYTES + 16;
@@ -216,7 +216,7 @@ export class Inbound {
 
   #begin(header: FrameHeader): Verdict {
     // After we said goodbye, what still comes is of no use, and must not pause the socket: the answer comes behind it.
-    if (this.ws.readyState !== this.ws.OPEN) return 'ignored';
+    if (this.ws.readyState === this.ws.CLOSING || this.ws.readyState === this.ws.CLOSED) return 'ignored';
     if (this.#isAccepted) return this.#handler.begin(header);
     if (header.flags === FLAG_ACCEPT && header.generation === this.generation) {
       this.#isAccepted = true;
@@ -292,23 +292,21 @@ export class Outbound {
 
   /** Tells the successor that it is ours in this generation. */
   accept(generation: number): void {
-    const { head, tail } = encodeMessage({ flags: FLAG_ACCEPT, hop: 0, generation, step: 0, segment: 0, count: 0 });
-    this.socket.write(Buffer.concat([head, tail]));
+    this.socket.write(encodeMessage({ flags: FLAG_ACCEPT, hop: 0, generation, step: 0, segment: 0, count: 0 }));
   }
 
   /** Queues one frame; the payload's memory must not change until it is flushed (see ring.ts on why it does not). */
   send(header: Omit<FrameHeader, 'count' | 'flags'>, payload: Int32Array): void {
     const view = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
-    const { head, tail } = encodeMessage({ ...header, flags: 0, count: payload.length });
+    const head = encodeMessage({ ...header, flags: 0, count: payload.length });
     this.#unflushed++;
-    // All parts in one system call.
+    // Both parts in one system call.
     this.socket.cork();
     this.socket.write(head);
     this.socket.write(view, () => {
       this.#unflushed--;
       this.#onFlush();
     });
-    if (tail.length > 0) this.socket.write(tail);
     this.#peak = Math.max(this.#peak, this.socket.writableLength);
     this.socket.uncork();
   }

@@ -1,7 +1,6 @@
 /**
- * Data frames: what one WebSocket message between two neighbours of the ring holds. Little-endian, 24 bytes of header (a
- * multiple of 8, so that a message that starts aligned has an aligned payload), then `count` raw int32, then 0, 2 or 4 bytes of
- * padding that make the WebSocket frame around it a multiple of 4 long, so that all frames of a stream are aligned alike.
+ * Data frames: what one WebSocket message between two neighbours of the ring holds. Little-endian, 24 bytes of header, then
+ * `count` raw int32.
  *
  *   offset 0  u32  magic "LSRG"
  *          4  u8   version
@@ -18,10 +17,10 @@ import { SEGMENT_ELEMENTS } from './ring.js';
 
 export const WIRE_MAGIC = 0x4752_534c;
 /** Raised whenever the meaning of a frame changes: two versions never share a ring. */
-export const WIRE_VERSION = 1;
+export const WIRE_VERSION = 2;
 export const HEADER_BYTES = 24;
-/** The largest frame: a full segment and padding. A peer that announces more is refused before anything is allocated. */
-export const MAX_FRAME_BYTES = HEADER_BYTES + SEGMENT_ELEMENTS * Int32Array.BYTES_PER_ELEMENT + 2;
+/** The largest frame: a full segment. ws refuses a peer that announces more. */
+export const MAX_FRAME_BYTES = HEADER_BYTES + SEGMENT_ELEMENTS * Int32Array.BYTES_PER_ELEMENT;
 export const FLAG_ACCEPT = 1;
 
 const U32_MAX = 0xffff_ffff;
@@ -54,39 +53,20 @@ function prefixOf(messageBytes: number): 2 | 4 | 10 {
   return messageBytes <= U16_MAX ? 4 : 10;
 }
 
-/** Bytes on the wire of a message of so many bytes. */
-export function wireBytes(messageBytes: number): number {
-  return prefixOf(messageBytes) + messageBytes;
-}
-
-/** Bytes of padding at the end of a frame of `count` elements: the fewest that make the WebSocket frame a multiple of 4. */
-export function paddingOf(count: number): 0 | 2 | 4 {
-  const bytes = HEADER_BYTES + count * Int32Array.BYTES_PER_ELEMENT;
-  if (prefixOf(bytes) === 4) return 0;
-  // One length just below 126 would be pushed into the longer header by its padding.
-  return prefixOf(bytes + 2) === 4 ? 4 : 2;
-}
-
-const PADDING = Buffer.alloc(4);
-
-/** What goes before and after the payload on the socket. */
-export type MessageParts = { readonly head: Buffer; readonly tail: Buffer };
-
 /**
- * The bytes to write to the socket around the payload: a WebSocket frame header (RFC 6455 section 5.2: one unmasked,
- * unfragmented binary message, as a server sends) and the data frame's header; padding. The payload itself is written as
- * a buffer of its own, so it is never copied; ws' own `send` takes only one buffer, or fragments, which its receiver joins.
+ * The bytes to write to the socket before the payload: a WebSocket frame header (RFC 6455 section 5.2: one unmasked,
+ * unfragmented binary message, as a server sends) and the data frame's header. The payload itself is written as a buffer
+ * of its own, so it is never copied; ws' own `send` takes only one buffer, or fragments.
  * Throws E_WIRE_FIELD.
  */
-export function encodeMessage(header: FrameHeader): MessageParts {
+export function encodeMessage(header: FrameHeader): Buffer {
   checkField('flags', header.flags, FLAG_ACCEPT);
   checkField('hop', header.hop, U16_MAX);
   checkField('generation', header.generation, U32_MAX);
   checkField('step', header.step, U32_MAX);
   checkField('segment', header.segment, U32_MAX);
   checkField('count', header.count, SEGMENT_ELEMENTS);
-  const padding = paddingOf(header.count);
-  const messageBytes = HEADER_BYTES + header.count * Int32Array.BYTES_PER_ELEMENT + padding;
+  const messageBytes = HEADER_BYTES + header.count * Int32Array.BYTES_PER_ELEMENT;
   const prefix = prefixOf(messageBytes);
   const head = Buffer.allocUnsafe(prefix + HEADER_BYTES);
   head[0] = 0x82;
@@ -107,7 +87,7 @@ export function encodeMessage(header: FrameHeader): MessageParts {
   head.writeUInt32LE(header.step, prefix + 12);
   head.writeUInt32LE(header.segment, prefix + 16);
   head.writeUInt32LE(header.count, prefix + 20);
-  return { head, tail: PADDING.subarray(0, padding) };
+  return head;
 }
 
 function checkField(name: string, value: number, max: number): void {
@@ -157,7 +137,7 @@ export function decodeHeader(header: Buffer, messageBytes: number): FrameHeader 
   if (flags > FLAG_ACCEPT) throw new WireError('E_WIRE_FLAGS', `unknown flags ${flags}; run one version of Lockstep`);
   const count = header.readUInt32LE(20);
   const payloadBytes = messageBytes - HEADER_BYTES;
-  if (payloadBytes !== count * Int32Array.BYTES_PER_ELEMENT + paddingOf(count)) {
+  if (payloadBytes !== count * Int32Array.BYTES_PER_ELEMENT) {
     throw new WireError(
       'E_WIRE_LENGTH',
       `the header says ${count} int32, ${payloadBytes} bytes follow; the frame is damaged`,
