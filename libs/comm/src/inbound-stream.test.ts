@@ -142,6 +142,25 @@ test('what is held stays where it is while another read comes, and is whole when
   assert.deepEqual(into, payload);
 });
 
+test('frames that each come early, step after step, do not use up the room for reads', () => {
+  const into = new Int32Array(8_000);
+  let started = false;
+  let ended = 0;
+  const stream = new InboundStream(
+    ownerOf({ begin: () => (started ? { adds: false, into } : 'later'), end: () => ended++ }),
+  );
+  feed(stream, HTTP, () => HTTP.length);
+  const payload = payloadOf(1, into.length);
+  for (let step = 0; step < 200; step++) {
+    started = false;
+    feed(stream, frameBytes(step, payload), () => WINDOW_BYTES);
+    assert.ok(stream.isHeld);
+    started = true;
+    stream.resume();
+    assert.equal(ended, step + 1);
+  }
+});
+
 test('a place that is the window is free only after that read, and nothing is written to it afterwards', () => {
   const into = new Int32Array(40_000);
   const stream = new InboundStream(ownerOf({ begin: () => ({ adds: false, into }) }));

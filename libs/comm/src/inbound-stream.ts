@@ -11,9 +11,9 @@
  *   unparsed   bytes of the arena that wait for the rest of what they begin, or for a step to start (held)
  *
  * A read into the arena may bring any number of frames, a read into place never more than the payload. Node takes the next
- * window when it has delivered a read; so a window that was taken before a hold or a failure may be filled after it. Held
- * bytes therefore stay where they are, and the window is behind them; and a place that is a window is not the caller's
- * again before that read (or the end of the socket) has come: see `abandon`.
+ * window when it has delivered a read; so a window that was taken before a hold ends or a failure comes is filled after it.
+ * The window is therefore always behind what is unparsed, also when that is parsed before the read; and a place that is a
+ * window is not the caller's again before that read (or the end of the socket) has come: see `abandon`.
  */
 import { AddKernel, copyBytes } from './add-kernel.js';
 import { WireError } from './errors.js';
@@ -90,11 +90,9 @@ export class InboundStream {
       return Buffer.from(buffer, byteOffset + byteLength - this.#left, this.#left);
     }
     const { bytes } = this.#kernel;
-    if (!this.#isHeld) {
-      bytes.copyWithin(0, this.#from, this.#to);
-      this.#to -= this.#from;
-      this.#from = 0;
-    }
+    bytes.copyWithin(0, this.#from, this.#to);
+    this.#to -= this.#from;
+    this.#from = 0;
     const isStart = this.#phase === 'start' && !this.#isHeld && this.#owner.nextStoreBytes() >= IN_PLACE_BYTES;
     const length = isStart ? FRAME_START_BYTES - this.#to : WINDOW_BYTES;
     return bytes.subarray(this.#to, Math.min(this.#to + length, ARENA_BYTES));
