@@ -32,16 +32,31 @@ function ownerOf(overrides: Partial<StreamOwner>): StreamOwner {
   };
 }
 
-/** Reads all bytes, each read as long as the window and `next` allow. `after` is called behind each. */
-function feed(stream: InboundStream, bytes: Buffer, next: () => number, after: () => void = () => undefined): void {
+const windows = new WeakMap<InboundStream, Buffer>();
+
+/** The window of the next read: taken as soon as the last one is delivered, as Node does. */
+function windowOf(stream: InboundStream): Buffer {
+  const window = windows.get(stream) ?? stream.window();
+  windows.set(stream, window);
+  return window;
+}
+
+/** Fills the window with the first bytes of `bytes`; `after` is called when the next window is taken. */
+function readOnce(stream: InboundStream, bytes: Buffer, after: () => void = () => undefined): void {
+  bytes.copy(windowOf(stream));
+  stream.read(bytes.length);
+  windows.set(stream, stream.window());
+  after();
+}
+
+/** Reads all bytes, each read as long as the window and `next` allow. */
+function feed(stream: InboundStream, bytes: Buffer, next: () => number, after?: () => void): void {
   for (let at = 0; at < bytes.length;) {
-    const window = stream.window();
-    assert.ok(window.length > 0, 'a window of no bytes');
-    const length = Math.min(window.length, next(), bytes.length - at);
-    bytes.copy(window, 0, at, at + length);
-    at += length;
-    stream.read(length);
-    after();
+    const room = windowOf(stream).length;
+    assert.ok(room > 0, 'a window of no bytes');
+    const end = Math.min(at + room, at + next(), bytes.length);
+    readOnce(stream, bytes.subarray(at, end), after);
+    at = end;
   }
 }
 
@@ -118,11 +133,10 @@ test('a large payload that is stored is read into its place', () => {
   const payload = payloadOf(3, into.length);
   const bytes = Buffer.concat([HTTP, frameBytes(0, payload)]);
   feed(stream, bytes.subarray(0, HTTP.length), () => HTTP.length);
-  const start = stream.window();
-  assert.ok(start.length < 100, 'more than a header is read before the payload');
-  bytes.copy(start, 0, HTTP.length);
-  stream.read(start.length);
-  const window = stream.window();
+  const start = windowOf(stream).length;
+  assert.ok(start < 100, 'more than a header is read before the payload');
+  readOnce(stream, bytes.subarray(HTTP.length, HTTP.length + start));
+  const window = windowOf(stream);
   assert.equal(window.buffer, into.buffer);
   assert.deepEqual([window.byteOffset, window.length], [0, into.byteLength]);
 });
@@ -166,12 +180,11 @@ test('a place that is the window is free only after that read, and nothing is wr
   const stream = new InboundStream(ownerOf({ begin: () => ({ adds: false, into }) }));
   const bytes = Buffer.concat([HTTP, frameBytes(0, payloadOf(1, into.length))]);
   feed(stream, bytes.subarray(0, 1000), () => 1000);
-  const window = stream.window();
+  assert.equal(windowOf(stream).buffer, into.buffer);
   let isFree = false;
   stream.abandon(() => (isFree = true));
   assert.equal(isFree, false);
-  bytes.copy(window, 0, 1000, 1100);
-  stream.read(100);
+  readOnce(stream, bytes.subarray(1000, 1100));
   assert.equal(isFree, true);
   into.fill(9);
   feed(stream, bytes.subarray(1100), () => 10_000);
