@@ -148,7 +148,10 @@ function simulateRing(starts, alpha) {
   while (agenda.size > 0) {
     const { at, event } = agenda.take();
     const { to, segment } = event;
-    if (segment !== null) members[to].receive(segment.hop, segment.segment, segment.payload);
+    if (segment !== null) {
+      members[to].place(segment.hop, segment.segment, segment.payload.length);
+      members[to].received();
+    }
     finished[to] = Math.max(finished[to], at);
     send(to, at);
   }

@@ -1,117 +1,128 @@
 // Bus bandwidth of the ring all-reduce over loopback: real processes, real sockets.
 //
-//   node test/bench/ring.mjs [--python PATH] [--rounds N] [--repeats N]
+//   node test/bench/ring.mjs [--python PATH] [--rounds N] [--n 2,4,8] [--sizes BYTES,BYTES] [--quick] [--memory]
 //
-// With a Python that has torch (--python or LOCKSTEP_BENCH_PYTHON), Gloo's all_reduce runs interleaved with ours, so that
-// both see the same machine in the same minutes. Prints one JSON object. busbw = bytes / seconds * 2(n-1)/n.
-import { execFile, fork } from 'node:child_process';
-import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
-import { parseArgs, promisify } from 'node:util';
-import { DataServer } from '../../libs/comm/dist/index.js';
+// Prints one JSON object. After the build; about 2 minutes, --quick (fewer rounds, four sizes) half a minute.
+//
+// Peers take turns with the ring, size by size, so that all see the same machine in the same seconds:
+//   gloo       with a Python that has torch (--python or LOCKSTEP_BENCH_PYTHON): its all_reduce of float32
+//   tcpOneWay  at n = 2: as many bytes as the ring sends each way, over one bare TCP connection of two Node processes
+//   tcpTwoWay  the same in both directions at once, as the ring has it: bytes a second of each direction
+// One sample is the slowest rank's time of several all-reduces without a pause between them, over their number, after a
+// barrier. busbw = bytes / seconds * 2(n-1)/n, which is what each member sends a second; ratios are of medians.
+//
+// --memory instead: heap and memory of two members over 1000 steps of a gradient of 770,000 parameters.
+import { parseArgs } from 'node:util';
+import { GlooGroup, Group } from './ring-group.mjs';
+import { summary } from './summary.mjs';
 
-const SIZES = [770_000, 16_000_000];
-const MEMBERS = [2, 4];
-// The first rounds compile the loops and grow the kernel's socket buffers.
-const WARM_UP = 6;
-// More members than cores may wait long for their turn; a slow start is not what is measured.
-const HEARTBEAT_TIMEOUT_MS = 30_000;
+const KIB = 1024;
+const SIZES = [64, 256, 1024, 4096, 16_384, 65_536].map((size) => size * KIB);
+const QUICK_SIZES = [64, 1024, 4096, 16_384].map((size) => size * KIB);
+/** All-reduces in a sample: small ones take too short a time alone. */
+const SAMPLE_BYTES = 8 * 1024 * KIB;
+const MOST_REPEATS = 24;
+/** The first rounds of a size grow the kernel's socket buffers. */
+const WARM_UP = 2;
+/** Small ones before all, until V8 has compiled what a job of thousands of steps runs compiled. */
+const FIRST = { bytes: 64 * KIB, repeats: 300 };
 
-function placeIn(ring, rank) {
-  const size = ring.length;
-  const [predecessor, successor] = [ring[(rank + size - 1) % size], ring[(rank + 1) % size].id];
-  return { rank, size, predecessor, successor, total: size, leaders: null };
+const MEMORY = { kind: 'memory', elements: 770_000, steps: 1000, every: 100 };
+
+const slowest = (seconds) => Math.max(...seconds);
+
+/** What is measured at n members: name, and how to take a sample in seconds. */
+async function contenders(n, python) {
+  const ring = await Group.start('ring-member.mjs', n);
+  const gloo = python ? await GlooGroup.start(python, n) : null;
+  const tcp = n === 2 ? await Group.start('ring-tcp.mjs', 2) : null;
+  const flow = (twoWay) => async (bytes, repeats) => {
+    const spans = await tcp.tell({ bytes: bytes * repeats, twoWay });
+    return (Math.max(...spans.map(({ end }) => end)) - Math.min(...spans.map(({ start }) => start))) / repeats;
+  };
+  const reduction = (group) => async (bytes, repeats) => slowest(await group.tell({ elements: bytes / 4, repeats }));
+  return {
+    samplers: {
+      lockstep: reduction(ring),
+      ...(gloo && { gloo: reduction(gloo) }),
+      ...(tcp && { tcpOneWay: flow(false), tcpTwoWay: flow(true) }),
+    },
+    versions: gloo?.versions ?? {},
+    stop: () => Promise.all([ring, gloo, tcp].map((group) => group?.stop())),
+  };
 }
 
-/** One member: reduces `repeats` times, a one-element all-reduce before each as a barrier. */
-async function member({ rank, n, elements, repeats }) {
-  const server = await DataServer.listen({ host: '127.0.0.1', port: 0, selfId: String(rank) });
-  process.send({ port: server.port });
-  const [ring] = await once(process, 'message');
-  const place = placeIn(ring, rank);
-  const signal = AbortSignal.timeout(30_000);
-  const link = await server.joinRing({ generation: 1, place, heartbeatTimeoutMs: HEARTBEAT_TIMEOUT_MS, signal });
-  const buffer = new Int32Array(new SharedArrayBuffer(elements * 4));
-  const barrier = new Int32Array(1);
-  const seconds = [];
-  for (let repeat = -WARM_UP; repeat < repeats; repeat++) {
-    buffer.fill(rank + 1);
-    const step = 2 * (repeat + WARM_UP);
-    await link.allReduce({ step, buffer: barrier });
-    const stats = await link.allReduce({ step: step + 1, buffer });
-    const expected = (n * (n + 1)) / 2;
-    if (buffer[0] !== expected || buffer[elements - 1] !== expected) throw new Error('wrong sum');
-    if (repeat >= 0) seconds.push(stats.seconds);
-  }
-  process.send({ seconds });
-  await once(process, 'message');
-  link.close();
-  await server.close();
-  process.disconnect();
-}
-
-/** Seconds of each repeat on the slowest rank. */
-async function lockstep(n, elements, repeats) {
-  const children = Array.from({ length: n }, (_, rank) =>
-    fork(fileURLToPath(import.meta.url), ['--member', JSON.stringify({ rank, n, elements, repeats })]),
-  );
-  const answers = async () =>
-    (await Promise.all(children.map((child) => once(child, 'message')))).map(([message]) => message);
-  const ports = await answers();
-  const ring = ports.map(({ port }, rank) => ({ id: String(rank), host: '127.0.0.1', port }));
-  const results = answers();
-  for (const child of children) child.send(ring);
-  const bySeconds = (await results).map(({ seconds }) => seconds);
-  const exits = Promise.all(children.map((child) => once(child, 'exit')));
-  for (const child of children) child.send('done');
-  await exits;
-  return bySeconds[0].map((_, repeat) => Math.max(...bySeconds.map((seconds) => seconds[repeat])));
-}
-
-async function gloo(python, n, elements, repeats) {
-  const script = fileURLToPath(new URL('peers/ring_gloo.py', import.meta.url));
-  const { stdout } = await promisify(execFile)(python, [script, n, elements, repeats].map(String), {
-    env: { ...process.env, OMP_NUM_THREADS: '1', MKL_NUM_THREADS: '1' },
-  });
-  return JSON.parse(stdout);
-}
-
-function summary(n, elements, seconds) {
-  const sorted = seconds.toSorted((a, b) => a - b);
-  const median = sorted[Math.floor(sorted.length / 2)];
-  const busbw = (s) => Number(((((elements * 4) / s) * ((2 * (n - 1)) / n)) / 1e9).toFixed(3));
-  return { minSeconds: sorted[0], medianSeconds: median, bestGBps: busbw(sorted[0]), medianGBps: busbw(median) };
-}
-
-async function main({ python, rounds, repeats }) {
+async function measure(n, { python, sizes, rounds }) {
+  const { samplers, versions, stop } = await contenders(n, python);
+  const names = Object.keys(samplers);
   const results = [];
-  for (const n of MEMBERS) {
-    for (const elements of SIZES) {
-      const ours = [];
-      const peers = [];
-      for (let round = 0; round < rounds; round++) {
-        const each = elements > 1_000_000 ? repeats : 4 * repeats;
-        ours.push(...(await lockstep(n, elements, each)));
-        if (python) peers.push(...(await gloo(python, n, elements, each)));
+  for (const name of names) await samplers[name](FIRST.bytes, FIRST.repeats);
+  for (const bytes of sizes) {
+    const repeats = Math.max(1, Math.min(MOST_REPEATS, SAMPLE_BYTES / bytes));
+    const samples = Object.fromEntries(names.map((name) => [name, []]));
+    for (let round = -WARM_UP; round < rounds; round++) {
+      for (const name of names) {
+        const seconds = await samplers[name](bytes, repeats);
+        if (round >= 0) samples[name].push(seconds);
       }
-      const result = { n, elements, lockstep: summary(n, elements, ours) };
-      if (python) {
-        result.gloo = summary(n, elements, peers);
-        result.ratioMedian = Number((result.lockstep.medianGBps / result.gloo.medianGBps).toFixed(2));
-      }
-      results.push(result);
     }
+    results.push(resultOf(n, bytes, samples));
   }
-  console.log(JSON.stringify({ node: process.version, results }, null, 2));
+  await stop();
+  return { results, versions };
 }
 
+function resultOf(n, bytes, samples) {
+  const factor = (2 * (n - 1)) / n;
+  const figures = Object.entries(samples).map(([name, seconds]) => {
+    const { min, median } = summary(seconds);
+    const gbps = (s) => Number(((bytes * factor) / s / 1e9).toFixed(3));
+    return [name, { minSeconds: min, medianSeconds: median, bestGBps: gbps(min), medianGBps: gbps(median) }];
+  });
+  const { lockstep, ...peers } = Object.fromEntries(figures);
+  const ratio = (peer) => Number((peer.medianSeconds / lockstep.medianSeconds).toFixed(3));
+  const ratios = Object.fromEntries(Object.entries(peers).map(([name, peer]) => [name, ratio(peer)]));
+  return { n, bytes, samples: samples.lockstep.length, lockstep, ...peers, ratios };
+}
+
+async function main({ python, rounds, sizes, members }) {
+  const all = [];
+  for (const n of members) all.push(await measure(n, { python, sizes, rounds }));
+  const peers = Object.assign({}, ...all.map(({ versions }) => versions));
+  console.log(
+    JSON.stringify(
+      { bench: 'ring', node: process.version, peers, results: all.flatMap(({ results }) => results) },
+      null,
+      2,
+    ),
+  );
+}
+
+async function memory() {
+  const ring = await Group.start('ring-member.mjs', 2);
+  const members = await ring.tell(MEMORY);
+  await ring.stop();
+  const gradientBytes = MEMORY.elements * 4;
+  console.log(JSON.stringify({ bench: 'ring-memory', node: process.version, gradientBytes, members }, null, 2));
+}
+
+const list = (text) => text.split(',').map(Number);
 const { values } = parseArgs({
   options: {
-    member: { type: 'string' },
     python: { type: 'string', default: process.env.LOCKSTEP_BENCH_PYTHON ?? '' },
-    rounds: { type: 'string', default: '3' },
-    repeats: { type: 'string', default: '5' },
+    rounds: { type: 'string' },
+    n: { type: 'string', default: '2,4,8' },
+    sizes: { type: 'string' },
+    quick: { type: 'boolean', default: false },
+    memory: { type: 'boolean', default: false },
   },
 });
-if (values.member) await member(JSON.parse(values.member));
-else await main({ python: values.python, rounds: Number(values.rounds), repeats: Number(values.repeats) });
+if (values.memory) await memory();
+else {
+  await main({
+    python: values.python,
+    rounds: Number(values.rounds ?? (values.quick ? 5 : 11)),
+    sizes: values.sizes ? list(values.sizes) : values.quick ? QUICK_SIZES : SIZES,
+    members: list(values.n),
+  });
+}

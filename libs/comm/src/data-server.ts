@@ -8,6 +8,7 @@
  * until joinRing reaches it; a dial of an older one is refused with a close code.
  */
 import { createServer } from 'node:http';
+import { connect } from 'node:net';
 import type { IncomingMessage, RequestListener, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -19,7 +20,6 @@ import { Keepalive } from './keepalive.js';
 import { RingLink, departure } from './links.js';
 import type { AllReduceLink } from './links.js';
 import { CLOSE_CODES, Inbound, Outbound, leave } from './neighbours.js';
-import { ReceiveArena, connectInto } from './receive-arena.js';
 import { TieredLink } from './tiers.js';
 import { timeoutsFrom } from './timeouts.js';
 import { MAX_FRAME_BYTES, requireLittleEndian } from './wire.js';
@@ -351,12 +351,14 @@ export class DataServer {
     const query = new URLSearchParams({ generation: String(generation), tier: String(tier), from: this.#selfId });
     // Before the socket is opened, as it may throw.
     const url = new URL(`ws://${hostInUrl(member.host)}:${member.port}${RING_PATH}?${query.toString()}`);
-    const arena = new ReceiveArena();
     // ws only listens for the end of its handshakeTimeout; whoever makes the socket must set it. ws clears it once open.
     const timeout = Math.max(1, Math.ceil(handshakeTimeout));
-    const socket = connectInto(arena, { host: member.host, port: member.port, noDelay: true, timeout });
-    const ws = new WebSocket(url, { ...SOCKET_OPTIONS, handshakeTimeout: timeout, createConnection: () => socket });
-    const inbound = new Inbound(member.id, ws, socket, generation, arena);
+    const inbound = new Inbound(member.id, generation, (onread) => {
+      const socket = connect({ host: member.host, port: member.port, noDelay: true, timeout, onread });
+      const options = { ...SOCKET_OPTIONS, handshakeTimeout: timeout, createConnection: () => socket };
+      return { socket, ws: new WebSocket(url, options) };
+    });
+    const { ws } = inbound;
     const onAbort = () => ws.terminate();
     stop.addEventListener('abort', onAbort, { once: true });
     if (stop.aborted) ws.terminate();

@@ -102,8 +102,8 @@ export type FakePeer = {
 /** The body of a data frame as one message. */
 export function messageOf({ values, flags = 0, ...header }: FakeFrame): Buffer {
   const payload = Int32Array.from(values);
-  const { head, tail } = encodeMessage({ ...header, flags, count: payload.length });
-  return Buffer.concat([head.subarray(head.length - HEADER_BYTES), Buffer.from(payload.buffer), tail]);
+  const head = encodeMessage({ ...header, flags, count: payload.length });
+  return Buffer.concat([head.subarray(head.length - HEADER_BYTES), Buffer.from(payload.buffer)]);
 }
 
 /** A real member w0 in a ring with the fake w1. */

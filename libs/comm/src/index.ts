@@ -5,7 +5,6 @@ export * from './fixedpoint.js';
 export * from './links.js';
 export * from './messages.js';
 export * from './neighbours.js';
-export * from './receive-arena.js';
 export * from './ring.js';
 export * from './silence.js';
 export * from './tiers.js';

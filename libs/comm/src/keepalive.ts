@@ -15,9 +15,6 @@ import { timeoutsFrom } from './timeouts.js';
 /** One socket and who is at its other end. */
 export type End = { readonly peer: string; readonly ws: WebSocket; readonly socket: Socket };
 
-/** Two bytes make a server's ping frame, and its pong to one, 4 bytes long, as wire.ts wants all frames of a stream. */
-const PING_PAYLOAD = Buffer.alloc(2);
-
 /** Answers the neighbour's pings. For sockets whose `autoPong` is off. */
 export function answerPings({ ws, socket }: Omit<End, 'peer'>): void {
   ws.on('ping', (data: Buffer) => {
@@ -69,7 +66,7 @@ export class Keepalive<E extends End> {
     const pingDue = now - this.#lastPing >= this.#pingMs;
     if (pingDue) this.#lastPing = now;
     for (const { end, clock } of this.#watched) {
-      if (pingDue && mayPing(end)) end.ws.ping(PING_PAYLOAD);
+      if (pingDue && mayPing(end)) end.ws.ping();
       // One that connects or closes has other timers, and an event at the end.
       const reading = end.ws.readyState === end.ws.OPEN && !end.ws.isPaused;
       if (!clock.isSilent({ now, bytesReceived: end.socket.bytesRead, reading })) continue;

@@ -9,9 +9,10 @@
 import { RingError, RingSequenceError } from './errors.js';
 import { Keepalive } from './keepalive.js';
 import { CLOSE_CODES, SEND_HIGH_WATER_BYTES, SEND_LOW_WATER_BYTES, leave } from './neighbours.js';
-import type { Ending, FrameVerdict, Inbound, Outbound } from './neighbours.js';
+import type { Verdict } from './inbound-stream.js';
+import type { Ending, Inbound, Outbound } from './neighbours.js';
 import { RingReduction } from './ring.js';
-import type { Frame } from './wire.js';
+import type { FrameHeader } from './wire.js';
 
 /** What one all-reduce cost. Bytes are payload: headers add 0.01 % to full segments. */
 export type RingStats = {
@@ -109,7 +110,11 @@ export class RingLink implements AllReduceLink {
             onSilent: (end, error) => this.#fail(error, CLOSE_CODES.peerLost, end),
           });
     neighbours?.inbound.attach(
-      (frame) => this.#receive(frame),
+      {
+        begin: (header) => this.#begin(header),
+        end: () => this.#received(),
+        nextStoreBytes: () => this.#current?.ring.nextStoreBytes ?? 0,
+      },
       (ending) => this.#neighbourEnded(neighbours.outbound, ending, this.#current?.ring.allReceived === true),
     );
     neighbours?.outbound.attach(
@@ -138,7 +143,7 @@ export class RingLink implements AllReduceLink {
     this.#requireIdle(step);
     if (signal?.aborted === true) this.#abort();
     if (this.#failure !== null) {
-      await this.#neighbours?.outbound.released();
+      await this.#released();
       throw this.#failure;
     }
     const onAbort = () => this.#abort();
@@ -185,36 +190,40 @@ export class RingLink implements AllReduceLink {
     }
   }
 
-  #receive(frame: Frame): FrameVerdict {
+  #begin(header: FrameHeader): Verdict {
     const current = this.#current;
-    if (this.#failure !== null) return 'taken';
-    if (frame.generation > this.generation || frame.flags !== 0) {
+    if (this.#failure !== null) return 'ignored';
+    if (header.generation > this.generation || header.flags !== 0) {
       this.#protocolError(
-        `sent a frame of generation ${frame.generation}, flags ${frame.flags}, in ${this.generation}`,
+        `sent a frame of generation ${header.generation}, flags ${header.flags}, in ${this.generation}`,
         null,
       );
-      return 'taken';
+      return 'ignored';
     }
     if (
-      frame.generation < this.generation ||
-      frame.step <= this.#lastStep ||
-      (current !== null && frame.step < current.step)
+      header.generation < this.generation ||
+      header.step <= this.#lastStep ||
+      (current !== null && header.step < current.step)
     ) {
       this.#dropped++;
-      return 'taken';
+      return 'ignored';
     }
-    if (current === null || frame.step > current.step) return 'later';
+    if (current === null || header.step > current.step) return 'later';
     try {
-      current.ring.receive(frame.hop, frame.segment, frame.payload);
+      const placement = current.ring.place(header.hop, header.segment, header.count);
+      current.bytesReceived += placement.into.byteLength;
+      return placement;
     } catch (error) {
       if (!(error instanceof RingSequenceError)) throw error;
       this.#protocolError(error.message, error);
-      return 'taken';
+      return 'ignored';
     }
-    current.bytesReceived += frame.payload.byteLength;
+  }
+
+  #received(): void {
+    this.#current?.ring.received();
     this.#pump();
     this.#settleIfDone();
-    return 'taken';
   }
 
   /** Sends what may be sent, up to the high-water mark. */
@@ -306,14 +315,21 @@ export class RingLink implements AllReduceLink {
     }
     const { inbound, outbound } = this.#neighbours;
     for (const end of [inbound, outbound]) leave(end.ws, code, end === deadEnd ? '' : (error.peer ?? ''));
-    // Not before the queued views are gone: the caller may write to the buffer as soon as it knows.
-    void outbound.released().then(() => {
+    inbound.deliver();
+    // Not before it is the caller's alone: it may be written to as soon as the caller knows.
+    void this.#released().then(() => {
       if (current === null) return;
       // A neighbour that has all it needs may leave before our last flush is reported: the sum is whole here all the same.
       const isLoss = error.code === 'E_RING_PEER_LOST' || error.code === 'E_RING_PEER_SILENT';
       if (current.ring.done && isLoss) this.#resolve(current);
       else current.reject(error);
     });
+  }
+
+  /** Resolves when no socket reads from the caller's buffer or writes to it any more. Only after a failure. */
+  async #released(): Promise<void> {
+    if (this.#neighbours === null) return;
+    await Promise.all([this.#neighbours.inbound.released(), this.#neighbours.outbound.released()]);
   }
 }
 

@@ -2,27 +2,23 @@
  * The two sockets of a ring member. `Inbound`: we dialled the predecessor, payload comes from it. `Outbound`: the successor
  * dialled us, payload goes to it. As the payload's sender is always the WebSocket server, payload is never masked.
  */
-import type { Socket } from 'node:net';
-import type { RawData, WebSocket } from 'ws';
-import { RingError, WireError } from './errors.js';
+import type { OnReadOpts, Socket } from 'node:net';
+import type { WebSocket } from 'ws';
+import { RingError } from './errors.js';
+import { InboundStream } from './inbound-stream.js';
+import type { Verdict } from './inbound-stream.js';
 import { answerPings } from './keepalive.js';
-import { READ_BYTES } from './receive-arena.js';
-import type { ReceiveArena } from './receive-arena.js';
-import { FLAG_ACCEPT, HEADER_BYTES, MAX_FRAME_BYTES, decodeFrame, encodeMessage, misalignment } from './wire.js';
-import type { Frame, FrameHeader } from './wire.js';
+import { FLAG_ACCEPT, MAX_FRAME_BYTES, encodeMessage } from './wire.js';
+import type { FrameHeader } from './wire.js';
 
 /**
  * Bytes queued in this process for the successor at which sending stops, and those at which it goes on. The kernel buffers
- * a few MB more, so this only has to span the time until the flush is reported: two segments on the way, two behind them.
+ * a few MB more, so this only has to span the time until the flush is reported: one segment on the way, one behind it.
  */
-export const SEND_HIGH_WATER_BYTES = 1024 * 1024;
+export const SEND_HIGH_WATER_BYTES = 2 * 1024 * 1024;
 export const SEND_LOW_WATER_BYTES = SEND_HIGH_WATER_BYTES / 2;
 /** The queue is looked at before each frame, so it can exceed the high-water mark by less than one frame and its prefix. */
 export const SEND_QUEUE_BOUND_BYTES = SEND_HIGH_WATER_BYTES + MAX_FRAME_BYTES + 16;
-/** A paused socket still delivers what was read already: at most one unfinished frame and one read. */
-export const MAX_HELD_BYTES = READ_BYTES + 2 * MAX_FRAME_BYTES;
-/** From this size on WebSocket's header has 10 bytes: only these frames tell (and profit from) the stream's alignment. */
-const ALIGNED_FROM_BYTES = 65_536;
 /** How long a failing member waits for its queue to flush, so that its farewell can follow the data and name the culprit. */
 export const FAREWELL_MS = 200;
 /** How long a closed socket may wait for the peer's answer before it is destroyed. */
@@ -104,45 +100,58 @@ function endingOf(peer: string, code: number, reason: string): Ending {
   }
 }
 
-/** Whether a frame was consumed, or is of a step that has not started here and must wait. */
-export type FrameVerdict = 'taken' | 'later';
-export type FrameHandler = (frame: Frame) => FrameVerdict;
+/** What becomes of the frames from the predecessor. */
+export type FrameHandler = {
+  /** A frame of a step that has not started here is `later`. */
+  begin(header: FrameHeader): Verdict;
+  /** The frame that was placed last is whole. */
+  end(): void;
+  /** Bytes of the next payload if it is to be stored, else 0. */
+  nextStoreBytes(): number;
+};
 export type EndingHandler = (ending: Ending) => void;
+
+/** Until a link takes over, all frames wait. */
+const NOBODY: FrameHandler = { begin: () => 'later', end: () => undefined, nextStoreBytes: () => 0 };
+
+/** Our dial: the WebSocket, and the connection under it, which reads through the stream. */
+export type Dialled = { readonly ws: WebSocket; readonly socket: Socket };
 
 /** Frames from the predecessor, in order. Holds and pauses (TCP's backpressure) while the handler says `later`. */
 export class Inbound {
   /** Resolves when the predecessor has accepted us; rejects with a RingError if the socket ends before (E_RING_REFUSED if it said no). */
   readonly accepted: Promise<void>;
-  readonly #held: Frame[] = [];
-  #heldBytes = 0;
+  readonly ws: WebSocket;
+  readonly socket: Socket;
+  readonly #stream: InboundStream;
   #isAccepted = false;
-  #onFrame: FrameHandler = () => 'later';
+  #accept: () => void = () => undefined;
+  #handler: FrameHandler = NOBODY;
   #onEnding: EndingHandler = () => undefined;
   #ending: Ending | null = null;
+  #released: Promise<void> | null = null;
 
+  /** `dial` gets what the socket must be opened with so that its bytes come here (net.connect's `onread`). */
   constructor(
     readonly peer: string,
-    readonly ws: WebSocket,
-    /** The connection under `ws`. */
-    readonly socket: Socket,
-    generation: number,
-    /** What the socket reads into. */
-    readonly arena: ReceiveArena,
+    readonly generation: number,
+    dial: (onread: OnReadOpts) => Dialled,
   ) {
-    const countControlFrame = (data: Buffer) => this.arena.controlFrameEnded(data.length);
-    ws.on('ping', countControlFrame);
-    ws.on('pong', countControlFrame);
+    this.#stream = new InboundStream({
+      pass: (bytes) => void this.socket.push(bytes),
+      begin: (header) => this.#begin(header),
+      end: () => this.#handler.end(),
+      nextStoreBytes: () => this.#handler.nextStoreBytes(),
+      broken: (error) => this.#protocolError(error.message, error),
+    });
+    const { ws, socket } = dial({ buffer: () => this.#stream.window(), callback: (bytes) => this.#read(bytes) });
+    this.ws = ws;
+    this.socket = socket;
     answerPings({ ws, socket });
+    // Data frames do not come to ws.
+    ws.on('message', () => this.#protocolError('sent a message that is no data frame', null));
     this.accepted = new Promise((resolve, reject) => {
-      ws.on('message', (data: RawData, isBinary: boolean) => {
-        const frame = this.#decode(data, isBinary);
-        if (frame === null) return;
-        if (this.#isAccepted) this.#offer(frame);
-        else if (frame.flags === FLAG_ACCEPT && frame.generation === generation) {
-          this.#isAccepted = true;
-          resolve();
-        } else this.#protocolError('sent data before it accepted this worker', null);
-      });
+      this.#accept = resolve;
       ws.on('close', (code: number, reason: Buffer) => {
         const refused = code >= CLOSE_CODES.staleGeneration && code <= CLOSE_CODES.duplicate;
         if (!this.#isAccepted && refused) {
@@ -167,47 +176,53 @@ export class Inbound {
   }
 
   /** Hands over to a ring link. An ending that happened before is reported at once. */
-  attach(onFrame: FrameHandler, onEnding: EndingHandler): void {
-    this.#onFrame = onFrame;
+  attach(handler: FrameHandler, onEnding: EndingHandler): void {
+    this.#handler = handler;
     this.#onEnding = onEnding;
     if (this.#ending !== null) onEnding(this.#ending);
   }
 
-  /** Offers the held frames again, and reads on if all were taken. */
+  /** Offers what is held again, and reads on if all was taken. */
   deliver(): void {
-    while (this.#held.length > 0) {
-      if (this.#onFrame(this.#held[0]) === 'later') return;
-      this.#heldBytes -= HEADER_BYTES + (this.#held.shift()?.payload.byteLength ?? 0);
-    }
-    this.ws.resume();
+    if (!this.#stream.isHeld) return;
+    this.#stream.resume();
+    if (!this.#stream.isHeld) this.ws.resume();
   }
 
-  #offer(frame: Frame): void {
+  /**
+   * Resolves when nothing is read into the caller's buffer any more, whose link has failed; after FAREWELL_MS it destroys the
+   * socket for that.
+   */
+  released(): Promise<void> {
+    this.#released ??= new Promise((resolve) => {
+      const timer = setTimeout(() => this.ws.terminate(), FAREWELL_MS);
+      const free = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      this.socket.once('close', free);
+      if (this.socket.destroyed) free();
+      else this.#stream.abandon(free);
+    });
+    return this.#released;
+  }
+
+  /** True: read on. */
+  #read(bytes: number): boolean {
+    this.#stream.read(bytes);
+    if (this.#stream.isHeld) this.ws.pause();
+    return true;
+  }
+
+  #begin(header: FrameHeader): Verdict {
     // After we said goodbye, what still comes is of no use, and must not pause the socket: the answer comes behind it.
-    if (this.ws.readyState !== this.ws.OPEN) return;
-    if (this.#held.length === 0 && this.#onFrame(frame) === 'taken') return;
-    // A copy: the arena will be written again before the frame's step starts.
-    this.#held.push({ ...frame, payload: frame.payload.slice() });
-    this.#heldBytes += HEADER_BYTES + frame.payload.byteLength;
-    if (this.#heldBytes > MAX_HELD_BYTES) this.#protocolError('sent more than a paused socket can hold', null);
-    else this.ws.pause();
-  }
-
-  #decode(data: RawData, isBinary: boolean): Frame | null {
-    if (!isBinary || !Buffer.isBuffer(data)) {
-      this.#protocolError('sent a text message', null);
-      return null;
-    }
-    try {
-      this.arena.messageEnded(data);
-      const past = misalignment(data);
-      if (past !== 0 && data.length >= ALIGNED_FROM_BYTES) this.arena.shift(Int32Array.BYTES_PER_ELEMENT - past);
-      return decodeFrame(data);
-    } catch (error) {
-      if (!(error instanceof WireError)) throw error;
-      this.#protocolError(error.message, error);
-      return null;
-    }
+    if (this.ws.readyState === this.ws.CLOSING || this.ws.readyState === this.ws.CLOSED) return 'ignored';
+    if (this.#isAccepted) return this.#handler.begin(header);
+    if (header.flags === FLAG_ACCEPT && header.generation === this.generation) {
+      this.#isAccepted = true;
+      this.#accept();
+    } else this.#protocolError('sent data before it accepted this worker', null);
+    return 'ignored';
   }
 
   #protocolError(problem: string, cause: unknown): void {
@@ -277,23 +292,21 @@ export class Outbound {
 
   /** Tells the successor that it is ours in this generation. */
   accept(generation: number): void {
-    const { head, tail } = encodeMessage({ flags: FLAG_ACCEPT, hop: 0, generation, step: 0, segment: 0, count: 0 });
-    this.socket.write(Buffer.concat([head, tail]));
+    this.socket.write(encodeMessage({ flags: FLAG_ACCEPT, hop: 0, generation, step: 0, segment: 0, count: 0 }));
   }
 
   /** Queues one frame; the payload's memory must not change until it is flushed (see ring.ts on why it does not). */
   send(header: Omit<FrameHeader, 'count' | 'flags'>, payload: Int32Array): void {
     const view = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
-    const { head, tail } = encodeMessage({ ...header, flags: 0, count: payload.length });
+    const head = encodeMessage({ ...header, flags: 0, count: payload.length });
     this.#unflushed++;
-    // All parts in one system call.
+    // Both parts in one system call.
     this.socket.cork();
     this.socket.write(head);
     this.socket.write(view, () => {
       this.#unflushed--;
       this.#onFlush();
     });
-    if (tail.length > 0) this.socket.write(tail);
     this.#peak = Math.max(this.#peak, this.socket.writableLength);
     this.socket.uncork();
   }

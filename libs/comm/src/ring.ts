@@ -29,16 +29,19 @@ import { RingSequenceError } from './errors.js';
 /** One message of the ring: `payload` is a view into the local buffer. */
 export type OutgoingSegment = { readonly hop: number; readonly segment: number; readonly payload: Int32Array };
 
+/** Where a segment that comes goes: its payload is added to these local values, or replaces them. */
+export type Placement = { readonly adds: boolean; readonly into: Int32Array };
+
 /**
- * Elements in a segment: 256 KiB. Smaller ones pay ws and system calls more often; larger ones lengthen the pipeline's
- * fill and fall out of the second-level cache between receipt and addition.
+ * Elements in a segment: 1 MiB. Smaller ones wake the successor and pay system calls more often (256 KiB: a third slower where
+ * members are more than cores); larger ones gain nothing and lengthen the pipeline's fill.
  */
-export const SEGMENT_ELEMENTS = 65_536;
+export const SEGMENT_ELEMENTS = 262_144;
 
 /** A walk over the segments of one direction of a link: hop by hop, within a hop the chunk's segments in order. */
 type Cursor = { hop: number; chunk: number; offset: number };
 
-/** One rank's part in one all-reduce. Feed `receive`, drain `takeSend` whenever the transport has room, until `done`. */
+/** One rank's part in one all-reduce. Feed `place` and `received`, drain `takeSend` whenever the transport has room, until `done`. */
 export class RingReduction {
   readonly #buffer: Int32Array;
   readonly #n: number;
@@ -94,12 +97,18 @@ export class RingReduction {
     return { hop, segment, payload: this.#buffer.subarray(offset, end) };
   }
 
+  /** Bytes of the segment that comes next from rank-1 if it is to be stored; 0 if it is to be added, or none is to come. */
+  get nextStoreBytes(): number {
+    const { hop, offset } = this.#incoming;
+    if (hop < this.#n || hop > this.#lastHop) return 0;
+    return (this.#segmentEnd(this.#incoming) - offset) * Int32Array.BYTES_PER_ELEMENT;
+  }
+
   /**
-   * A segment came from rank-1. Adds or stores it, and makes its next hop available to `takeSend`.
-   * payload: [elements of that segment]; it is read only during the call.
-   * Throws RingSequenceError: E_RING_SEGMENT (duplicate, out of order, unknown), E_RING_LENGTH. Nothing is written then.
+   * A segment of `count` elements is coming from rank-1: what to do with it. `received` must follow when it is done.
+   * Throws RingSequenceError: E_RING_SEGMENT (duplicate, out of order, unknown), E_RING_LENGTH.
    */
-  receive(hop: number, segment: number, payload: Int32Array): void {
+  place(hop: number, segment: number, count: number): Placement {
     const expected = this.#incoming;
     if (expected.hop > this.#lastHop) {
       throw new RingSequenceError(
@@ -116,15 +125,19 @@ export class RingReduction {
     }
     const start = expected.offset;
     const end = this.#segmentEnd(expected);
-    if (payload.length !== end - start) {
+    if (count !== end - start) {
       throw new RingSequenceError(
         'E_RING_LENGTH',
-        `segment ${segment} has ${payload.length} elements, expected ${end - start}; do all members reduce the same length?`,
+        `segment ${segment} has ${count} elements, expected ${end - start}; do all members reduce the same length?`,
       );
     }
-    if (hop < this.#n) addInto(this.#buffer, start, payload);
-    else storeInto(this.#buffer, start, payload);
-    this.#advance(expected, end);
+    return { adds: hop < this.#n, into: this.#buffer.subarray(start, end) };
+  }
+
+  /** The segment that was placed last is in the buffer, whole: makes its next hop available to `takeSend`. */
+  received(): void {
+    const { hop } = this.#incoming;
+    this.#advance(this.#incoming, this.#segmentEnd(this.#incoming));
     if (hop < this.#lastHop) this.#sendable++;
   }
 
@@ -164,30 +177,4 @@ export class RingReduction {
     }
     return cursor;
   }
-}
-
-/** buffer[start..] += payload. Unrolled: the loop's own work costs as much as the addition. */
-function addInto(buffer: Int32Array, start: number, payload: Int32Array): void {
-  const local = buffer.subarray(start, start + payload.length);
-  const unrolled = payload.length - (payload.length % 4);
-  for (let i = 0; i < unrolled; i += 4) {
-    local[i] += payload[i];
-    local[i + 1] += payload[i + 1];
-    local[i + 2] += payload[i + 2];
-    local[i + 3] += payload[i + 3];
-  }
-  for (let i = unrolled; i < payload.length; i++) local[i] += payload[i];
-}
-
-/** buffer[start..] = payload. V8's `set` copies byte by byte if the target is shared and the two are not aligned to 8. */
-function storeInto(buffer: Int32Array, start: number, payload: Int32Array): void {
-  const local = buffer.subarray(start, start + payload.length);
-  const unrolled = payload.length - (payload.length % 4);
-  for (let i = 0; i < unrolled; i += 4) {
-    local[i] = payload[i];
-    local[i + 1] = payload[i + 1];
-    local[i + 2] = payload[i + 2];
-    local[i + 3] = payload[i + 3];
-  }
-  for (let i = unrolled; i < payload.length; i++) local[i] = payload[i];
 }

@@ -1,7 +1,6 @@
 /**
- * Data frames: what one WebSocket message between two neighbours of the ring holds. Little-endian, 24 bytes of header (a
- * multiple of 8, so that a message that starts aligned has an aligned payload), then `count` raw int32, then 0, 2 or 4 bytes of
- * padding that make the WebSocket frame around it a multiple of 4 long, so that all frames of a stream are aligned alike.
+ * Data frames: what one WebSocket message between two neighbours of the ring holds. Little-endian, 24 bytes of header, then
+ * `count` raw int32.
  *
  *   offset 0  u32  magic "LSRG"
  *          4  u8   version
@@ -18,10 +17,10 @@ import { SEGMENT_ELEMENTS } from './ring.js';
 
 export const WIRE_MAGIC = 0x4752_534c;
 /** Raised whenever the meaning of a frame changes: two versions never share a ring. */
-export const WIRE_VERSION = 1;
+export const WIRE_VERSION = 2;
 export const HEADER_BYTES = 24;
-/** The largest frame: a full segment and padding. A peer that announces more is refused before anything is allocated. */
-export const MAX_FRAME_BYTES = HEADER_BYTES + SEGMENT_ELEMENTS * Int32Array.BYTES_PER_ELEMENT + 2;
+/** The largest frame: a full segment. ws refuses a peer that announces more. */
+export const MAX_FRAME_BYTES = HEADER_BYTES + SEGMENT_ELEMENTS * Int32Array.BYTES_PER_ELEMENT;
 export const FLAG_ACCEPT = 1;
 
 const U32_MAX = 0xffff_ffff;
@@ -37,8 +36,6 @@ export type FrameHeader = {
   /** int32 elements in the payload. */
   readonly count: number;
 };
-
-export type Frame = FrameHeader & { readonly payload: Int32Array };
 
 /** Throws E_WIRE_BYTE_ORDER on a big-endian machine, where raw payloads would be swapped. */
 export function requireLittleEndian(order: 'LE' | 'BE' = endianness()): void {
@@ -56,39 +53,20 @@ function prefixOf(messageBytes: number): 2 | 4 | 10 {
   return messageBytes <= U16_MAX ? 4 : 10;
 }
 
-/** Bytes on the wire of a message of so many bytes. */
-export function wireBytes(messageBytes: number): number {
-  return prefixOf(messageBytes) + messageBytes;
-}
-
-/** Bytes of padding at the end of a frame of `count` elements: the fewest that make the WebSocket frame a multiple of 4. */
-function paddingOf(count: number): 0 | 2 | 4 {
-  const bytes = HEADER_BYTES + count * Int32Array.BYTES_PER_ELEMENT;
-  if (prefixOf(bytes) === 4) return 0;
-  // One length just below 126 would be pushed into the longer header by its padding.
-  return prefixOf(bytes + 2) === 4 ? 4 : 2;
-}
-
-const PADDING = Buffer.alloc(4);
-
-/** What goes before and after the payload on the socket. */
-export type MessageParts = { readonly head: Buffer; readonly tail: Buffer };
-
 /**
- * The bytes to write to the socket around the payload: a WebSocket frame header (RFC 6455 section 5.2: one unmasked,
- * unfragmented binary message, as a server sends) and the data frame's header; padding. The payload itself is written as
- * a buffer of its own, so it is never copied; ws' own `send` takes only one buffer, or fragments, which its receiver joins.
+ * The bytes to write to the socket before the payload: a WebSocket frame header (RFC 6455 section 5.2: one unmasked,
+ * unfragmented binary message, as a server sends) and the data frame's header. The payload itself is written as a buffer
+ * of its own, so it is never copied; ws' own `send` takes only one buffer, or fragments.
  * Throws E_WIRE_FIELD.
  */
-export function encodeMessage(header: FrameHeader): MessageParts {
+export function encodeMessage(header: FrameHeader): Buffer {
   checkField('flags', header.flags, FLAG_ACCEPT);
   checkField('hop', header.hop, U16_MAX);
   checkField('generation', header.generation, U32_MAX);
   checkField('step', header.step, U32_MAX);
   checkField('segment', header.segment, U32_MAX);
   checkField('count', header.count, SEGMENT_ELEMENTS);
-  const padding = paddingOf(header.count);
-  const messageBytes = HEADER_BYTES + header.count * Int32Array.BYTES_PER_ELEMENT + padding;
+  const messageBytes = HEADER_BYTES + header.count * Int32Array.BYTES_PER_ELEMENT;
   const prefix = prefixOf(messageBytes);
   const head = Buffer.allocUnsafe(prefix + HEADER_BYTES);
   head[0] = 0x82;
@@ -109,7 +87,7 @@ export function encodeMessage(header: FrameHeader): MessageParts {
   head.writeUInt32LE(header.step, prefix + 12);
   head.writeUInt32LE(header.segment, prefix + 16);
   head.writeUInt32LE(header.count, prefix + 20);
-  return { head, tail: PADDING.subarray(0, padding) };
+  return head;
 }
 
 function checkField(name: string, value: number, max: number): void {
@@ -118,32 +96,48 @@ function checkField(name: string, value: number, max: number): void {
   }
 }
 
+/** A WebSocket frame's first bytes: how many they are, and the length of the message. */
+export type FramePrefix = { readonly bytes: number; readonly messageBytes: number };
+
 /**
- * Reads one message. `payload` views the message if it is 4-byte aligned in memory and is a copy otherwise.
+ * Reads the prefix of an unmasked frame, whose first byte is known, from bytes [from, to).
+ * 'more' if it is not there whole; null if the frame is masked, or longer than a u32 can say.
+ */
+export function framePrefix(bytes: Buffer, from: number, to: number): FramePrefix | 'more' | null {
+  const length = bytes[from + 1];
+  if (length < 126) return { bytes: 2, messageBytes: length };
+  if (length > 127) return null;
+  if (length === 126) return to - from < 4 ? 'more' : { bytes: 4, messageBytes: bytes.readUInt16BE(from + 2) };
+  if (to - from < 10) return 'more';
+  return bytes.readUInt32BE(from + 2) === 0 ? { bytes: 10, messageBytes: bytes.readUInt32BE(from + 6) } : null;
+}
+
+/**
+ * Reads the header of a message of so many bytes.
  * Throws WireError: E_WIRE_SHORT, E_WIRE_MAGIC, E_WIRE_VERSION, E_WIRE_FLAGS, E_WIRE_LENGTH.
  */
-export function decodeFrame(message: Buffer): Frame {
-  if (message.length < HEADER_BYTES) {
+export function decodeHeader(header: Buffer, messageBytes: number): FrameHeader {
+  if (messageBytes < HEADER_BYTES) {
     throw new WireError(
       'E_WIRE_SHORT',
-      `a frame of ${message.length} bytes, the header alone has ${HEADER_BYTES}; is the peer a worker?`,
+      `a frame of ${messageBytes} bytes, the header alone has ${HEADER_BYTES}; is the peer a worker?`,
     );
   }
-  const magic = message.readUInt32LE(0);
+  const magic = header.readUInt32LE(0);
   if (magic !== WIRE_MAGIC) {
     throw new WireError('E_WIRE_MAGIC', `a frame starts with 0x${magic.toString(16)}; is the peer a worker?`);
   }
-  if (message[4] !== WIRE_VERSION) {
+  if (header[4] !== WIRE_VERSION) {
     throw new WireError(
       'E_WIRE_VERSION',
-      `the peer speaks version ${message[4]}, this worker ${WIRE_VERSION}; run one version`,
+      `the peer speaks version ${header[4]}, this worker ${WIRE_VERSION}; run one version`,
     );
   }
-  const flags = message[5];
+  const flags = header[5];
   if (flags > FLAG_ACCEPT) throw new WireError('E_WIRE_FLAGS', `unknown flags ${flags}; run one version of Lockstep`);
-  const count = message.readUInt32LE(20);
-  const payloadBytes = message.length - HEADER_BYTES;
-  if (payloadBytes !== count * Int32Array.BYTES_PER_ELEMENT + paddingOf(count)) {
+  const count = header.readUInt32LE(20);
+  const payloadBytes = messageBytes - HEADER_BYTES;
+  if (payloadBytes !== count * Int32Array.BYTES_PER_ELEMENT) {
     throw new WireError(
       'E_WIRE_LENGTH',
       `the header says ${count} int32, ${payloadBytes} bytes follow; the frame is damaged`,
@@ -151,23 +145,10 @@ export function decodeFrame(message: Buffer): Frame {
   }
   return {
     flags,
-    hop: message.readUInt16LE(6),
-    generation: message.readUInt32LE(8),
-    step: message.readUInt32LE(12),
-    segment: message.readUInt32LE(16),
+    hop: header.readUInt16LE(6),
+    generation: header.readUInt32LE(8),
+    step: header.readUInt32LE(12),
+    segment: header.readUInt32LE(16),
     count,
-    payload: int32View(message, count),
   };
-}
-
-/** How many bytes a message's payload lies past a multiple of 4 in memory: 0 if it can be viewed in place. */
-export function misalignment(message: Buffer): number {
-  return (message.byteOffset + HEADER_BYTES) % Int32Array.BYTES_PER_ELEMENT;
-}
-
-function int32View(message: Buffer, count: number): Int32Array {
-  if (misalignment(message) === 0) return new Int32Array(message.buffer, message.byteOffset + HEADER_BYTES, count);
-  const copy = new Int32Array(count);
-  new Uint8Array(copy.buffer).set(message.subarray(HEADER_BYTES, HEADER_BYTES + copy.byteLength));
-  return copy;
 }
