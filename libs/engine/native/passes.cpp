@@ -4,7 +4,7 @@
 // JavaScript has the same passes (apps/worker, portable-passes.ts), and the bits are the same: every operation is one of
 // IEEE 754's, in the same order for the same element, none fused, and integers have no order. It says what the numbers mean.
 //
-// fingerprint   32 sums h_j = h_j kPrime + w over the 32-bit words w_i with i mod 32 = j (libs/checkpoint, fingerprint.ts)
+// fingerprint   32 sums h_j = mixed(h_j, w) over the 32-bit words w_i with i mod 32 = j (libs/checkpoint, fingerprint.ts)
 #include <node_api.h>
 
 #include <algorithm>
@@ -21,6 +21,11 @@ constexpr int kSums = 32;
 constexpr int64_t kBlock = 1024;
 static_assert(kBlock % kSums == 0, "a block must begin with the first sum");
 
+inline uint32_t mixed(uint32_t h, uint32_t w) {
+  const uint32_t product = (h ^ w) * kPrime;
+  return product << 13 | product >> 19;
+}
+
 struct Fingerprint {
   uint32_t sums[kSums] = {};
 
@@ -30,8 +35,8 @@ struct Fingerprint {
     uint32_t h[kSums];
     std::memcpy(h, sums, sizeof h);
     for (; i + kSums <= count; i += kSums)
-      for (int j = 0; j < kSums; j++) h[j] = h[j] * kPrime + words[i + j];
-    for (int j = 0; i + j < count; j++) h[j] = h[j] * kPrime + words[i + j];
+      for (int j = 0; j < kSums; j++) h[j] = mixed(h[j], words[i + j]);
+    for (int j = 0; i + j < count; j++) h[j] = mixed(h[j], words[i + j]);
     std::memcpy(sums, h, sizeof h);
   }
 };
