@@ -1,8 +1,13 @@
-// Loss curves of one training run summed in three ways: exact (integers, as Lockstep does), float32 in microbatch order, float32 in
-// reverse order (as another ring order would add). Same seed, batches, noise and optimiser. Prints one JSON object; with --svg
-// also draws the curves.
+// Loss curves of one training run summed in several ways. Same seed, batches, noise and optimiser. Prints one JSON object; with
+// --svg also draws the curves.
 //
-//   node test/bench/exactness.mjs [--steps N] [--svg FILE]
+//   node test/bench/exactness.mjs [--steps N] [--svg FILE] [--runs NAME,NAME]
+//
+// exact: integers, as Lockstep does. float32: in microbatch order; float32Reversed: in reverse, as another ring order would add.
+// The rest is what half the bytes on the wire would do, exact and free of order too: each gradient is rounded to int16 with the
+// largest exponent of all microbatches, and ceil(log2 microbatches) bits are left for the sum. int16Tensors: an exponent a
+// tensor, as in exact; int16: an exponent a block of 256 numbers; int16Stochastic: blocks, rounded up or down by chance, keyed by
+// step, microbatch and place.
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { engineDirectory, engineEnvironment, loadEngine } from '@lockstep/engine';
@@ -13,6 +18,7 @@ import {
   loadMnist,
   parameterCount,
   parameterTable,
+  philox4x32,
   presetOf,
   recipeOf,
 } from '@lockstep/diffusion';
@@ -20,7 +26,13 @@ import { Trainer } from '../../apps/worker/dist/trainer.js';
 import { allocateArena, copyState, openArena } from '../../apps/worker/dist/arena.js';
 import { agreedExponents, summandOf, sumGradients } from '../../apps/worker/dist/exact-sum.js';
 
-const { values } = parseArgs({ options: { steps: { type: 'string', default: '500' }, svg: { type: 'string' } } });
+const { values } = parseArgs({
+  options: {
+    steps: { type: 'string', default: '500' },
+    svg: { type: 'string' },
+    runs: { type: 'string', default: 'exact,float32,float32Reversed' },
+  },
+});
 const steps = Number(values.steps);
 
 Object.assign(process.env, engineEnvironment({ device: 'cpu', threads: 1 }));
@@ -78,11 +90,72 @@ const float32 = (order) => (trainer, arena, step, gradients) => {
   trainer.apply(step, [], true);
 };
 
-const runs = {
-  exact: train(exact),
-  float32: train(float32(inOrder)),
-  float32Reversed: train(float32([...inOrder].reverse())),
+/** Numbers that share an exponent: two bytes of it are 0.4 % of the block's own. */
+const BLOCK = 256;
+const halves = { tensors: { places: 0, numbers: 0, zeros: 0 }, blocks: { places: 0, numbers: 0, zeros: 0 } };
+
+/** The table cut into spans of at most BLOCK numbers, so that whatever works by tensors works by blocks. */
+const blocksOf = (table) =>
+  table.flatMap(({ name, offset, size }) =>
+    Array.from({ length: Math.ceil(size / BLOCK) }, (_, block) => ({
+      name: `${name}[${block}]`,
+      offset: offset + block * BLOCK,
+      size: Math.min(BLOCK, size - block * BLOCK),
+    })),
+  );
+
+/** The mean of the gradients, each rounded to int16, so that no sum of them leaves int16. */
+const int16 = (cut, kind, chance) => (trainer, arena, step, gradients) => {
+  const spans = cut(trainer.table);
+  const exponents = agreedExponents(
+    gradients.map((gradient) => summandOf(gradient, spans)),
+    spans,
+  );
+  const carry = Math.ceil(Math.log2(microbatches));
+  const most = 2 ** (15 - carry) - 1;
+  const mean = new Float32Array(gradients[0].length);
+  const sum = new Int16Array(mean.length);
+  const words = new Uint32Array(4);
+  const count = halves[kind];
+  count.places = spans.length;
+  gradients.forEach((gradient, microbatch) =>
+    spans.forEach(({ offset, size }, span) => {
+      // A block of zeros has an exponent far below all others.
+      const unit = 2 ** Math.max(exponents[span] - 15 + carry, -200);
+      for (let at = offset; at < offset + size; at++) {
+        const exactly = gradient[at] / unit;
+        if (chance && (at & 3) === 0) philox4x32(words, at >>> 2, microbatch, step, 0, 16, 0);
+        const rounded = chance ? Math.floor(exactly + words[at & 3] / 2 ** 32) : roundHalfEven(exactly);
+        // Only what lies within half a unit of the block's exponent is cut off: one unit of error in place of a half.
+        const kept = Math.max(-most, Math.min(most, rounded));
+        sum[at] += kept;
+        count.numbers++;
+        if (kept === 0 && gradient[at] !== 0) count.zeros++;
+      }
+    }),
+  );
+  spans.forEach(({ offset, size }, span) => {
+    const factor = 2 ** Math.max(exponents[span] - 15 + carry, -200) / microbatches;
+    for (let at = offset; at < offset + size; at++) mean[at] = sum[at] * factor;
+  });
+  trainer.update(step, mean);
+  trainer.apply(step, [], true);
 };
+
+/** Adding and subtracting it rounds to an integer, ties to even. */
+const TO_INTEGER = 1.5 * 2 ** 52;
+const roundHalfEven = (x) => x + TO_INTEGER - TO_INTEGER;
+
+const WAYS = {
+  exact,
+  float32: float32(inOrder),
+  float32Reversed: float32([...inOrder].reverse()),
+  int16Tensors: int16((table) => table, 'tensors', false),
+  int16: int16(blocksOf, 'blocks', false),
+  int16Stochastic: int16(blocksOf, 'blocks', true),
+};
+const names = values.runs.split(',');
+const runs = Object.fromEntries(names.map((name) => [name, train(WAYS[name])]));
 
 /** Mean of the last tenth of a curve. */
 const tail = (losses) => {
@@ -100,11 +173,7 @@ const distance = (a, b) => {
   }
   return Math.sqrt(square / norm);
 };
-const pairs = [
-  ['exact', 'float32'],
-  ['exact', 'float32Reversed'],
-  ['float32', 'float32Reversed'],
-];
+const pairs = names.flatMap((a, at) => names.slice(at + 1).map((b) => [a, b]));
 const result = {
   steps,
   lastTenthMeanLoss: Object.fromEntries(Object.entries(runs).map(([name, run]) => [name, tail(run.losses)])),
@@ -114,6 +183,7 @@ const result = {
     firstStepThatDiffers: firstApart(runs[a], runs[b]),
     relativeWeightDistance: distance(runs[a], runs[b]),
   })),
+  int16: halves,
   losses: Object.fromEntries(Object.entries(runs).map(([name, run]) => [name, run.losses])),
 };
 console.log(JSON.stringify(result));
@@ -137,15 +207,25 @@ function drawing() {
     exact: 'stroke="#1f6feb" stroke-width="5" stroke-opacity="0.35"',
     float32: 'stroke="#d1242f" stroke-width="1.5"',
     float32Reversed: 'stroke="#1a7f37" stroke-width="1.5" stroke-dasharray="6 4"',
+    int16Tensors: 'stroke="#9a6700" stroke-width="1.5"',
+    int16: 'stroke="#8250df" stroke-width="1.5" stroke-dasharray="2 3"',
+    int16Stochastic: 'stroke="#1a7f37" stroke-width="1.5" stroke-dasharray="8 3"',
   };
-  const names = { exact: 'exact integer sum', float32: 'float32, in order', float32Reversed: 'float32, in reverse' };
+  const titles = {
+    exact: 'int32, an exponent a tensor',
+    float32: 'float32, in order',
+    float32Reversed: 'float32, in reverse',
+    int16Tensors: 'int16, an exponent a tensor',
+    int16: 'int16, an exponent a block',
+    int16Stochastic: 'int16, blocks, stochastic',
+  };
   const lines = curves.map(
     ([name, curve]) =>
       `<polyline fill="none" ${styles[name]} points="${curve.map((loss, block) => `${x(block).toFixed(1)},${y(loss).toFixed(1)}`).join(' ')}"/>`,
   );
   const legend = curves.map(
     ([name], row) =>
-      `<line x1="400" x2="440" y1="${40 + 22 * row}" y2="${40 + 22 * row}" ${styles[name]}/><text x="450" y="${44 + 22 * row}">${names[name]}</text>`,
+      `<line x1="400" x2="440" y1="${40 + 22 * row}" y2="${40 + 22 * row}" ${styles[name]}/><text x="450" y="${44 + 22 * row}">${titles[name]}</text>`,
   );
   const ticks = [1, 0.5, 0.2, 0.1, 0.05, 0.02]
     .filter((loss) => Math.log10(loss) >= low && Math.log10(loss) <= high)

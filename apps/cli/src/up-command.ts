@@ -3,7 +3,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { RUN_FILE_NAME } from '@lockstep/checkpoint';
-import { describeConfig, failureOf, loadConfig, type UpConfig } from '@lockstep/config';
+import { describeConfig, failureOf, loadConfig, localGpus, workerPlaces, type UpConfig } from '@lockstep/config';
 import { addConfigFlags, givenFlags } from './config-flags.js';
 import { CliError } from './errors.js';
 import { up } from './up.js';
@@ -40,7 +40,7 @@ async function runUp(options: Readonly<Record<string, unknown>>): Promise<number
     throw new CliError('E_NOTHING_TO_RESUME', `${out} holds no run; leave --resume out to start one`);
   return up({
     out,
-    workers: config.workers,
+    places: workerPlaces(config.device, config.workers, config.device === 'cuda' ? localGpus(process.env) : []),
     maxRestarts: config.maxRestarts,
     coordinatorArgs: keys.flatMap(({ key, flag }) =>
       NOT_FOR_COORDINATOR.has(key) ? [] : [`${flag}=${textOf(config, key, out)}`],

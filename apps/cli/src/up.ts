@@ -21,7 +21,8 @@ const REFUSED_STATUS = 3;
 
 export interface UpOptions {
   readonly out: string;
-  readonly workers: number;
+  /** One for each worker: what is added to its environment. */
+  readonly places: readonly Readonly<Record<string, string>>[];
   readonly maxRestarts: number;
   /** Arguments of the coordinator process, without its port. */
   readonly coordinatorArgs: readonly string[];
@@ -101,9 +102,9 @@ class Supervisor {
         this.view.line(
           `coordinator at ws://${this.options.host}:${message.port}, metrics at http://${this.options.host}:${message.port}/metrics, logs in ${this.logs}`,
         );
-        for (let index = 0; index < this.options.workers; index++) {
-          if (!this.workers.has(`worker-${index}`)) this.startWorker(`worker-${index}`);
-        }
+        this.options.places.forEach((place, index) => {
+          if (!this.workers.has(`worker-${index}`)) this.startWorker(`worker-${index}`, place);
+        });
       } else if (message.kind === 'report') {
         this.reported(message.report);
       } else {
@@ -113,21 +114,26 @@ class Supervisor {
     child.on('exit', (code, signal) => this.coordinatorEnded(code, signal));
   }
 
-  private startWorker(name: string): void {
+  private startWorker(name: string, place: Readonly<Record<string, string>>): void {
     const address = `ws://${this.options.host}:${this.port}`;
     const args = [...this.options.workerArgs, '--name', name, '--coordinator', address];
-    const child = this.start(name, import.meta.resolve('@lockstep/worker/main'), args);
+    const child = this.start(name, import.meta.resolve('@lockstep/worker/main'), args, place);
     this.workers.set(name, child);
-    child.on('exit', (code, signal) => this.workerEnded(name, code, signal));
+    child.on('exit', (code, signal) => this.workerEnded(name, place, code, signal));
   }
 
-  private start(name: string, module: string, args: readonly string[]): ChildProcess {
+  private start(
+    name: string,
+    module: string,
+    args: readonly string[],
+    place: Readonly<Record<string, string>> = {},
+  ): ChildProcess {
     const log = this.logFile(name);
     const part = this.tracePart(name);
     // A session of its own: Ctrl-C reaches this process alone, which then stops the others in order.
     const child = fork(fileURLToPath(module), [...args, `--trace=${part ?? 'null'}`], {
       detached: true,
-      env: this.options.env,
+      env: { ...this.options.env, ...place },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     child.stdout?.pipe(log);
@@ -169,7 +175,12 @@ class Supervisor {
     if (report.note.note === 'committed') this.view.progress(report.status);
   }
 
-  private workerEnded(name: string, code: number | null, signal: NodeJS.Signals | null): void {
+  private workerEnded(
+    name: string,
+    place: Readonly<Record<string, string>>,
+    code: number | null,
+    signal: NodeJS.Signals | null,
+  ): void {
     this.workers.delete(name);
     if (this.outcome !== null || this.signal !== null) return this.endIfAllLeft();
     const how = signal === null ? `ended with status ${code ?? '?'}` : `was killed by ${signal}`;
@@ -178,7 +189,7 @@ class Supervisor {
       this.restarts.set(name, restarts + 1);
       this.view.line(`${name} ${how}; starting it again (${restarts + 1} of ${this.options.maxRestarts})`);
       setTimeout(() => {
-        if (this.outcome === null && this.signal === null) this.startWorker(name);
+        if (this.outcome === null && this.signal === null) this.startWorker(name, place);
       }, RESTART_PAUSE_MS);
       return;
     }

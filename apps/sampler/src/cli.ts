@@ -54,10 +54,10 @@ type Options = {
   readonly steps?: number;
   readonly scale: number;
   readonly device: 'cpu' | 'cuda';
-  readonly workers: number;
+  readonly workers?: number;
 };
 
-/** `processors` is the number of those at hand, and of workers where none is given. */
+/** `processors` is the number of those at hand. */
 export function sampleCommand(name: string, processors: number, env: NodeJS.ProcessEnv): Command {
   return new Command(name)
     .description("draws a grid of images from a run's newest checkpoint, with its EMA weights")
@@ -77,7 +77,11 @@ export function sampleCommand(name: string, processors: number, env: NodeJS.Proc
         .choices(['cpu', 'cuda'])
         .default(env['LOCKSTEP_DEVICE'] ?? 'cpu'),
     )
-    .option('--workers <number>', 'processes that draw; the images do not depend on it', workerCount, processors)
+    .option(
+      '--workers <number>',
+      'processes that draw; the images do not depend on it; default: one a processor, or one a GPU',
+      workerCount,
+    )
     .action(async (directory: string, { grid: cells, ...options }: Options) => {
       const drawn = await draw({
         run: directory,
@@ -88,7 +92,8 @@ export function sampleCommand(name: string, processors: number, env: NodeJS.Proc
         steps: options.steps ?? null,
         scale: options.scale,
         device: options.device,
-        workers: options.workers,
+        workers: options.workers ?? null,
+        processors,
         env,
         onProgress: progressOn(process.stderr, cells.rows * cells.columns),
         warn: (text) => process.stderr.write(`${text}\n`),

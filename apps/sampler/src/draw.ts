@@ -1,6 +1,7 @@
 /** Draws images from a run's newest checkpoint, with its moving-average (EMA) weights. */
 import { renameSync, writeFileSync } from 'node:fs';
 import { DirectoryStore, runPaths, type Checkpoint } from '@lockstep/checkpoint';
+import { localGpus, workerPlaces } from '@lockstep/config';
 import { parameterCount, parameterTable, type SamplerConfig } from '@lockstep/diffusion';
 import { engineDirectory, engineEnvironment, graphDirectory, type Device } from '@lockstep/engine';
 import { SamplerError } from './errors.js';
@@ -24,8 +25,10 @@ export interface DrawRequest {
   readonly steps: number | null;
   readonly scale: number;
   readonly device: Device;
-  /** Worker processes, at most: there are never more than batches. The images do not depend on it. */
-  readonly workers: number;
+  /** Worker processes, at most: there are never more than batches. The images do not depend on it. Null: one a processor, or one a GPU. */
+  readonly workers: number | null;
+  /** Number of processors at hand. */
+  readonly processors: number;
   readonly env: NodeJS.ProcessEnv;
   readonly onProgress: (progress: DrawProgress) => void;
   readonly warn: (text: string) => void;
@@ -47,7 +50,7 @@ export interface Drawn {
 
 /**
  * Draws rows * columns images and writes them as one PNG, whole or not at all.
- * @throws SamplerError; CheckpointError; WorkerFailure with a code of EngineError, or DiffusionError E_SAMPLER
+ * @throws SamplerError; ConfigError E_CONFIG_GPUS; CheckpointError; WorkerFailure with a code of EngineError, or DiffusionError E_SAMPLER
  */
 export async function draw(request: DrawRequest): Promise<Drawn> {
   const checkpoint = await newestCheckpoint(request);
@@ -111,11 +114,16 @@ async function drawImages(job: DrawJob, request: DrawRequest): Promise<Float32Ar
       allSteps: batches * job.sampler.steps,
       images: Math.min(batchesDrawn * IMAGES_A_BATCH, count),
     });
+  const gpus = request.device === 'cuda' ? localGpus(request.env) : [];
+  const wanted = request.workers ?? (request.device === 'cuda' ? gpus.length : request.processors);
   const environment = { ...request.env, ...engineEnvironment(job.engine) };
   await drawBatches({
     job,
     batches,
-    environments: Array.from({ length: Math.min(request.workers, batches) }, () => environment),
+    environments: workerPlaces(request.device, Math.min(wanted, batches), gpus).map((place) => ({
+      ...environment,
+      ...place,
+    })),
     warn: request.warn,
     onStep: (batch, done) => {
       stepsDone[batch] = done;

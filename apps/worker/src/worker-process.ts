@@ -34,7 +34,8 @@ async function run(computeModule: URL | undefined): Promise<number> {
     random: Math.random,
     log,
   });
-  log('info', `process ${process.pid}, coordinator ${config.coordinator}`);
+  const gpu = device === 'cuda' ? `, GPU ${process.env['CUDA_VISIBLE_DEVICES'] ?? 'the first'}` : '';
+  log('info', `process ${process.pid}, coordinator ${config.coordinator}${gpu}`);
   process.on('SIGTERM', () => worker.leave('SIGTERM'));
   process.on('SIGINT', () => worker.leave('SIGINT'));
   // Started by `lockstep up`, it must not outlive it.

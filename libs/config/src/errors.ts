@@ -5,6 +5,8 @@ export const CONFIG_ERRORS = {
   E_CONFIG_BAD_VALUE: 'A key has a value outside what it may have. Give it one that the message allows.',
   E_CONFIG_CONFLICT: 'Two keys contradict each other. Change one of them.',
   E_CONFIG_FILE: 'The config file cannot be read or is not a JSON object. Check the path and the syntax.',
+  E_CONFIG_GPUS:
+    'Workers on cuda need a GPU each, and fewer can be seen, or none. Start fewer workers, or check CUDA_VISIBLE_DEVICES.',
 } as const satisfies Record<string, string>;
 
 export type ConfigErrorCode = keyof typeof CONFIG_ERRORS;

@@ -8,3 +8,4 @@ export type { WorkerConfig } from './worker-schema.js';
 export type { UpConfig } from './up-schema.js';
 export { failureLine, failureOf, type Failure } from './failure.js';
 export { parseFlags } from './flags.js';
+export { localGpus, visibleGpus, workerPlaces } from './gpus.js';

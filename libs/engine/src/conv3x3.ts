@@ -36,11 +36,24 @@ export function conv3x3(engine: Engine, options: Conv3x3Options): Tensor {
 
 function composed(engine: Engine, { x, filter, bias, residual, doubled = false }: Conv3x3Options): Tensor {
   const { tf } = engine;
-  const [, rows, columns] = x.shape;
-  const image = doubled ? tf.image.resizeNearestNeighbor(rank4(x), [2 * rows, 2 * columns]) : x;
+  const image = doubled ? doubledImage(engine, x) : x;
   const convolved = tf.conv2d(rank4(image), rank4(filter), 1, 'same');
   const shifted = bias === undefined ? convolved : biasAdd(engine, convolved, bias);
   return residual === undefined ? shifted : tf.add(shifted, residual);
+}
+
+/**
+ * Every pixel two by two times; the gradient is the sum of the four. TensorFlow's own gradient of the resizing refuses to run on a
+ * GPU when ops must be deterministic, as they must here.
+ */
+function doubledImage(engine: Engine, x: Tensor): Tensor {
+  const { tf } = engine;
+  const [, rows, columns] = x.shape;
+  return customGradient(engine, [x], ([small]) => ({
+    value: tf.image.resizeNearestNeighbor(rank4(small), [2 * rows, 2 * columns]),
+    saved: [],
+    backward: (dy) => [tf.mul(tf.avgPool(rank4(dy), 2, 2, 'valid'), 4)],
+  }));
 }
 
 function fused(engine: Engine, { x, filter, bias, residual, doubled = false }: Conv3x3Options): Tensor {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -26,6 +26,18 @@ test('a folder without an engine is refused with the command that makes one', ()
       () => loadEngine({ ...SETTING, directory }),
       (error) => code('E_ENGINE_MISSING')(error) && /install\.mjs --device cpu/.test(String(error)),
     );
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
+
+const driver = ['/dev/nvidiactl', '/dev/dxg'].find(existsSync);
+test('a CUDA engine on a machine without a driver is refused before its library is loaded', { skip: driver }, () => {
+  const directory = mkdtempSync(join(tmpdir(), 'lockstep-cuda-'));
+  try {
+    // Not a library: loading it would be another error.
+    writeFileSync(join(directory, 'tfjs_binding.node'), '');
+    assert.throws(() => loadEngine({ device: 'cuda', threads: 1, directory }), code('E_ENGINE_GPU'));
   } finally {
     rmSync(directory, { recursive: true });
   }

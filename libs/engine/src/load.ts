@@ -33,6 +33,8 @@ export interface Engine {
   kernels(op: string, attributes: Attributes, inputs: Tensor[], outputs: number): Tensor[];
 }
 
+/** What NVIDIA's driver is reached by: on Linux, and on Linux inside Windows. */
+const DRIVERS = ['/dev/nvidiactl', '/dev/dxg'];
 const PACKAGE = '@tensorflow/tfjs-node-gpu';
 const require = createRequire(import.meta.url);
 let loaded: Engine | undefined;
@@ -58,15 +60,12 @@ export function loadEngine(options: EngineOptions): Engine {
       'E_ENGINE_MISSING',
       `${bindingPath} is not there; run: node tools/engine/install.mjs --device ${device}`,
     );
+  // Said before the CUDA library is loaded: without a driver it prints errors of its own, and can crash when the process ends.
+  if (device === 'cuda' && !DRIVERS.some(existsSync)) throw noGpu();
   checkEnvironment(options, realEnvironment());
   const tf = requireTensorFlow(join(directory, PRELUDE_FILE), bindingPath);
   const backend = backendOf(tf);
-  if (device === 'cuda' && !backend.binding.isUsingGpuDevice()) {
-    throw new EngineError(
-      'E_ENGINE_GPU',
-      'the CUDA engine finds no GPU; check nvidia-smi, CUDA_VISIBLE_DEVICES and the container runtime, or set LOCKSTEP_DEVICE=cpu',
-    );
-  }
+  if (device === 'cuda' && !backend.binding.isUsingGpuDevice()) throw noGpu();
   registerReductionGradients(tf);
   loaded = makeEngine(tf, backend, options);
   return loaded;
@@ -91,6 +90,13 @@ function makeEngine(tf: TF, backend: Backend, options: EngineOptions): Engine {
 /** The kernels are compiled for the CPU, on x86 with AVX2 and FMA (recipe.mjs). */
 function runsKernels({ device, arch, cpuFlags }: EngineIdentity): boolean {
   return device === 'cpu' && runsNative(arch, cpuFlags);
+}
+
+function noGpu(): EngineError {
+  return new EngineError(
+    'E_ENGINE_GPU',
+    'the CUDA engine finds no GPU; check nvidia-smi, CUDA_VISIBLE_DEVICES and the container runtime, or set LOCKSTEP_DEVICE=cpu',
+  );
 }
 
 /**
