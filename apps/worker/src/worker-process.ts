@@ -34,7 +34,7 @@ async function run(computeModule: URL | undefined): Promise<number> {
     random: Math.random,
     log,
   });
-  const gpu = device === 'cuda' ? `, GPU ${process.env['CUDA_VISIBLE_DEVICES'] ?? 'the first'}` : '';
+  const gpu = device === 'cuda' ? `, GPU ${process.env['CUDA_VISIBLE_DEVICES'] ?? 'the last'}` : '';
   log('info', `process ${process.pid}, coordinator ${config.coordinator}${gpu}`);
   process.on('SIGTERM', () => worker.leave('SIGTERM'));
   process.on('SIGINT', () => worker.leave('SIGINT'));
