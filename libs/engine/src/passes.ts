@@ -49,6 +49,7 @@ export interface NativePasses {
 }
 
 const require = createRequire(import.meta.url);
+const FIX = 'run: node tools/engine/install.mjs --device cpu, or --device cuda for GPUs';
 const NAMES = ['fingerprint', 'describe', 'fold', 'squares', 'update'] as const;
 
 /**
@@ -59,11 +60,10 @@ const NAMES = ['fingerprint', 'describe', 'fold', 'squares', 'update'] as const;
 export function loadPasses(directory: string): NativePasses | null {
   if (!runsNative(process.arch, cpuFlags(readFileSync('/proc/cpuinfo', 'utf8')))) return null;
   const path = join(directory, PASSES_FILE);
-  if (!existsSync(path))
-    throw new EngineError('E_ENGINE_MISSING', `${path} is not there; run: node tools/engine/install.mjs`);
+  if (!existsSync(path)) throw new EngineError('E_ENGINE_MISSING', `${path} is not there; ${FIX}`);
   const loaded: unknown = require(path);
   if (isPasses(loaded)) return loaded;
-  throw new EngineError('E_ENGINE_LOAD', `${path} is not what this build needs; run: node tools/engine/install.mjs`);
+  throw new EngineError('E_ENGINE_LOAD', `${path} is not what this build needs; ${FIX}`);
 }
 
 function isPasses(value: unknown): value is NativePasses {
