@@ -51,6 +51,15 @@ test('what is encoded is decoded again, bit for bit, at any address', () => {
   );
 });
 
+test('notes may have any key, also one that means something to JavaScript', () => {
+  const notes = Object.fromEntries([
+    ['__proto__', 'a'],
+    ['constructor', 'b'],
+  ]);
+  const { metadata: read } = decodeSafetensors(Buffer.concat(encodeSafetensors([], notes)));
+  assert.deepEqual(Object.entries(read), Object.entries(notes));
+});
+
 test('the data begins on 8 bytes and the header is padded with spaces', () => {
   for (const name of ['a', 'ab', 'abc', 'abcdefgh']) {
     const [header] = encodeSafetensors([{ name, dtype: 'F32', shape: [1], data: new Float32Array(1) }], {});

@@ -77,7 +77,11 @@ const tensorInfo = z.strictObject({
   shape: z.array(z.int().nonnegative()),
   data_offsets: z.tuple([z.int().nonnegative(), z.int().nonnegative()]),
 });
-const metadataInfo = z.record(z.string(), z.string());
+/** Pairs, as zod's own objects leave out a key "__proto__", which is a key like others in JSON. */
+const metadataInfo = z
+  .custom<object>((value) => typeof value === 'object' && value !== null && !Array.isArray(value))
+  .transform((object): unknown[] => Object.entries(object))
+  .pipe(z.array(z.tuple([z.string(), z.string()])));
 
 /**
  * Reads a whole safetensors file. Tensors are views into `bytes` where its alignment allows, else copies.
@@ -90,7 +94,7 @@ export function decodeSafetensors(bytes: Uint8Array): SafetensorsFile {
   const spans: { name: string; shape: number[]; begin: number; end: number }[] = [];
   for (const [name, value] of Object.entries(header)) {
     if (name === METADATA_KEY) {
-      metadata = checked(metadataInfo, value, name);
+      metadata = Object.fromEntries(checked(metadataInfo, value, name));
       continue;
     }
     const info = checked(tensorInfo, value, name);
