@@ -79,7 +79,13 @@ test('only the libraries and what was compiled are kept, with a stamp, and a sec
   const options = await place({ python3: PIP(FETCH), 'g++': GXX });
   const { dir, installed } = await installEngine(options);
   assert.equal(installed, true);
-  assert.deepEqual((await readdir(dir)).sort(), ['engine.json', 'prelude.node', 'tensorflow', 'tfjs_binding.node']);
+  assert.deepEqual((await readdir(dir)).sort(), [
+    'engine.json',
+    'passes.node',
+    'prelude.node',
+    'tensorflow',
+    'tfjs_binding.node',
+  ]);
   assert.deepEqual((await readdir(join(dir, 'tensorflow'))).sort(), [
     'include',
     'libtensorflow_cc.so.2',
