@@ -39,7 +39,16 @@ struct Fingerprint {
     for (int j = 0; i + j < count; j++) h[j] = mixed(h[j], words[i + j]);
     std::memcpy(sums, h, sizeof h);
   }
+
+  void load(const uint32_t* from) { std::memcpy(sums, from, sizeof sums); }
+  void store(uint32_t* to) const { std::memcpy(to, sums, sizeof sums); }
 };
+
+/** Calls work(begin, end) for [from, to) block by block. */
+template <class F>
+inline void blocks(int64_t from, int64_t to, F work) {
+  for (int64_t begin = from; begin < to; begin += kBlock) work(begin, std::min(begin + kBlock, to));
+}
 
 /** Calls work(tensor, begin, end) for each piece of [from, to) that lies in one tensor; `tensor` is kept from call to call. */
 template <class F>
@@ -65,6 +74,14 @@ inline void addRounded(int32_t* __restrict sum, const float* __restrict g, int64
 
 inline void toMean(float* __restrict mean, const int32_t* __restrict sum, int64_t count, double factor) {
   for (int64_t i = 0; i < count; i++) mean[i] = static_cast<float>(sum[i] * factor);
+}
+
+/** mean = float32(sum x factors) of a block; `tensor` as in `pieces`. */
+inline void meanOfBlock(float* mean, const int32_t* sum, const int32_t* ends, const double* factors, size_t& tensor,
+                        int64_t from, int64_t to) {
+  pieces(ends, tensor, from, to, [&](size_t t, int64_t begin, int64_t end) {
+    toMean(mean + (begin - from), sum + begin, end - begin, factors[t]);
+  });
 }
 
 struct Adam {
@@ -122,7 +139,7 @@ napi_value fingerprint(napi_env env, napi_callback_info info) {
   const auto numbers = call.at<float>(0);
   Fingerprint print;
   print.add(numbers.data, static_cast<int64_t>(numbers.length));
-  std::memcpy(call.at<uint32_t>(1).data, print.sums, sizeof print.sums);
+  print.store(call.at<uint32_t>(1).data);
   return nullptr;
 }
 
@@ -135,9 +152,7 @@ napi_value describe(napi_env env, napi_callback_info info) {
   Fingerprint print;
   std::fill_n(largest.data, largest.length, 0u);
   size_t tensor = 0;
-  const auto P = static_cast<int64_t>(gradient.length);
-  for (int64_t block = 0; block < P; block += kBlock) {
-    const int64_t end = std::min(block + kBlock, P);
+  blocks(0, static_cast<int64_t>(gradient.length), [&](int64_t block, int64_t end) {
     print.add(gradient.data + block, end - block);
     pieces(ends.data, tensor, block, end, [&](size_t t, int64_t begin, int64_t stop) {
       const auto* bits = reinterpret_cast<const uint32_t*>(gradient.data);
@@ -145,8 +160,8 @@ napi_value describe(napi_env env, napi_callback_info info) {
       for (int64_t i = begin; i < stop; i++) most = std::max(most, bits[i] & 0x7fffffffu);
       largest.data[t] = most;
     });
-  }
-  std::memcpy(call.at<uint32_t>(3).data, print.sums, sizeof print.sums);
+  });
+  print.store(call.at<uint32_t>(3).data);
   return nullptr;
 }
 
@@ -170,13 +185,12 @@ napi_value fold(napi_env env, napi_callback_info info) {
     gradients.push_back(array<float>(env, element).data);
   }
   std::vector<Fingerprint> prints(count);
-  for (uint32_t k = 0; k < count; k++) std::memcpy(prints[k].sums, sums.data + k * kSums, sizeof prints[k].sums);
+  for (uint32_t k = 0; k < count; k++) prints[k].load(sums.data + k * kSums);
   size_t tensor = 0;
   int64_t from = 0, to = 0;
   napi_get_value_int64(env, call.arguments[5], &from);
   napi_get_value_int64(env, call.arguments[6], &to);
-  for (int64_t block = from; block < to; block += kBlock) {
-    const int64_t end = std::min(block + kBlock, to);
+  blocks(from, to, [&](int64_t block, int64_t end) {
     for (uint32_t k = 0; k < count; k++) {
       size_t place = tensor;
       pieces(ends.data, place, block, end, [&](size_t t, int64_t begin, int64_t stop) {
@@ -186,9 +200,9 @@ napi_value fold(napi_env env, napi_callback_info info) {
       prints[k].add(gradients[k] + block, end - block);
       if (k + 1 == count) tensor = place;
     }
-  }
+  });
   if (count == 0) std::fill(sum.data + from, sum.data + to, 0);
-  for (uint32_t k = 0; k < count; k++) std::memcpy(sums.data + k * kSums, prints[k].sums, sizeof prints[k].sums);
+  for (uint32_t k = 0; k < count; k++) prints[k].store(sums.data + k * kSums);
   return nullptr;
 }
 
@@ -202,17 +216,13 @@ napi_value squares(napi_env env, napi_callback_info info) {
   alignas(32) float mean[kBlock];
   double totals[8] = {};
   size_t tensor = 0;
-  const auto P = static_cast<int64_t>(sum.length);
-  for (int64_t block = 0; block < P; block += kBlock) {
-    const int64_t end = std::min(block + kBlock, P);
-    pieces(ends.data, tensor, block, end, [&](size_t t, int64_t begin, int64_t stop) {
-      toMean(mean + (begin - block), sum.data + begin, stop - begin, factors.data[t]);
-    });
+  blocks(0, static_cast<int64_t>(sum.length), [&](int64_t block, int64_t end) {
+    meanOfBlock(mean, sum.data, ends.data, factors.data, tensor, block, end);
     int64_t i = 0;
     for (; i + 8 <= end - block; i += 8)
       for (int j = 0; j < 8; j++) totals[j] += static_cast<double>(mean[i + j]) * mean[i + j];
     for (int j = 0; i + j < end - block; j++) totals[j] += static_cast<double>(mean[i + j]) * mean[i + j];
-  }
+  });
   std::memcpy(out.data, totals, sizeof totals);
   return nullptr;
 }
@@ -234,19 +244,15 @@ napi_value update(napi_env env, napi_callback_info info) {
   alignas(32) float mean[kBlock];
   Fingerprint before[4], after[4];
   size_t tensor = 0;
-  const auto P = static_cast<int64_t>(sum.length);
-  for (int64_t block = 0; block < P; block += kBlock) {
-    const int64_t end = std::min(block + kBlock, P);
-    pieces(ends.data, tensor, block, end, [&](size_t t, int64_t begin, int64_t stop) {
-      toMean(mean + (begin - block), sum.data + begin, stop - begin, factors.data[t]);
-    });
+  blocks(0, static_cast<int64_t>(sum.length), [&](int64_t block, int64_t end) {
+    meanOfBlock(mean, sum.data, ends.data, factors.data, tensor, block, end);
     for (int k = 0; k < 4; k++) before[k].add(state[k] + block, end - block);
     adam(state[0] + block, state[1] + block, state[2] + block, state[3] + block, mean, end - block, numbers);
     for (int k = 0; k < 4; k++) after[k].add(state[k] + block, end - block);
-  }
+  });
   for (int k = 0; k < 4; k++) {
-    std::memcpy(call.at<uint32_t>(8).data + k * kSums, before[k].sums, sizeof before[k].sums);
-    std::memcpy(call.at<uint32_t>(9).data + k * kSums, after[k].sums, sizeof after[k].sums);
+    before[k].store(call.at<uint32_t>(8).data + k * kSums);
+    after[k].store(call.at<uint32_t>(9).data + k * kSums);
   }
   return nullptr;
 }
