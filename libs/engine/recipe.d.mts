@@ -10,6 +10,7 @@ export declare const DEVICES: readonly Device[];
 export declare const BINDING_FILE: string;
 export declare const PRELUDE_FILE: string;
 export declare const PASSES_FILE: string;
+export declare const COMPILED_FILES: readonly string[];
 export declare const STAMP_FILE: string;
 export declare function wheelsFor(device: Device, arch: string): Wheel[];
 export declare function bindingPackageDir(): string;

@@ -18,6 +18,8 @@ export const DEVICES = Object.freeze(['cpu', 'cuda']);
 export const BINDING_FILE = 'tfjs_binding.node';
 export const PRELUDE_FILE = 'prelude.node';
 export const PASSES_FILE = 'passes.node';
+/** What is compiled here: an engine lacks none of them. */
+export const COMPILED_FILES = Object.freeze([BINDING_FILE, PRELUDE_FILE, PASSES_FILE]);
 export const STAMP_FILE = 'engine.json';
 
 const require = createRequire(import.meta.url);
@@ -162,7 +164,7 @@ function filesIn(dir, suffix) {
 }
 
 /**
- * Processor features that the kernels are compiled for, and without which they are not used (libs/engine, environment.ts).
+ * Processor features that the kernels are compiled for, and without which they are not used (libs/engine, identity.ts).
  * Their results are the same with or without: only explicit multiply-adds are fused.
  */
 const PROCESSOR_FLAGS = { x64: ['-mavx2', '-mfma'], arm64: [] };

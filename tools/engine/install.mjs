@@ -27,7 +27,7 @@ async function fingerprint(dir) {
   const sha256 = createHash('sha256')
     .update(await readFile(join(dir, recipe.BINDING_FILE)))
     .digest('hex');
-  await stat(join(dir, recipe.PRELUDE_FILE));
+  await Promise.all(recipe.COMPILED_FILES.map((name) => stat(join(dir, name))));
   return { binding: { sha256 }, libraries: await librarySizes(dir) };
 }
 
@@ -83,11 +83,9 @@ async function fetchWheels(dir, { wheels, context, log }) {
 async function linkFolders(from, to) {
   for (const entry of await readdir(from, { withFileTypes: true, recursive: true })) {
     const path = relative(from, join(entry.parentPath, entry.name));
-    if (entry.isDirectory()) await mkdir(join(to, path), { recursive: true });
-  }
-  for (const entry of await readdir(from, { withFileTypes: true, recursive: true })) {
-    const path = relative(from, join(entry.parentPath, entry.name));
-    if (entry.isFile() && dirname(path) !== '.') await link(join(from, path), join(to, path));
+    if (!entry.isFile() || dirname(path) === '.') continue;
+    await mkdir(join(to, dirname(path)), { recursive: true });
+    await link(join(from, path), join(to, path));
   }
 }
 

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { EngineInstallError, ENGINE_INSTALL_ERRORS, defaultCacheDir, engineDir, installEngine } from './install.mjs';
 import { checkDisk, checkPlatform } from './steps.mjs';
-import { wheelsFor } from '../../libs/engine/recipe.mjs';
+import { COMPILED_FILES, wheelsFor } from '../../libs/engine/recipe.mjs';
 
 const root = await mkdtemp(join(tmpdir(), 'lockstep-install-'));
 after(() => rm(root, { recursive: true, force: true }));
@@ -120,6 +120,16 @@ test('libraries of the same wheels are taken from another engine in the cache, w
   await rm(dir, { recursive: true });
   await writeFile(join(other, library), 'damaged');
   await assert.rejects(installEngine(again), { code: 'E_ENGINE_DOWNLOAD' });
+});
+
+test('an engine that lacks anything that is compiled is made anew', async () => {
+  const options = await place({ python3: PIP(FETCH), 'g++': GXX });
+  const { dir } = await installEngine(options);
+  for (const name of COMPILED_FILES) {
+    await rm(join(dir, name));
+    assert.equal((await installEngine(options)).installed, true, name);
+    assert.equal(await readFile(join(dir, name), 'utf8'), 'compiled\n');
+  }
 });
 
 test('an engine that was damaged is made anew', async () => {
