@@ -20,7 +20,7 @@ import { markdown } from './report.mjs';
 /** A part's scripts and their flags; the rows of several are put together. `--quick` is handed on to each. */
 const PARTS = {
   step: [['step.mjs']],
-  train: [['train.mjs', '--rounds', '3', '--steps', '60', '--variants', 'eager,channels_last']],
+  train: [['train.mjs']],
   ring: [['ring.mjs'], ['ring.mjs', '--memory']],
   sample: [['sample.mjs']],
   scale: [['scale-workers.mjs'], ['scale-network.mjs'], ['scale-coordinator.mjs']],

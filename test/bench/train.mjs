@@ -31,9 +31,9 @@ const { values } = parseArgs({
     quick: { type: 'boolean', default: false },
   },
 });
-const rounds = Number(values.rounds ?? (values.quick ? 2 : 5));
-const steps = Number(values.steps ?? (values.quick ? 40 : 80));
-const variants = (values.variants ?? (values.quick ? 'eager' : 'eager,channels_last,compile')).split(',');
+const rounds = Number(values.rounds ?? (values.quick ? 2 : 3));
+const steps = Number(values.steps ?? (values.quick ? 40 : 60));
+const variants = (values.variants ?? (values.quick ? 'eager' : 'eager,channels_last')).split(',');
 
 /** Runs a command to its end; resolves to what it printed. */
 async function run(command, args, env = process.env) {
