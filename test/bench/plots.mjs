@@ -53,20 +53,17 @@ function stepPlot(part) {
     marks.push(text(x(goal), last + 18, `goal ${goal}`, { anchor: 'middle', color: '#cf222e', size: 11 }));
     y = last + 40;
   }
-  const small = caption(
-    [
-      'Time of a training step of 32 images over that of the quickest PyTorch variant; medians, taken in turns.',
-      source(part),
-    ],
-    16,
-    y + 4,
-  );
-  return picture({
-    width: WIDTH,
-    height: y + small.height + 4,
-    title: "A training step against PyTorch's best (shorter is better)",
-    marks: [...marks, ...small.marks],
-  });
+  return captioned("A training step against PyTorch's best (shorter is better)", marks, y + 4, [
+    'Time of a training step of 32 images over that of the quickest PyTorch variant; medians, taken in turns.',
+    source(part),
+  ]);
+}
+
+/** The finished picture, with its caption below `y`. */
+function captioned(title, marks, y, lines) {
+  const small = caption(lines, 16, y);
+  const below = small.height + y;
+  return picture({ width: WIDTH, height: below, title, marks: [...marks, ...small.marks] });
 }
 
 /** A frame with grid lines and tick labels. */
@@ -136,17 +133,10 @@ function ringPlot(part) {
     ...legend(entries.slice(half), WIDTH / 2, bottom + 64),
   );
   const below = bottom + 64 + 18 * half;
-  const small = caption(
-    ['Bus bandwidth: bytes / seconds x 2(n-1)/n; medians, taken in turns; real processes over loopback.', source(part)],
-    16,
-    below + 8,
-  );
-  return picture({
-    width: WIDTH,
-    height: below + small.height + 8,
-    title: 'Ring all-reduce (higher is better)',
-    marks: [...marks, ...small.marks],
-  });
+  return captioned('Ring all-reduce (higher is better)', marks, below + 8, [
+    'Bus bandwidth: bytes / seconds x 2(n-1)/n; medians, taken in turns; real processes over loopback.',
+    source(part),
+  ]);
 }
 
 /**
@@ -233,19 +223,9 @@ function scalePlot(part) {
   marks.push(...legend(entries, LEFT, bottom + 62));
   const below = bottom + 62 + 18 * entries.length;
   const hidden = Math.round(100 * constants.hidden);
-  const small = caption(
-    [
-      `Model of a step: fixed + microbatches x compute + the wait for the slowest of n + coordination + the part of the ring's time that is not hidden (${hidden} % is, as measured with two workers). Ring: 2(n-1)(alpha + S beta / n), two tiers from 64 workers on. The batch grows with the workers. Default network, 3.1 MB of sums.`,
-      `Assumed, not measured: the GPU, whose steps vary by 2 %. Its alpha (${(1e3 * gpu.alpha).toFixed(2)} ms) and beta (${(1e9 * gpu.beta).toFixed(2)} ns a byte) are this machine's with a free link, its fixed time and coordination this machine's with a whole core. Nothing beyond 4 workers was measured.`,
-      source(part),
-    ],
-    16,
-    below + 8,
-  );
-  return picture({
-    width: WIDTH,
-    height: below + small.height + 8,
-    title: 'Throughput with n workers: measured to 4, modelled to 512',
-    marks: [...marks, ...small.marks],
-  });
+  return captioned('Throughput with n workers: measured to 4, modelled to 512', marks, below + 8, [
+    `Model of a step: fixed + microbatches x compute + the wait for the slowest of n + coordination + the part of the ring's time that is not hidden (${hidden} % is, as measured with two workers). Ring: 2(n-1)(alpha + S beta / n), two tiers from 64 workers on. The batch grows with the workers. Default network, 3.1 MB of sums.`,
+    `Assumed, not measured: the GPU, whose steps vary by 2 %. Its alpha (${(1e3 * gpu.alpha).toFixed(2)} ms) and beta (${(1e9 * gpu.beta).toFixed(2)} ns a byte) are this machine's with a free link, its fixed time and coordination this machine's with a whole core. Nothing beyond 4 workers was measured.`,
+    source(part),
+  ]);
 }
