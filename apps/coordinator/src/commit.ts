@@ -1,7 +1,7 @@
 /** From gradients to a committed step: the barrier, the comparison of states, the ledger. */
 import { NON_FINITE, type CommitRecord } from '@lockstep/comm';
 import { stragglers, unmeasured } from './balance.js';
-import type { Covered, Phase, StepWork } from './state.js';
+import type { Covered, CoveredEarly, Phase, StepWork } from './state.js';
 import { complete, stopped, type Turn } from './turn.js';
 import { contradicting, judgeStates, withVotes } from './votes.js';
 import { workOf } from './work.js';
@@ -10,6 +10,31 @@ import { workOf } from './work.js';
 const RECORD_KEEPERS = 3;
 /** So many skipped steps in a row are no accident any more. */
 const SKIP_LIMIT = 25;
+
+/**
+ * The early bucket of every gradient is there, while some gradients are not: the ring can sum it meanwhile. Not where the step may
+ * still be judged otherwise: audited gradients are compared whole.
+ */
+export function sumEarly(turn: Turn, work: StepWork): void {
+  const { generation, step, ring, durable } = turn.state;
+  if (work.summed !== null || work.missingEarly > 0 || work.audited.size > 0 || durable < step) return;
+  const [first] = work.early.values();
+  if (first === undefined) return;
+  const tensors = first.exponents.length;
+  // The early bucket's tensors are the last of the table.
+  const held = work.covered.map((whole, index): CoveredEarly => {
+    const early = work.early.get(index);
+    if (early !== undefined) return early;
+    return { worker: whole?.worker ?? '', exponents: whole?.exponents.slice(-tensors) ?? [] };
+  });
+  const exponents = largest(held);
+  if (exponents.includes(NON_FINITE)) return;
+  work.summed = exponents;
+  const shares = new Map<string, number[]>(ring.map((id) => [id, []]));
+  held.forEach(({ worker }, index) => shares.get(worker)?.push(index));
+  for (const id of ring)
+    turn.send(id, { type: 'sum', generation, step, contribute: shares.get(id) ?? [], exponents: [...exponents] });
+}
 
 /** All gradients are there. Returns false if it must wait for something else. */
 export function reduce(turn: Turn, work: StepWork): boolean {
@@ -35,7 +60,7 @@ export function reduce(turn: Turn, work: StepWork): boolean {
   turn.update({ skips: skip ? state.skips + 1 : 0 });
   const shares = new Map<string, number[]>(ring.map((id) => [id, []]));
   if (!skip) record.plan.forEach((id, index) => shares.get(id)?.push(index));
-  const exponents = skip ? [] : largest(covered);
+  const exponents = skip ? [] : withSummed(largest(covered), work.summed);
   ring.forEach((id, rank) => {
     turn.send(id, {
       type: 'reduce',
@@ -57,8 +82,13 @@ function isFinite(gradient: Covered): boolean {
   return gradient.loss !== null && !gradient.exponents.includes(NON_FINITE);
 }
 
+/** The exponents of all tensors, with those that the early bucket was summed with. */
+function withSummed(exponents: readonly number[], summed: readonly number[] | null): number[] {
+  return summed === null ? [...exponents] : [...exponents.slice(0, exponents.length - summed.length), ...summed];
+}
+
 /** The element-wise maximum of all exponents: does not depend on who computed what. */
-function largest(covered: readonly Covered[]): number[] {
+function largest(covered: readonly CoveredEarly[]): number[] {
   const exponents = [...(covered[0]?.exponents ?? [])];
   for (const gradient of covered)
     gradient.exponents.forEach((exponent, tensor) => {

@@ -8,12 +8,12 @@
  */
 import type { WorkerMessage } from '@lockstep/comm';
 import { measured, type Move } from './balance.js';
-import { agree, reduce } from './commit.js';
+import { agree, reduce, sumEarly } from './commit.js';
 import { gather, openGeneration } from './generation.js';
 import { hello, ready, trouble, watch } from './membership.js';
 import type { Durable, Effect, Event, Settings, State, StepWork } from './state.js';
 import { Turn, stopped } from './turn.js';
-import { relieve, report, workOf } from './work.js';
+import { relieve, report, reportEarly, workOf } from './work.js';
 
 /** At one tick so many idle workers get something to do; the rest have theirs at the next. */
 const RELIEVED_AT_ONCE = 64;
@@ -92,7 +92,9 @@ function moveOn(turn: Turn): boolean {
       gather(turn, phase.since);
       return turn.reopen !== null;
     case 'computing':
-      return phase.work.missing === 0 && reduce(turn, phase.work);
+      if (phase.work.missing === 0) return reduce(turn, phase.work);
+      sumEarly(turn, phase.work);
+      return false;
     case 'reducing':
       if (phase.applied.size < turn.state.ring.length) return false;
       agree(turn, phase);
@@ -116,12 +118,14 @@ function received(turn: Turn, worker: string, message: Exclude<WorkerMessage, { 
       return ready(turn, worker, message);
     case 'bye':
       return turn.lose(worker, `it left: ${message.code}: ${message.reason}`);
+    case 'early':
     case 'gradient':
     case 'loaded':
     case 'applied':
     case 'broken':
     case 'unable':
       if (message.generation !== turn.state.generation || !turn.inRing(worker)) return drop(turn, worker, message);
+      if (message.type === 'early') return early(turn, worker, message);
       if (message.type === 'gradient') return gradient(turn, worker, message);
       if (message.type === 'loaded') return loaded(turn, worker, message);
       if (message.type === 'applied') return applied(turn, worker, message);
@@ -135,14 +139,27 @@ function drop(turn: Turn, worker: string, { type, generation }: { type: string; 
   turn.note({ note: 'dropped', worker, type, generation });
 }
 
-function gradient(turn: Turn, worker: string, message: Message<'gradient'>): void {
+/** The work that a report is about: this step's, or the next one's from a worker that is ahead; null if it is no work of now. */
+function workOfReport(turn: Turn, message: Message<'early' | 'gradient'>): StepWork | null {
   const { phase, step: current } = turn.state;
-  const early = phase.kind === 'reducing' && message.step === current + 1;
-  const work =
-    phase.kind === 'computing' && message.step === current ? phase.work : early && phase.next ? phase.next : null;
+  if (message.microbatch >= turn.settings.microbatches) return null;
+  if (phase.kind === 'computing' && message.step === current) return phase.work;
+  return phase.kind === 'reducing' && message.step === current + 1 ? phase.next : null;
+}
+
+function early(turn: Turn, worker: string, message: Message<'early'>): void {
+  const work = workOfReport(turn, message);
+  if (work === null) return drop(turn, worker, message);
+  reportEarly(work, message.microbatch, { worker, exponents: message.exponents });
+}
+
+function gradient(turn: Turn, worker: string, message: Message<'gradient'>): void {
+  const { step: current } = turn.state;
+  const work = workOfReport(turn, message);
   const { microbatch, loss, exponents, samples, digest } = message;
-  if (work === null || microbatch >= turn.settings.microbatches) return drop(turn, worker, message);
-  if (!early) turn.setHave(worker, current, turn.state.digest);
+  if (work === null) return drop(turn, worker, message);
+  const ahead = message.step > current;
+  if (!ahead) turn.setHave(worker, current, turn.state.digest);
   // A gradient that was kept over a change of generation says nothing of how quick its worker is now.
   const speed = turn.worker(worker)?.speed ?? null;
   if (!work.pinned.has(microbatch))
@@ -172,7 +189,7 @@ function gradient(turn: Turn, worker: string, message: Message<'gradient'>): voi
   }
   if (turn.reopen !== null) return;
   for (const [id, anew] of outcome.changed) tell(turn, work, id, anew);
-  if (!early) help(turn, work, worker);
+  if (!ahead) help(turn, work, worker);
 }
 
 /** Tells a worker what its work is now. */

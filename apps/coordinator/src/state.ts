@@ -82,6 +82,12 @@ export interface Covered {
   readonly samples: string;
 }
 
+/** The early bucket of a microbatch's gradient, that a worker holds. */
+export interface CoveredEarly {
+  readonly worker: string;
+  readonly exponents: readonly number[];
+}
+
 /** The gradients of one step: who computes them, who has them. Lives as long as its step and generation; changes in place. */
 export interface StepWork {
   readonly step: number;
@@ -95,6 +101,12 @@ export interface StepWork {
   readonly busySince: Map<string, number>;
   /** First result by microbatch. */
   readonly covered: (Covered | null)[];
+  /** Early buckets that were there before the rest of their gradient, by microbatch. */
+  readonly early: Map<number, CoveredEarly>;
+  /** Microbatches without a result, of the whole or of the early bucket. */
+  missingEarly: number;
+  /** The exponents with which the early bucket is being summed; null if that has not begun. */
+  summed: readonly number[] | null;
   /** Microbatches without a result that counts: `covered`, and agreed on where audited. */
   missing: number;
   /** Microbatches that a second worker computes as the first one is slow. */

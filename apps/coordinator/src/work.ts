@@ -2,7 +2,7 @@
 import { type Work } from '@lockstep/comm';
 import { isAudited, judge, type Answer } from './audit.js';
 import { share, takeOver, type Move, type Pace } from './balance.js';
-import type { Covered, StepWork } from './state.js';
+import type { Covered, CoveredEarly, StepWork } from './state.js';
 
 export interface WorkOptions {
   readonly step: number;
@@ -41,6 +41,9 @@ export function giveOut({ step, ring, microbatches, pace, holder, audit, peers, 
     pinned,
     busySince: new Map(),
     covered: new Array<Covered | null>(microbatches).fill(null),
+    early: new Map(),
+    missingEarly: microbatches,
+    summed: null,
     missing: microbatches,
     duplicated: new Set(),
     audited,
@@ -74,6 +77,13 @@ export interface Reported {
 
 const NOTHING: Reported = { changed: new Map(), wrong: [], tie: false, agreed: false };
 
+/** Takes in the early bucket of a gradient. The first result of a microbatch counts, be it the whole. */
+export function reportEarly(work: StepWork, microbatch: number, result: CoveredEarly): void {
+  if (work.early.has(microbatch) || work.covered[microbatch] !== null) return;
+  work.early.set(microbatch, result);
+  work.missingEarly -= 1;
+}
+
 /** Takes in a gradient. The first result of a microbatch counts; an audited one counts when two workers agree. */
 export function report(
   work: StepWork,
@@ -86,6 +96,7 @@ export function report(
   const answers = work.audited.get(microbatch);
   if (answers === undefined) {
     if (work.covered[microbatch] === null) {
+      if (!work.early.has(microbatch)) work.missingEarly -= 1;
       work.covered[microbatch] = result;
       work.missing -= 1;
     }

@@ -14,7 +14,7 @@ import { passesFor } from './native-passes.js';
 import type { Passes } from './passes.js';
 import { serve } from './service-thread.js';
 import type { Task } from './state.js';
-import { Trainer, type Training } from './trainer.js';
+import { Trainer, type OnEarly, type Training } from './trainer.js';
 
 export type MakeTraining = (
   engine: Engine,
@@ -89,17 +89,26 @@ function answer(serving: Serving, request: Exclude<ComputeRequest, { kind: 'init
 
 function compute(serving: Serving, step: number, tasks: readonly Task[], job: number, reply: Reply): void {
   for (const [place, task] of tasks.entries()) {
-    const computed = computedOf(serving.training, step, task);
-    const goesOn = place + 1 < tasks.length && serving.goesOn(job);
+    const isLast = place + 1 === tasks.length;
+    const onEarly: OnEarly = ({ buffer }, early) => {
+      reply({ kind: 'early', step, microbatch: task.microbatch, buffer, early });
+    };
+    const computed = computedOf(serving.training, step, task, isLast ? onEarly : undefined);
+    const goesOn = !isLast && serving.goesOn(job);
     reply({ ...computed, goesOn });
     if (!goesOn) return;
   }
 }
 
-function computedOf(training: Training, step: number, { microbatch, digest }: Task): Omit<ComputedReply, 'goesOn'> {
+function computedOf(
+  training: Training,
+  step: number,
+  { microbatch, digest }: Task,
+  onEarly: OnEarly | undefined,
+): Omit<ComputedReply, 'goesOn'> {
   const started = performance.now();
   const processor = process.cpuUsage();
-  const { values, exponents, checksum, loss, samples } = training.compute(step, microbatch);
+  const { values, early, late, loss, samples } = training.compute(step, microbatch, onEarly);
   const gradientDigest = digest ? digestOf(values) : null;
   const { user, system } = process.cpuUsage(processor);
   return {
@@ -107,9 +116,9 @@ function computedOf(training: Training, step: number, { microbatch, digest }: Ta
     step,
     microbatch,
     buffer: values.buffer,
-    checksum,
+    early,
+    late,
     loss,
-    exponents: [...exponents],
     samples,
     digest: gradientDigest,
     milliseconds: performance.now() - started,

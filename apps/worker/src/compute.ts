@@ -5,7 +5,7 @@
 import type { TraceTarget } from '@lockstep/checkpoint';
 import type { EngineDescription, RunSettings } from '@lockstep/comm';
 import type { ArenaBuffers } from './arena.js';
-import type { StateMarks } from './passes.js';
+import type { BucketMarks, StateMarks } from './passes.js';
 import type { Task } from './state.js';
 import { ServiceThread, type FailedReply } from './service-thread.js';
 
@@ -37,17 +37,25 @@ export type ComputeRequest =
       readonly job: number;
     };
 
+/** The early bucket of the gradient that is being computed is there (buckets.ts); said of the last of a request's tasks. */
+export interface EarlyReply {
+  readonly kind: 'early';
+  readonly step: number;
+  readonly microbatch: number;
+  /** The gradient, float32 [P]; the bucket's content stands until the step is applied. */
+  readonly buffer: SharedArrayBuffer;
+  readonly early: BucketMarks;
+}
+
 export interface ComputedReply {
   readonly kind: 'computed';
   readonly step: number;
   readonly microbatch: number;
   /** The gradient, float32 [P]; its content stands until the step is applied. */
   readonly buffer: SharedArrayBuffer;
-  /** Of the gradient (passes.ts). */
-  readonly checksum: number;
+  readonly early: BucketMarks;
+  readonly late: BucketMarks;
   readonly loss: number | null;
-  /** Exponent by tensor (libs/comm, `tensorExponents`). */
-  readonly exponents: readonly number[];
   readonly samples: string;
   /** sha256 of the gradient's bytes, if it was asked for. */
   readonly digest: string | null;
@@ -68,6 +76,7 @@ export type ComputeReply =
       readonly probe: string;
       readonly engine: EngineDescription;
     }
+  | EarlyReply
   | ComputedReply
   /** `marks`: of the state after the step. */
   | { readonly kind: 'applied'; readonly step: number; readonly marks: StateMarks; readonly goesOn: boolean }

@@ -4,6 +4,8 @@
  * A step, seen from here (`advance` below):
  *   plan -> gradients of my microbatches -> told the exponents -> integer sum of mine -> ring all-reduce -> Adam, EMA,
  *   digest -> report, while the next step's gradients are already being computed.
+ * A gradient comes in two buckets. The early one may be summed (`sum`) while the last gradients' late one is being computed; then
+ * only the late one is left to be summed (`reduce`).
  * A gradient depends only on (state, seed, step, microbatch), so it is kept over generations until its step is applied.
  *
  * The compute thread (`busy`) makes gradients and applies steps. The reducer (`reducing`), beside it, sums and checks, so that
@@ -13,7 +15,7 @@ import { PROTOCOL_VERSION } from '@lockstep/comm';
 import type { CoordinatorMessage, WorkerMessage } from '@lockstep/comm';
 import type { HeldState } from '@lockstep/comm';
 import { following, isBeginning, tasksAfter, tasksNow } from './tasks.js';
-import type { Effect, Event, HeldGradient, Plan, Reduction, State } from './state.js';
+import type { EarlySum, Effect, Event, HeldGradient, Plan, Reduction, State, SumName, SumStage } from './state.js';
 
 type Told<T extends CoordinatorMessage['type']> = Extract<CoordinatorMessage, { type: T }>;
 
@@ -53,16 +55,16 @@ class Turn {
         this.update({ busy: null, have: event.have, probe: event.probe, engine: event.engine });
         this.sayReady();
         break;
+      case 'early':
+        this.earlyDone(event);
+        break;
       case 'computed':
         this.computed(event);
         break;
-      case 'folded': {
-        const { reduction } = this.state;
+      case 'folded':
         this.update({ reducing: null });
-        if (reduction?.message.generation === event.generation && reduction.stage === 'folding')
-          this.update({ reduction: { ...reduction, stage: 'folded' } });
+        this.reached(event, 'folding', 'folded');
         break;
-      }
       case 'checked':
         this.update({ reducing: null, owesCheck: false });
         break;
@@ -74,18 +76,13 @@ class Turn {
         if (event.generation === this.state.generation) this.update({ ringReady: event.generation });
         break;
       case 'summed':
-        if (this.state.reduction?.message.generation === event.generation && this.state.reduction.stage === 'ringing') {
-          this.update({
-            reduction: { ...this.state.reduction, stage: 'summed' },
-            lastRing: { milliseconds: event.milliseconds, bytes: event.bytes },
-          });
-        }
+        this.summed(event);
         break;
       case 'ringFailed':
         this.ringFailed(event);
         break;
       case 'ringReleased':
-        this.update({ sumInRing: false });
+        this.update({ inRing: null });
         break;
       case 'applied':
         this.appliedStep(event);
@@ -129,6 +126,9 @@ class Turn {
         break;
       case 'assign':
         this.assigned(message);
+        break;
+      case 'sum':
+        if (message.generation === this.state.generation) this.update({ early: { message, stage: 'waiting' } });
         break;
       case 'reduce':
         // A worker that is still loading the state keeps it until it holds that state.
@@ -177,6 +177,7 @@ class Turn {
     this.update({
       generation,
       plan: { generation, step: planned, work, place, digest, reload, sources },
+      early: null,
       reduction: null,
       ringReady: -1,
     });
@@ -211,6 +212,12 @@ class Turn {
     // Anything else is fetched by `advance`, as soon as the compute thread is free.
   }
 
+  private earlyDone({ step: ofStep, microbatch, exponents }: Extract<Event, { type: 'early' }>): void {
+    const { have, plan, generation } = this.state;
+    if (have?.step !== ofStep || plan?.step !== ofStep) return;
+    this.send({ type: 'early', generation, step: ofStep, microbatch, exponents: [...exponents] });
+  }
+
   private computed({ step: ofStep, microbatch, gradient, goesOn }: Extract<Event, { type: 'computed' }>): void {
     this.update({ busy: following(this.state.busy, goesOn, ofStep) });
     if (this.state.have?.step !== ofStep) return;
@@ -220,7 +227,10 @@ class Turn {
 
   private ringFailed(event: Extract<Event, { type: 'ringFailed' }>): void {
     if (event.generation !== this.state.generation) return;
-    if (this.state.reduction?.stage === 'ringing') this.update({ reduction: null });
+    const { early, reduction } = this.state;
+    // No ring of this generation comes any more: what is not summed stays so until the next one opens.
+    if (early?.stage === 'ringing') this.update({ early: { ...early, stage: 'folded' } });
+    if (reduction?.stage === 'ringing') this.update({ reduction: { ...reduction, stage: 'folded' } });
     this.update({ ringReady: -1 });
     this.log('warn', `${event.code}: ${event.message}`);
     this.send({
@@ -247,7 +257,7 @@ class Turn {
         plan: next === null ? null : { ...plan, step: done + 1, work: next, digest: null, reload: false },
       });
     }
-    this.update({ reduction: null });
+    this.update({ early: null, reduction: null });
     if (this.state.plan === null || this.state.plan.digest === null) this.reportApplied();
     else this.checkState();
   }
@@ -282,11 +292,31 @@ class Turn {
     });
   }
 
+  /** A sum has come from one stage to the next, unless it is one that is given up. */
+  private reached({ generation, step: ofStep, part }: SumName, from: SumStage, to: SumStage): boolean {
+    const { early, reduction } = this.state;
+    const sum = part === 'early' ? early : reduction;
+    if (sum?.message.generation !== generation || sum.message.step !== ofStep || sum.stage !== from) return false;
+    if (part === 'early') this.update({ early: early && { ...early, stage: to } });
+    else this.update({ reduction: reduction && { ...reduction, stage: to } });
+    return true;
+  }
+
+  private summed(event: Extract<Event, { type: 'summed' }>): void {
+    if (!this.reached(event, 'ringing', 'summed')) return;
+    const { milliseconds, bytes, part } = event;
+    const before = part === 'late' ? this.state.lastRing : { milliseconds: 0, bytes: 0 };
+    this.update({
+      lastRing: { milliseconds: before.milliseconds + milliseconds, bytes: before.bytes + bytes },
+    });
+  }
+
   /** Starts whatever the threads and the ring can do next. */
   advance(): void {
-    const { reduction, have, plan } = this.state;
+    const { early, reduction, have, plan } = this.state;
     if (this.state.leaving || have === null) return;
     const mine = plan === null || plan.digest === null || plan.digest === have.digest;
+    if (early !== null && early.message.step === have.step && mine) this.sumEarly(early);
     if (reduction !== null && reduction.message.step === have.step && mine) this.reduce(reduction);
     else if (plan !== null) this.compute(plan, have);
     this.halt();
@@ -303,27 +333,53 @@ class Turn {
     this.effects.push({ type: 'halt' });
   }
 
+  /** Of the early bucket: integer sum, ring. */
+  private sumEarly(early: EarlySum): void {
+    const { generation, step: ofStep, contribute, exponents } = early.message;
+    const name: SumName = { generation, step: ofStep, part: 'early' };
+    if (early.stage === 'waiting' && this.mayFold(name)) {
+      this.update({ early: { ...early, stage: 'folding' }, reducing: { kind: 'fold' } });
+      this.effects.push({ type: 'fold', ...name, contribute, exponents });
+    } else if (early.stage === 'folded' && this.state.ringReady === generation) {
+      this.update({ early: { ...early, stage: 'ringing' }, inRing: name });
+      this.effects.push({ type: 'allReduce', ...name });
+    }
+  }
+
+  /**
+   * The sum is the ring's until it lets go of it, also of a generation that is over: what it still sends is read from there. Only the
+   * late bucket may be written beside this step's early one. And the state must be at rest: a step being applied for an older
+   * generation reads the sum, a load writes the weights.
+   */
+  private mayFold({ generation, step: ofStep, part }: SumName): boolean {
+    const { busy, reducing, inRing } = this.state;
+    if (reducing !== null || busy?.kind === 'apply' || busy?.kind === 'load') return false;
+    if (inRing === null) return true;
+    const beside = inRing.part === 'early' && inRing.generation === generation && inRing.step === ofStep;
+    return beside && part === 'late';
+  }
+
   /** The step's last stages: sum, ring, apply. */
   private reduce(reduction: Reduction): void {
-    const { busy, reducing, sumInRing } = this.state;
+    const { busy, reducing, early } = this.state;
     const { generation, step: ofStep, exponents, contribute, record, skip, next } = reduction.message;
     const idle = busy === null && reducing === null;
+    const name: SumName = { generation, step: ofStep, part: early === null ? 'whole' : 'late' };
+    // Also of a step that is skipped: the others wait for this worker in the ring.
+    const earlyDone = early === null || early.stage === 'summed';
     switch (reduction.stage) {
       case 'waiting':
         if (skip) {
-          if (idle) this.apply(reduction.message);
-          return;
+          if (idle && earlyDone) this.apply(reduction.message);
+        } else if (this.mayFold(name)) {
+          this.update({ reduction: { ...reduction, stage: 'folding' }, reducing: { kind: 'fold' } });
+          this.effects.push({ type: 'fold', ...name, contribute, exponents });
         }
-        // The sum is the ring's until it lets go of it, also of a generation that is over: what it still sends is read from there.
-        // And the state must be at rest: a step being applied for an older generation reads the sum, a load writes the weights.
-        if (reducing !== null || sumInRing || busy?.kind === 'apply' || busy?.kind === 'load') return;
-        this.update({ reduction: { ...reduction, stage: 'folding' }, reducing: { kind: 'fold', generation } });
-        this.effects.push({ type: 'fold', generation, contribute, exponents });
         return;
       case 'folded':
-        if (this.state.ringReady !== generation) return;
-        this.update({ reduction: { ...reduction, stage: 'ringing' }, sumInRing: true });
-        this.effects.push({ type: 'allReduce', generation, step: ofStep });
+        if (this.state.ringReady !== generation || !earlyDone || this.state.inRing !== null) return;
+        this.update({ reduction: { ...reduction, stage: 'ringing' }, inRing: name });
+        this.effects.push({ type: 'allReduce', ...name });
         // The compute thread has nothing else to do until the total is there.
         if (next !== null) this.effects.push({ type: 'prepare', step: ofStep + 1, microbatches: next.microbatches });
         return;

@@ -14,8 +14,10 @@ import {
 type Of<T extends WorkerMessage['type']> = Extract<WorkerMessage, { type: T }>;
 
 export class PlayedCoordinator {
-  /** What came and was not read yet, heartbeats left out. */
+  /** What came and was not read yet, heartbeats and early buckets left out. */
   private unread: WorkerMessage[] = [];
+  /** The early buckets that were reported, in order. */
+  readonly early: Of<'early'>[] = [];
   private waiting: () => void = () => undefined;
   private socket: WebSocket | null = null;
 
@@ -27,7 +29,8 @@ export class PlayedCoordinator {
       this.socket = socket;
       socket.on('message', (data) => {
         const message = parseWorkerMessage(unpackMessage(data));
-        if (message.type !== 'heartbeat') this.unread.push(message);
+        if (message.type === 'early') this.early.push(message);
+        else if (message.type !== 'heartbeat') this.unread.push(message);
         this.waiting();
       });
     });

@@ -9,9 +9,9 @@ serveCompute((...given) => {
     probe: () => trainer.probe(),
     gradient: (step, microbatch, into) => trainer.gradient(step, microbatch, into),
     prepare: (step, microbatches) => trainer.prepare(step, microbatches),
-    compute: (step, microbatch) => {
+    compute: (step, microbatch, onEarly) => {
       if (previous !== null) new Uint8Array(previous.buffer)[0] ^= 1;
-      const gradient = trainer.compute(step, microbatch);
+      const gradient = trainer.compute(step, microbatch, onEarly);
       previous = gradient.values;
       return gradient;
     },

@@ -5,5 +5,6 @@ export type {
   Event as WorkerEvent,
   HeldGradient,
   State as WorkerState,
+  SumName as WorkerSumName,
   Task as WorkerTask,
 } from './state.js';

@@ -11,8 +11,9 @@ import { fingerprintChecksum, fingerprintDigest, FINGERPRINT_SUMS } from '@locks
 import { adamFactors, NORM_SUMS, normOf, parameterTable, recipeOf, type AdamStep } from '@lockstep/diffusion';
 import { loadPasses, type NativePasses } from '@lockstep/engine';
 import type { Arena } from './arena.js';
+import type { Bucket } from './buckets.js';
 import type { Summand } from './exact-sum.js';
-import { marksOf, part, type Passes, type StateMarks } from './passes.js';
+import { marksOf, part, type BucketMarks, type Passes, type StateMarks } from './passes.js';
 import { PortablePasses } from './portable-passes.js';
 
 /** The quickest passes that there are here. @throws EngineError E_ENGINE_MISSING, E_ENGINE_LOAD; DiffusionError E_PRESET, E_MODEL_CONFIG */
@@ -24,13 +25,18 @@ export function passesFor(settings: RunSettings, engineDirectory: string): Passe
   return native === null ? new PortablePasses(table, microbatches) : new FastPasses(native, table, microbatches);
 }
 
+/** Where each tensor ends. */
+function endsOf(table: ParameterSpans): Int32Array {
+  return Int32Array.from(table, ({ offset, size }) => offset + size);
+}
+
 /** Numbers that are read and written in one piece of a sum: 4 to 5 ms. */
 const PIECE = 1 << 24;
 
 /** The native passes, with their working memory. */
 export class FastPasses implements Passes {
   private readonly ends: Int32Array;
-  private readonly largest: Uint32Array;
+  private readonly endsIn = new WeakMap<Bucket, Int32Array>();
   private readonly print = new Uint32Array(FINGERPRINT_SUMS);
   private readonly found = new Uint32Array(4 * FINGERPRINT_SUMS);
   private readonly left = new Uint32Array(4 * FINGERPRINT_SUMS);
@@ -40,8 +46,7 @@ export class FastPasses implements Passes {
     private readonly table: ParameterSpans,
     private readonly microbatches: number,
   ) {
-    this.ends = Int32Array.from(table, ({ offset, size }) => offset + size);
-    this.largest = new Uint32Array(table.length);
+    this.ends = endsOf(table);
   }
 
   checksum(numbers: Float32Array): number {
@@ -49,23 +54,40 @@ export class FastPasses implements Passes {
     return fingerprintChecksum(this.print);
   }
 
-  describe(gradient: Float32Array): { exponents: Int16Array; checksum: number } {
-    this.native.describe(gradient, this.ends, this.largest, this.print);
-    return { exponents: Int16Array.from(this.largest, exponentOfBits), checksum: fingerprintChecksum(this.print) };
+  describe(bucket: Bucket, gradient: Float32Array): BucketMarks {
+    const largest = new Uint32Array(bucket.table.length);
+    this.native.describe(gradient.subarray(bucket.from, bucket.to), this.endsOf(bucket), largest, this.print);
+    return { exponents: Int16Array.from(largest, exponentOfBits), checksum: fingerprintChecksum(this.print) };
   }
 
-  *fold(sum: Int32Array, gradients: readonly Summand[], exponents: Int16Array): Generator<undefined, number[]> {
-    const scales = fixedPointScales(this.table, exponents, this.microbatches);
-    for (const { exponents: own } of gradients) checkBelow(own, this.table, exponents);
+  *fold(
+    bucket: Bucket,
+    sum: Int32Array,
+    gradients: readonly Summand[],
+    exponents: Int16Array,
+  ): Generator<undefined, number[]> {
+    const { from: first, to: end, table } = bucket;
+    const scales = fixedPointScales(table, exponents, this.microbatches);
+    for (const { exponents: own } of gradients) checkBelow(own, table, exponents);
     const prints = new Uint32Array(gradients.length * FINGERPRINT_SUMS);
-    const arrays = gradients.map(({ values }) => values);
+    const into = sum.subarray(first, end);
+    const arrays = gradients.map(({ values }) => values.subarray(first, end));
+    const ends = this.endsOf(bucket);
     // Of one gradient more than there are: the sum is written, too.
     const piece = Math.ceil(PIECE / (gradients.length + 1) / FINGERPRINT_SUMS) * FINGERPRINT_SUMS;
-    for (let from = 0; from < sum.length; from += piece) {
+    for (let from = 0; from < into.length; from += piece) {
       if (from > 0) yield;
-      this.native.fold(sum, arrays, this.ends, scales, prints, from, Math.min(from + piece, sum.length));
+      this.native.fold(into, arrays, ends, scales, prints, from, Math.min(from + piece, into.length));
     }
     return gradients.map((_, place) => fingerprintChecksum(part(prints, place)));
+  }
+
+  private endsOf(bucket: Bucket): Int32Array {
+    const known = this.endsIn.get(bucket);
+    if (known !== undefined) return known;
+    const ends = endsOf(bucket.table);
+    this.endsIn.set(bucket, ends);
+    return ends;
   }
 
   marks({ state }: Arena): StateMarks {

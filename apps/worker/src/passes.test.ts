@@ -5,7 +5,8 @@ import { NON_FINITE, tensorExponents, ZERO_TENSOR } from '@lockstep/comm';
 import type { AdamStep } from '@lockstep/diffusion';
 import { engineDirectory, loadPasses } from '@lockstep/engine';
 import { allocateArena, openArena, snapshotOf, type Arena } from './arena.js';
-import { agreedExponents, summandOf, type Summand } from './exact-sum.js';
+import { cut, type Bucket } from './buckets.js';
+import { agreedExponents, summandOf, sumGradients, type Summand } from './exact-sum.js';
 import { FastPasses } from './native-passes.js';
 import type { Passes } from './passes.js';
 import { PortablePasses } from './portable-passes.js';
@@ -19,6 +20,11 @@ const table = SIZES.map((size, t) => ({
   size,
   offset: SIZES.slice(0, t).reduce((sum, each) => sum + each, 0),
 }));
+
+/** One that ends in the middle of a block, at no multiple of the fingerprint's sums. */
+const { early, late } = cut(table, 4);
+const all = cut(table, 0).early;
+const buckets = [early, late, all];
 
 const native = loadPasses(engineDirectory('cpu', process.env));
 const portable = new PortablePasses(table, MICROBATCHES);
@@ -48,8 +54,16 @@ function arenaOf(seed: number): Arena {
 }
 
 /** Folds to the end. */
-function fold(passes: Passes, sum: Int32Array, gradients: readonly Summand[], exponents: Int16Array): number[] {
-  const pieces = passes.fold(sum, gradients, exponents);
+function fold(
+  passes: Passes,
+  bucket: Bucket,
+  sum: Int32Array,
+  gradients: readonly Summand[],
+  exponents: Int16Array,
+): number[] {
+  const [first, end] = [bucket.tensor, bucket.tensor + bucket.table.length];
+  const parts = gradients.map(({ values, exponents: own }) => ({ values, exponents: own.slice(first, end) }));
+  const pieces = passes.fold(bucket, sum, parts, exponents.slice(first, end));
   for (;;) {
     const next = pieces.next();
     if (next.done === true) return next.value;
@@ -70,8 +84,10 @@ test('a gradient has the same exponents and checksum in native code', options, (
   fc.assert(
     fc.property(fc.nat(1000), (seed) => {
       const values = gradient(seed);
-      assert.deepEqual(fast().describe(values), portable.describe(values));
-      assert.deepEqual([...portable.describe(values).exponents], [...tensorExponents(values, table)]);
+      for (const bucket of buckets)
+        assert.deepEqual(fast().describe(bucket, values), portable.describe(bucket, values));
+      const exponents = [late, early].flatMap((bucket) => [...portable.describe(bucket, values).exponents]);
+      assert.deepEqual(exponents, [...tensorExponents(values, table)]);
     }),
     { numRuns: 20 },
   );
@@ -81,8 +97,9 @@ test('a gradient that is not finite says so in native code as well', options, ()
   for (const bad of [NaN, Infinity, -Infinity]) {
     const values = gradient(1);
     values[P - 1] = bad;
-    assert.deepEqual(fast().describe(values), portable.describe(values));
-    assert.equal(fast().describe(values).exponents[5], NON_FINITE);
+    assert.deepEqual(fast().describe(early, values), portable.describe(early, values));
+    assert.equal(fast().describe(early, values).exponents[1], NON_FINITE);
+    assert.ok(!fast().describe(late, values).exponents.includes(NON_FINITE));
   }
 });
 
@@ -91,9 +108,16 @@ test('the sum of none to three gradients is the same in native code, and their c
     const gradients = Array.from({ length: count }, (_, i) => summandOf(gradient(i), table));
     const exponents = agreedExponents([...gradients, summandOf(gradient(9), table)], table);
     assert.equal(exponents[3], ZERO_TENSOR);
-    const [one, two] = [new Int32Array(P).fill(7), new Int32Array(P).fill(8)];
-    assert.deepEqual(fold(fast(), one, gradients, exponents), fold(portable, two, gradients, exponents));
-    assert.deepEqual(one, two);
+    const [one, two, whole] = [7, 8, 9].map((value) => new Int32Array(P).fill(value));
+    for (const bucket of [early, late]) {
+      assert.deepEqual(
+        fold(fast(), bucket, one, gradients, exponents),
+        fold(portable, bucket, two, gradients, exponents),
+      );
+      assert.ok(bucket === late || one.subarray(late.from, late.to).every((value) => value === 7), 'only its own');
+    }
+    sumGradients(whole, gradients, table, exponents, MICROBATCHES);
+    assert.deepEqual([one, two], [whole, whole]);
   }
 });
 
@@ -115,7 +139,7 @@ test('a gradient above the agreed exponents is refused before anything is summed
   for (const passes of [fast(), portable]) {
     const sum = new Int32Array(P).fill(7);
     const exponents = large.exponents.map((exponent) => (exponent === ZERO_TENSOR ? exponent : exponent - 1));
-    assert.throws(() => fold(passes, sum, [large], exponents), { code: 'E_FIXEDPOINT_EXCEEDS' });
+    assert.throws(() => fold(passes, early, sum, [large], exponents), { code: 'E_FIXEDPOINT_EXCEEDS' });
     assert.ok(sum.every((value) => value === 7));
   }
 });
@@ -126,7 +150,7 @@ test('an update finds and leaves the same bits in native code, clipped or not', 
     const exponents = agreedExponents(gradients, table);
     const [one, two] = [arenaOf(seed), arenaOf(seed)];
     const before = portable.marks(one);
-    for (const arena of [one, two]) fold(portable, arena.sum, gradients, exponents);
+    for (const arena of [one, two]) fold(portable, all, arena.sum, gradients, exponents);
     const norms: number[] = [];
     const watched = (norm: number): AdamStep => {
       norms.push(norm);
@@ -147,7 +171,7 @@ test('a bit that flipped in the state before an update shows in what it found', 
   const exponents = agreedExponents([summandOf(gradient(5), table)], table);
   for (const passes of [fast(), portable]) {
     const arena = arenaOf(1);
-    fold(passes, arena.sum, [summandOf(gradient(5), table)], exponents);
+    fold(passes, all, arena.sum, [summandOf(gradient(5), table)], exponents);
     const { digest } = passes.marks(arena);
     new Uint32Array(arena.state.expAvg.buffer, arena.state.expAvg.byteOffset)[P - 1] ^= 1;
     assert.notEqual(passes.update(arena, exponents, adamOf).found, digest);

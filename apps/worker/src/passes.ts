@@ -5,7 +5,14 @@
 import { fingerprintChecksum, fingerprintDigest, FINGERPRINT_SUMS } from '@lockstep/checkpoint';
 import type { AdamStep } from '@lockstep/diffusion';
 import type { Arena } from './arena.js';
+import type { Bucket } from './buckets.js';
 import type { Summand } from './exact-sum.js';
+
+/** What a bucket of a gradient is: exponents of its tensors, and its checksum. */
+export interface BucketMarks {
+  readonly exponents: Int16Array;
+  readonly checksum: number;
+}
 
 /** A state as it is told from others, and what its weights at rest are checked against. */
 export interface StateMarks {
@@ -18,14 +25,20 @@ export interface StateMarks {
 export interface Passes {
   /** Checksum of the fingerprint (libs/checkpoint, fingerprint.ts): it changes with any bit of any number. */
   checksum(numbers: Float32Array): number;
-  /** What a gradient [P] is: exponents [tensors], checksum. */
-  describe(gradient: Float32Array): { readonly exponents: Int16Array; readonly checksum: number };
+  /** What a bucket of a gradient [P] is. */
+  describe(bucket: Bucket, gradient: Float32Array): BucketMarks;
   /**
-   * Sums gradients into `sum` [P] as `sumGradients` does, a piece of some milliseconds' work at a time: the caller may do other
-   * things in between. Returns the checksum of each gradient, as it was read for the sum.
+   * Sums a bucket of gradients [P] into that of `sum` [P] as `sumGradients` does, a piece of some milliseconds' work at a time: the
+   * caller may do other things in between. Exponents are those of the bucket's tensors. Returns the checksum of each gradient's
+   * bucket, as it was read for the sum.
    * @throws FixedPointError E_FIXEDPOINT_*; the sum is then of no use
    */
-  fold(sum: Int32Array, gradients: readonly Summand[], exponents: Int16Array): Generator<undefined, number[]>;
+  fold(
+    bucket: Bucket,
+    sum: Int32Array,
+    gradients: readonly Summand[],
+    exponents: Int16Array,
+  ): Generator<undefined, number[]>;
   /** Digest and checksum of the state as it lies there. */
   marks(arena: Arena): StateMarks;
   /**

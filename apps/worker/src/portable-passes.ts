@@ -3,8 +3,9 @@ import { addFixedPoint, fromFixedPoint, tensorExponents, type ParameterSpans } f
 import { fingerprintChecksum, fingerprintOf, stateFingerprints } from '@lockstep/checkpoint';
 import { adamStep, globalNorm, type AdamStep } from '@lockstep/diffusion';
 import type { Arena } from './arena.js';
+import type { Bucket } from './buckets.js';
 import { sumGradients, type Summand } from './exact-sum.js';
-import { marksOf, type Passes, type StateMarks } from './passes.js';
+import { marksOf, type BucketMarks, type Passes, type StateMarks } from './passes.js';
 
 export class PortablePasses implements Passes {
   /** [P], the mean gradient; made when it is needed first. */
@@ -19,18 +20,29 @@ export class PortablePasses implements Passes {
     return fingerprintChecksum(fingerprintOf(numbers));
   }
 
-  describe(gradient: Float32Array): { exponents: Int16Array; checksum: number } {
-    return { exponents: tensorExponents(gradient, this.table), checksum: this.checksum(gradient) };
+  describe({ from, to, table }: Bucket, gradient: Float32Array): BucketMarks {
+    const values = gradient.subarray(from, to);
+    return { exponents: tensorExponents(values, table), checksum: this.checksum(values) };
   }
 
-  *fold(sum: Int32Array, gradients: readonly Summand[], exponents: Int16Array): Generator<undefined, number[]> {
-    const { table, microbatches } = this;
-    sumGradients(sum, gradients.slice(0, 1), table, exponents, microbatches);
-    for (const { values, exponents: own } of gradients.slice(1)) {
+  *fold(
+    { from, to, table }: Bucket,
+    sum: Int32Array,
+    gradients: readonly Summand[],
+    exponents: Int16Array,
+  ): Generator<undefined, number[]> {
+    const { microbatches } = this;
+    const into = sum.subarray(from, to);
+    const parts = gradients.map(({ values, exponents: own }) => ({
+      values: values.subarray(from, to),
+      exponents: own,
+    }));
+    sumGradients(into, parts.slice(0, 1), table, exponents, microbatches);
+    for (const { values, exponents: own } of parts.slice(1)) {
       yield;
-      addFixedPoint(sum, values, table, exponents, microbatches, 'add', own);
+      addFixedPoint(into, values, table, exponents, microbatches, 'add', own);
     }
-    return gradients.map(({ values }) => this.checksum(values));
+    return parts.map(({ values }) => this.checksum(values));
   }
 
   marks({ state }: Arena): StateMarks {

@@ -5,16 +5,19 @@ import { addFixedPoint, maxExponents, tensorExponents } from '@lockstep/comm';
 import { initialTrainingState, parameterCount, parameterTable, recipeOf } from '@lockstep/diffusion';
 import { engineDirectory } from '@lockstep/engine';
 import { allocateArena, copyState, openArena, type Arena, type ArenaBuffers } from './arena.js';
+import { bucketsIn, bucketsOf, type Bucket, type Part } from './buckets.js';
 import { PortablePasses } from './portable-passes.js';
 import { tinySettings } from './fixture-run.js';
 import { passesFor } from './native-passes.js';
-import { Reducer, type StoredGradient } from './reducer.js';
+import { Reducer, type StoredBucket } from './reducer.js';
 
 const settings = tinySettings();
 const recipe = recipeOf(settings);
 const table = parameterTable(recipe.model);
 const P = parameterCount(table);
 const portable = new PortablePasses(table, recipe.globalBatch / recipe.microbatchSize);
+const buckets = bucketsOf(recipe.model);
+const { early, late } = buckets;
 const checksumOf = (values: Float32Array): number => portable.checksum(values);
 
 let buffers: ArenaBuffers;
@@ -30,37 +33,67 @@ beforeEach(() => {
   reducer = new Reducer(arena, passesFor(settings, engineDirectory('cpu', process.env)));
 });
 
-function stored(microbatch: number): { values: Float32Array; gradient: StoredGradient } {
+/** A gradient, and what is known of each of its buckets. */
+function stored(microbatch: number): {
+  values: Float32Array;
+  buffer: SharedArrayBuffer;
+  of: Map<Bucket, StoredBucket>;
+} {
   const buffer = new SharedArrayBuffer(4 * P);
   const values = new Float32Array(buffer);
   for (let i = 0; i < P; i++) values[i] = Math.sin(i * (microbatch + 1)) / (1 + (i % 97));
-  const exponents = [...tensorExponents(values, table)];
-  return { values, gradient: { microbatch, buffer, checksum: checksumOf(values), exponents } };
+  const of = new Map(
+    [early, late].map((bucket) => {
+      return [bucket, { microbatch, buffer, marks: portable.describe(bucket, values) }];
+    }),
+  );
+  return { values, buffer, of };
 }
 
 const exponents = [0, 1].map((i) => tensorExponents(stored(i).values, table)).reduce(maxExponents);
 const atRest = (step: number) => ({ step, weights: checksumOf(arena.state.weights) });
-const fold = (...gradients: readonly StoredGradient[]): Promise<string | null> =>
-  reducer.fold(atRest(0), gradients, [...exponents]);
 
-test('the fold is the integer sum of the gradients, whatever the arena held before', async () => {
+/** Folds a part bucket by bucket, until something is wrong. */
+async function fold(
+  part: Part,
+  gradients: readonly ReturnType<typeof stored>[],
+  agreed = exponents,
+): Promise<string | null> {
+  const state = atRest(0);
+  for (const bucket of bucketsIn(buckets, part)) {
+    const summands = gradients.flatMap(({ of }) => of.get(bucket) ?? []);
+    const own = agreed.slice(bucket.tensor, bucket.tensor + bucket.table.length);
+    const what = await reducer.fold(state, bucket, summands, [...own]);
+    if (what !== null) return what;
+  }
+  return null;
+}
+
+test('the fold is the integer sum of the gradients, whatever the arena held before, at once or bucket by bucket', async () => {
   const both = [stored(0), stored(1)];
-  assert.equal(await fold(...both.map(({ gradient }) => gradient)), null);
   const expected = new Int32Array(P);
   for (const { values } of both) addFixedPoint(expected, values, table, exponents, 2);
-  assert.deepEqual(arena.sum, expected);
   assert.ok(expected.some((value) => value !== 0));
+  assert.equal(await fold('whole', both), null);
+  assert.deepEqual(arena.sum, expected);
+  arena.sum.fill(123);
+  assert.equal(await fold('early', both), null);
+  assert.deepEqual(arena.sum.subarray(early.from, early.to), expected.subarray(early.from, early.to));
+  assert.ok(arena.sum.subarray(late.from, late.to).every((value) => value === 123));
+  assert.equal(await fold('late', both), null);
+  assert.deepEqual(arena.sum, expected);
 });
 
 test('a worker that contributes nothing adds zeros', async () => {
-  assert.equal(await fold(), null);
+  assert.equal(await fold('whole', []), null);
   assert.ok(arena.sum.every((value) => value === 0));
 });
 
 test('one flipped bit in the weights is found before the sum, and the state is named', async () => {
   const state = atRest(0);
   new Uint8Array(buffers.state)[4 * 77 + 1] ^= 4;
-  const what = await reducer.fold(state, [stored(0).gradient], [...exponents]);
+  const summands = [...stored(0).of.values()].slice(0, 1);
+  const what = await reducer.fold(state, early, summands, [...exponents.slice(early.tensor)]);
   assert.match(what ?? '', /^the weights of state 0 changed in memory \([0-9a-f]{8} when made, [0-9a-f]{8} now\)/);
   assert.ok(
     arena.sum.every((value) => value === 123),
@@ -69,14 +102,20 @@ test('one flipped bit in the weights is found before the sum, and the state is n
 });
 
 test('one flipped bit in a gradient is found before the sum is used, and the microbatch is named', async () => {
-  const both = [stored(0).gradient, stored(1).gradient];
-  new Uint8Array(both[1].buffer)[4 * P - 1] ^= 1;
-  assert.match((await fold(...both)) ?? '', /^the gradient of microbatch 1 of step 0 changed/);
+  for (const [part, byte] of [
+    ['early', 4 * P - 1],
+    ['late', 0],
+  ] as const) {
+    const both = [stored(0), stored(1)];
+    new Uint8Array(both[1].buffer)[byte] ^= 1;
+    assert.match((await fold(part, both)) ?? '', /^the gradient of microbatch 1 of step 0 changed/);
+    assert.equal(await fold(part === 'early' ? 'late' : 'early', both), null, 'the other bucket is whole');
+  }
 });
 
 test('a sum that cannot be exact is refused', async () => {
-  const low = [...exponents].map((exponent) => exponent - 1);
-  await assert.rejects(reducer.fold(atRest(0), [stored(0).gradient], low), { code: 'E_FIXEDPOINT_EXCEEDS' });
+  const low = exponents.map((exponent) => exponent - 1);
+  await assert.rejects(fold('whole', [stored(0)], low), { code: 'E_FIXEDPOINT_EXCEEDS' });
 });
 
 test('the marks are the digest of the state, and the checksum that its weights are checked against later', () => {

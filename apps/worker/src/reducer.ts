@@ -5,18 +5,26 @@
  */
 import { setImmediate as otherWork } from 'node:timers/promises';
 import type { Arena } from './arena.js';
+import type { Bucket } from './buckets.js';
 import { changedInMemory } from './checksum.js';
 import type { Summand } from './exact-sum.js';
-import type { Passes, StateMarks } from './passes.js';
+import type { BucketMarks, Passes, StateMarks } from './passes.js';
 
-/** A gradient at rest: where it lies, and its checksum (passes.ts) when it was made. */
+/** A gradient at rest: where it lies, and what its buckets were when they were made. */
 export interface StoredGradient {
   readonly microbatch: number;
   /** float32 [P] */
   readonly buffer: SharedArrayBuffer;
-  readonly checksum: number;
-  /** [tensors], its own. */
-  readonly exponents: readonly number[];
+  readonly early: BucketMarks;
+  /** Null while it is being computed. */
+  readonly late: BucketMarks | null;
+}
+
+/** A bucket of a gradient, for its sum. */
+export interface StoredBucket {
+  readonly microbatch: number;
+  readonly buffer: SharedArrayBuffer;
+  readonly marks: BucketMarks;
 }
 
 /** The state in memory: its step, and the checksum that its weights must have. */
@@ -43,26 +51,30 @@ export class Reducer {
   }
 
   /**
-   * Sums the gradients into the arena. Resolves with what is wrong if weights or gradients are not what they were, and the sum is of
-   * no use; null if they are.
+   * Sums a bucket of the gradients into the arena. Resolves with what is wrong if weights or gradients are not what they were, and the
+   * sum is of no use; null if they are.
+   *
+   * @param exponents agreed on, of the bucket's tensors
    * @throws FixedPointError E_FIXEDPOINT_*
    */
   async fold(
     state: AtRest,
-    gradients: readonly StoredGradient[],
+    bucket: Bucket,
+    gradients: readonly StoredBucket[],
     exponents: readonly number[],
   ): Promise<string | null> {
     const changed = this.check(state);
     if (changed !== null) return changed;
-    const summands = gradients.map(({ buffer, exponents: own }): Summand => ({
+    const summands = gradients.map(({ buffer, marks }): Summand => ({
       values: new Float32Array(buffer),
-      exponents: Int16Array.from(own),
+      exponents: marks.exponents,
     }));
-    const pieces = this.passes.fold(this.arena.sum, summands, Int16Array.from(exponents));
+    const pieces = this.passes.fold(bucket, this.arena.sum, summands, Int16Array.from(exponents));
     let next = pieces.next();
     for (; next.done !== true; next = pieces.next()) await otherWork();
-    for (const [place, { microbatch, checksum }] of gradients.entries()) {
+    for (const [place, { microbatch, marks }] of gradients.entries()) {
       const found = next.value[place];
+      const { checksum } = marks;
       if (found !== checksum)
         return changedInMemory(
           `the gradient of microbatch ${microbatch} of step ${state.step}`,

@@ -6,11 +6,14 @@ import type { State } from './state.js';
 export type Stage = readonly [name: string, values: TraceValues];
 
 export function stageOf(state: State): Stage {
-  const { reduction, busy, plan, have } = state;
+  const { early, reduction, busy, plan, have } = state;
   const step = have?.step ?? 0;
   if (busy?.kind === 'initialise') return ['initialise', {}];
   if (busy?.kind === 'load') return ['load', { step: busy.step }];
   if (busy?.kind === 'apply') return ['apply', { step }];
+  // Beside a gradient, of which the compute thread tells.
+  if (early?.stage === 'folding') return ['fold', { step, part: 'early' }];
+  if (early?.stage === 'ringing') return ['ring', { step, part: 'early' }];
   if (reduction !== null) {
     switch (reduction.stage) {
       case 'waiting':

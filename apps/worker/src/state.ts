@@ -2,6 +2,7 @@
  * What a worker knows, what can happen to it, and what it can do. No I/O, no clock, no randomness: core.ts decides,
  * worker.ts carries the effects out on two threads (sockets here, tensors there).
  */
+import type { Part } from './buckets.js';
 import type {
   CommitRecord,
   CoordinatorMessage,
@@ -61,12 +62,28 @@ export type Busy =
   | { readonly kind: 'load'; readonly generation: number; readonly step: number };
 
 /** The reducer (integer sums, checks; reducer.ts) does one thing at a time; it reads the state, which must not change meanwhile. */
-export type Reducing = { readonly kind: 'fold'; readonly generation: number } | { readonly kind: 'check' };
+export type Reducing = { readonly kind: 'fold' } | { readonly kind: 'check' };
 
+/** waiting -> folding -> folded (this worker's integer sum is ready) -> ringing -> summed (the total is ready). */
+export type SumStage = 'waiting' | 'folding' | 'folded' | 'ringing' | 'summed';
+
+/** The sum of the early bucket, while the step's last gradients are still being computed. */
+export interface EarlySum {
+  readonly message: Extract<CoordinatorMessage, { type: 'sum' }>;
+  readonly stage: SumStage;
+}
+
+/** The sum of the rest: of the late bucket if the early one is or was summed before, else of the whole gradient. */
 export interface Reduction {
   readonly message: Extract<CoordinatorMessage, { type: 'reduce' }>;
-  /** waiting -> folding -> folded (this worker's integer sum is ready) -> ringing -> summed (the total is ready). */
-  readonly stage: 'waiting' | 'folding' | 'folded' | 'ringing' | 'summed';
+  readonly stage: SumStage;
+}
+
+/** Which sum something is about. */
+export interface SumName {
+  readonly generation: number;
+  readonly step: number;
+  readonly part: Part;
 }
 
 export interface State {
@@ -92,9 +109,10 @@ export interface State {
   readonly owesCheck: boolean;
   /** Generation whose ring is connected; -1 for none. */
   readonly ringReady: number;
+  readonly early: EarlySum | null;
   readonly reduction: Reduction | null;
-  /** The ring reads and writes the sum, until it says that it released it. */
-  readonly sumInRing: boolean;
+  /** What the ring reads and writes, until it says that it released it. */
+  readonly inRing: SumName | null;
   readonly lastRing: { readonly milliseconds: number; readonly bytes: number };
   readonly leaving: boolean;
   /** Generation in which no source gave the state that its plan starts from; -1 for none. */
@@ -111,6 +129,13 @@ export type Event =
       readonly probe: string;
       readonly engine: EngineDescription;
     }
+  /** The early bucket of the gradient that is being computed is there: the exponents of its tensors. */
+  | {
+      readonly type: 'early';
+      readonly step: number;
+      readonly microbatch: number;
+      readonly exponents: readonly number[];
+    }
   /** `goesOn`: the compute thread has begun the next task of its queue. */
   | {
       readonly type: 'computed';
@@ -119,13 +144,13 @@ export type Event =
       readonly gradient: HeldGradient;
       readonly goesOn: boolean;
     }
-  | { readonly type: 'folded'; readonly generation: number }
+  | ({ readonly type: 'folded' } & SumName)
   /** The weights at rest are what they were. */
   | { readonly type: 'checked' }
   /** Weights or a gradient that should be at rest are not what they were. */
   | { readonly type: 'corrupt'; readonly what: string }
   | { readonly type: 'ringJoined'; readonly generation: number }
-  | { readonly type: 'summed'; readonly generation: number; readonly milliseconds: number; readonly bytes: number }
+  | ({ readonly type: 'summed'; readonly milliseconds: number; readonly bytes: number } & SumName)
   | {
       readonly type: 'ringFailed';
       readonly generation: number;
@@ -159,18 +184,20 @@ export type Effect =
   | { readonly type: 'halt' }
   /** Make the inputs of these microbatches, which will probably be computed next, while the compute thread has nothing to do. */
   | { readonly type: 'prepare'; readonly step: number; readonly microbatches: readonly number[] }
-  /** Check weights and the named gradients against their checksums, then sum the gradients as integers into the reduction buffer. */
-  | {
+  /**
+   * Check weights and the part of the named gradients against their checksums, then sum it as integers into the reduction buffer.
+   * `exponents`: of the early bucket's tensors for the part `early`, else of all tensors.
+   */
+  | ({
       readonly type: 'fold';
-      readonly generation: number;
       readonly contribute: readonly number[];
       readonly exponents: readonly number[];
-    }
+    } & SumName)
   /** Check the weights against their checksum. */
   | { readonly type: 'check' }
   | { readonly type: 'joinRing'; readonly generation: number; readonly place: Place }
   | { readonly type: 'leaveRing' }
-  | { readonly type: 'allReduce'; readonly generation: number; readonly step: number }
+  | ({ readonly type: 'allReduce' } & SumName)
   /** Check the state against its digest, turn the sum into the step's gradient, update weights, moments and EMA (`skip`: leave them); forget the step's gradients. Then compute the tasks `then` of the next step. */
   | {
       readonly type: 'apply';
@@ -208,8 +235,9 @@ export function initialState(id: string, host: string, port: number): State {
     reducing: null,
     owesCheck: false,
     ringReady: -1,
+    early: null,
     reduction: null,
-    sumInRing: false,
+    inRing: null,
     lastRing: { milliseconds: 0, bytes: 0 },
     leaving: false,
     unableIn: -1,

@@ -9,6 +9,7 @@ import {
   emaDecayAt,
   gradientFunction,
   gradientInputs,
+  gradientTargets,
   learningRateAt,
   loadMnist,
   makeMicrobatch,
@@ -24,9 +25,10 @@ import {
 } from '@lockstep/diffusion';
 import { compile, type Compiled, type Engine } from '@lockstep/engine';
 import type { Arena } from './arena.js';
+import { bucketsOf, type Buckets } from './buckets.js';
 import { digestOf } from './checksum.js';
 import { GradientPool } from './gradient-pool.js';
-import type { Passes, StateMarks } from './passes.js';
+import type { BucketMarks, Passes, StateMarks } from './passes.js';
 import { PortablePasses } from './portable-passes.js';
 
 export class DataMismatchError extends Error {
@@ -41,11 +43,12 @@ export interface Gradient {
   readonly loss: number | null;
   /** Names the samples that it is of (libs/diffusion, `samplesDigest`). */
   readonly samples: string;
-  /** [tensors], its own (libs/comm, `tensorExponents`). */
-  readonly exponents: Int16Array;
-  /** Of the values (passes.ts). */
-  readonly checksum: number;
+  readonly early: BucketMarks;
+  readonly late: BucketMarks;
 }
+
+/** The early bucket of a gradient is in its place, while the late one is not yet. */
+export type OnEarly = (values: Float32Array<SharedArrayBuffer>, early: BucketMarks) => void;
 
 /** What a microbatch's gradient is the mean of. */
 export type Mean = Pick<Gradient, 'loss' | 'samples'>;
@@ -61,7 +64,7 @@ export interface Training {
   readonly table: ParameterTable;
   probe(): string;
   gradient(step: number, microbatch: number, into: Float32Array): Mean;
-  compute(step: number, microbatch: number): Gradient;
+  compute(step: number, microbatch: number, onEarly?: OnEarly): Gradient;
   prepare(step: number, microbatches: readonly number[]): void;
   apply(step: number, exponents: readonly number[], skip: boolean): Applied;
 }
@@ -78,6 +81,7 @@ const MAX_PREPARED = 64;
 export class Trainer implements Training {
   readonly table: ParameterTable;
   private readonly recipe: Preset;
+  private readonly buckets: Buckets;
   private readonly task: MicrobatchTask;
   private readonly passes: Passes;
   private readonly trace: Trace;
@@ -109,6 +113,7 @@ export class Trainer implements Training {
     this.recipe = recipeOf(settings);
     const { globalBatch, microbatchSize, timesteps, lossWeighting, networkTime, model } = this.recipe;
     this.table = parameterTable(model);
+    this.buckets = bucketsOf(model);
     this.passes = passes ?? new PortablePasses(this.table, globalBatch / microbatchSize);
     this.trace = trace;
     this.task = {
@@ -121,8 +126,8 @@ export class Trainer implements Training {
       lossWeighting,
       networkTime,
     };
-    const { fn, specs, identity } = gradientFunction(engine, model, microbatchSize);
-    this.compiled = compile(engine, fn, specs, { identity });
+    const { fn, specs, identity, stages } = gradientFunction(engine, model, microbatchSize);
+    this.compiled = compile(engine, fn, specs, { identity, stages });
     this.pool = new GradientPool(arena.sum.length);
   }
 
@@ -155,11 +160,21 @@ export class Trainer implements Training {
     return ready ?? this.trace.timed('batch', () => this.batch(step, microbatch));
   }
 
-  /** Puts the gradient of one microbatch of the step that the arena's state starts `into` an array, [P]. @throws DiffusionError E_MICROBATCH */
-  gradient(step: number, microbatch: number, into: Float32Array): Mean {
+  /**
+   * Puts the gradient of one microbatch of the step that the arena's state starts `into` an array, [P]. `onEarly` is called when the
+   * early bucket is there. @throws DiffusionError E_MICROBATCH
+   */
+  gradient(step: number, microbatch: number, into: Float32Array, onEarly?: () => void): Mean {
     const batch = this.inputs(step, microbatch);
     const inputs = gradientInputs(this.arena.state.weights, batch);
-    const [, losses] = this.trace.timed('gradient', () => this.compiled.run(inputs, [into]), { step, microbatch });
+    const targets = gradientTargets(this.recipe.model, into);
+    const onStage = (stage: number): void => {
+      if (stage === 0) onEarly?.();
+    };
+    const [, losses] = this.trace.timed('gradient', () => this.compiled.run(inputs, targets, onStage), {
+      step,
+      microbatch,
+    });
     let loss = 0;
     for (const value of losses) loss += value;
     loss /= losses.length;
@@ -167,12 +182,20 @@ export class Trainer implements Training {
   }
 
   /** As `gradient`, in a slot of the pool. @throws DiffusionError E_MICROBATCH */
-  compute(step: number, microbatch: number): Gradient {
+  compute(step: number, microbatch: number, onEarly?: OnEarly): Gradient {
     if (step !== this.step) this.pool.releaseAll();
     this.step = step;
     const values = this.pool.take();
-    const mean = this.gradient(step, microbatch, values);
-    return { values, ...mean, ...this.trace.timed('describe', () => this.passes.describe(values)) };
+    const described = (bucket: keyof Buckets): BucketMarks =>
+      this.trace.timed('describe', () => this.passes.describe(this.buckets[bucket], values), { bucket });
+    const made: BucketMarks[] = [];
+    const mean = this.gradient(step, microbatch, values, () => {
+      const early = described('early');
+      made.push(early);
+      onEarly?.(values, early);
+    });
+    const [early] = made;
+    return { values, ...mean, early, late: described('late') };
   }
 
   /**

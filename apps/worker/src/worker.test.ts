@@ -129,6 +129,37 @@ test('a worker alone steps, skips a step with the state as it was, and steps aga
   assert.notEqual(third.applied.digest, applied.applied.digest);
 });
 
+test('a step whose early bucket is summed before the rest comes to the same state, and the last gradient tells of it before it is whole', async () => {
+  await started();
+  coordinator.say(plan({}));
+  const at = await gradients();
+  assert.deepEqual(
+    coordinator.early.map(({ step, microbatch }) => [step, microbatch]),
+    [[0, 1]],
+    'the last of the queue',
+  );
+  const { exponents } = coordinator.early[0];
+  assert.ok(exponents.length > 0 && exponents.length < at[1].exponents.length);
+  assert.deepEqual(exponents, at[1].exponents.slice(-exponents.length));
+
+  coordinator.say(reduce(at));
+  const whole = (await readApplied()).applied;
+  // The same step again, from the same state, in two sums.
+  const work = { ...both, anew: [0, 1] };
+  states.set('/state/0', seedState());
+  coordinator.say(plan({ generation: 2, work, reload: true, sources: ['/state/0'] }));
+  await coordinator.read('loaded');
+  const again = await gradients();
+  const message = reduce(again);
+  assert.ok(message.type === 'reduce');
+  const { generation, step, contribute, exponents: all } = message;
+  coordinator.say({ type: 'sum', generation, step, contribute, exponents: all.slice(-exponents.length) });
+  coordinator.say(message);
+  const { applied } = await readApplied();
+  assert.equal(applied.digest, whole.digest);
+  assert.ok(applied.generation === 2);
+});
+
 /** `applied` and the two gradients of the next step, in the order in which the threads finish. */
 async function readApplied(): Promise<{ applied: Extract<WorkerMessage, { type: 'applied' }>; next: Gradient[] }> {
   const next: Gradient[] = [];

@@ -14,14 +14,15 @@ import {
   type TrainingState,
 } from '@lockstep/diffusion';
 import { allocateArena, copyState, openArena, snapshotOf, type Arena } from './arena.js';
+import { bucketsIn, bucketsOf, type Buckets } from './buckets.js';
 import { startCompute, type ComputeReply, type ComputeRequest, type ComputeSetup } from './compute.js';
 import { ControlConnection } from './control-connection.js';
 import { step } from './core.js';
 import { passesFor } from './native-passes.js';
-import { Reducer, type AtRest, type StoredGradient } from './reducer.js';
+import { Reducer, type AtRest, type StoredBucket, type StoredGradient } from './reducer.js';
 import type { FailedReply, ServiceThread } from './service-thread.js';
 import { stageOf } from './stage.js';
-import { initialState, type Effect, type Event, type State } from './state.js';
+import { initialState, type Effect, type Event, type State, type SumName } from './state.js';
 
 export interface WorkerOptions {
   readonly id: string;
@@ -56,6 +57,7 @@ export class TrainingWorker {
     new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT),
   );
   private arena: Arena | null = null;
+  private buckets: Buckets | null = null;
   private parameters = 0;
   private checkpointEvery = Infinity;
   private retained: { readonly step: number; readonly state: TrainingState } | null = null;
@@ -171,7 +173,7 @@ export class TrainingWorker {
         this.link = null;
         break;
       case 'allReduce':
-        void this.allReduce(effect.generation, effect.step);
+        void this.allReduce(effect);
         break;
       case 'load':
         void this.load(effect);
@@ -193,6 +195,7 @@ export class TrainingWorker {
     try {
       const recipe = recipeOf(settings);
       this.parameters = parameterCount(parameterTable(recipe.model));
+      this.buckets = bucketsOf(recipe.model);
       this.checkpointEvery = settings.checkpointEvery;
       const buffers = allocateArena(this.parameters);
       this.arena = openArena(buffers);
@@ -213,11 +216,17 @@ export class TrainingWorker {
         this.dispatch({ type: 'initialised', have: { step: 0, digest: marks.digest }, probe, engine });
         break;
       }
+      case 'early': {
+        const { step: ofStep, microbatch, buffer, early } = reply;
+        if (this.state.have?.step === ofStep) this.gradients.set(microbatch, { microbatch, buffer, early, late: null });
+        this.dispatch({ type: 'early', step: ofStep, microbatch, exponents: [...early.exponents] });
+        break;
+      }
       case 'computed': {
-        const { step: ofStep, microbatch, buffer, checksum, goesOn } = reply;
-        const { loss, exponents, samples, digest, milliseconds, cpuMilliseconds } = reply;
-        if (this.state.have?.step === ofStep)
-          this.gradients.set(microbatch, { microbatch, buffer, checksum, exponents });
+        const { step: ofStep, microbatch, buffer, early, late, goesOn } = reply;
+        const { loss, samples, digest, milliseconds, cpuMilliseconds } = reply;
+        const exponents = [...late.exponents, ...early.exponents];
+        if (this.state.have?.step === ofStep) this.gradients.set(microbatch, { microbatch, buffer, early, late });
         this.dispatch({
           type: 'computed',
           step: ofStep,
@@ -272,19 +281,41 @@ export class TrainingWorker {
     this.dispatch(what === null ? { type: 'checked' } : { type: 'corrupt', what });
   }
 
-  private async fold({ generation, contribute, exponents }: Extract<Effect, { type: 'fold' }>): Promise<void> {
+  private async fold(effect: Extract<Effect, { type: 'fold' }>): Promise<void> {
+    const { generation, step: ofStep, part, contribute, exponents } = effect;
     try {
-      const gradients = contribute.map((microbatch) => this.gradients.get(microbatch));
-      if (this.reducer === null || !gradients.every((gradient) => gradient !== undefined))
-        throw new Error(`microbatches ${contribute.join(', ')} are to be summed, but are not all held here`);
+      if (this.reducer === null || this.buckets === null) throw new Error('nothing is initialised');
       const state = this.atRest();
+      const { early } = this.buckets;
+      // Taken now: a microbatch that is computed once more replaces what is held of it.
+      const sums = bucketsIn(this.buckets, part).map((bucket) => {
+        const first = part === 'early' ? 0 : bucket.tensor;
+        return {
+          bucket,
+          gradients: contribute.map((microbatch) => this.stored(microbatch, bucket === early ? 'early' : 'late')),
+          exponents: exponents.slice(first, first + bucket.table.length),
+        };
+      });
       // What the sum is an effect of is to be carried out first.
       await Promise.resolve();
-      const what = await this.reducer.fold(state, gradients, exponents);
-      this.dispatch(what === null ? { type: 'folded', generation } : { type: 'corrupt', what });
+      for (const { bucket, gradients, exponents: agreed } of sums) {
+        const what = await this.reducer.fold(state, bucket, gradients, agreed);
+        if (what === null) continue;
+        this.dispatch({ type: 'corrupt', what });
+        return;
+      }
+      this.dispatch({ type: 'folded', generation, step: ofStep, part });
     } catch (error) {
       this.fail(error);
     }
+  }
+
+  private stored(microbatch: number, bucket: keyof Buckets): StoredBucket {
+    const gradient = this.gradients.get(microbatch);
+    const marks = gradient?.[bucket] ?? null;
+    if (gradient === undefined || marks === null)
+      throw new Error(`the ${bucket} bucket of microbatch ${microbatch} is to be summed, but is not held here`);
+    return { microbatch, buffer: gradient.buffer, marks };
   }
 
   // ---- ring ------------------------------------------------------------------------------------------------------
@@ -307,12 +338,17 @@ export class TrainingWorker {
     }
   }
 
-  private async allReduce(generation: number, ofStep: number): Promise<void> {
+  private async allReduce({ generation, step: ofStep, part }: SumName): Promise<void> {
     const abort = this.ringAbort;
     try {
-      if (this.link === null || this.arena === null) throw new Error('the ring is not connected');
-      const stats = await this.link.allReduce({ step: ofStep, buffer: this.arena.sum, signal: abort.signal });
-      this.dispatch({ type: 'summed', generation, milliseconds: stats.seconds * 1000, bytes: stats.bytesSent });
+      if (this.link === null || this.arena === null || this.buckets === null)
+        throw new Error('the ring is not connected');
+      const ranges = bucketsIn(this.buckets, part);
+      const buffer = this.arena.sum.subarray(ranges[0]?.from, ranges.at(-1)?.to);
+      const round = 2 * ofStep + (part === 'early' ? 0 : 1);
+      const stats = await this.link.allReduce({ step: round, buffer, signal: abort.signal });
+      const [milliseconds, bytes] = [stats.seconds * 1000, stats.bytesSent];
+      this.dispatch({ type: 'summed', generation, step: ofStep, part, milliseconds, bytes });
     } catch (error) {
       this.ringFailed(generation, abort, error);
     } finally {

@@ -8,7 +8,7 @@
 import { z } from 'zod';
 
 /** Both ends must speak the same version: the coordinator refuses another with E_PROTOCOL_VERSION. */
-export const PROTOCOL_VERSION = 2;
+export const PROTOCOL_VERSION = 3;
 
 /** A step has at most this many microbatches: bounds every list in a message. */
 export const MAX_MICROBATCHES = 65_536;
@@ -136,6 +136,10 @@ const workerMessageSchema = z.discriminatedUnion('type', [
   /** I am alive, and this far. */
   z.object({ type: z.literal('heartbeat'), generation: count, step: count }),
   /**
+   * The early bucket of the gradient that I am at is done and kept here: exponents of its tensors, which are the last of the table.
+   */
+  z.object({ type: z.literal('early'), generation: count, step: count, microbatch: count, exponents }),
+  /**
    * One microbatch's gradient is done and kept here: its mean loss (null: not finite), each tensor's exponent, the samples it
    * is of, the wall and processor time it took, and sha256 of its bytes if the plan asked for it.
    */
@@ -203,9 +207,11 @@ const coordinatorMessageSchema = z.discriminatedUnion('type', [
   }),
   /** Your work of this step changed: this list replaces the one you have. */
   z.object({ type: z.literal('assign'), generation: count, step: count, work: workSchema }),
+  /** The early bucket of all gradients is there: sum that of yours with these exponents, and reduce it. `reduce` follows for the rest. */
+  z.object({ type: z.literal('sum'), generation: count, step: count, contribute: microbatches, exponents }),
   /**
-   * All gradients are there: sum yours with these exponents, reduce, apply; then go on with `next`, if it is given. A record
-   * that says `skipped` has nothing to sum: the state goes over into the next step as it is. Few workers keep the record.
+   * All gradients are there: sum yours with these exponents, or what `sum` left of them, reduce, apply; then go on with `next`, if it
+   * is given. A record that says `skipped` has nothing to sum: the state goes over into the next step as it is. Few workers keep the record.
    */
   z.object({
     type: z.literal('reduce'),

@@ -1,12 +1,12 @@
 export { DIFFUSION_ERROR_CODES, DiffusionError } from './errors.js';
 export type { DiffusionErrorCode } from './errors.js';
-export { gradientFunction, gradientInputs, networkEps, predictionFunction } from './loss.js';
+export { gradientFunction, gradientInputs, gradientTargets, networkEps, predictionFunction } from './loss.js';
 export type { GraphFunction } from './loss.js';
 export { makeMicrobatch, MIN_SNR_GAMMA, networkTimeOf } from './microbatch.js';
 export type { LossWeighting, Microbatch, MicrobatchTask, NetworkTime } from './microbatch.js';
 export { loadMnist, MNIST_FILES, mnistDirectory, parseIdx, pixelToFloat } from './mnist.js';
 export type { Dataset, IdxFile, MnistSplit } from './mnist.js';
-export { forward, imageShape, initialParameters, parameterTable, unflatten } from './model.js';
+export { earlyFrom, forward, imageShape, initialParameters, parameterTable, unflatten } from './model.js';
 export type { ModelConfig } from './model.js';
 export { ppnd16 } from './normal.js';
 export {

@@ -4,13 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 
-import { compile, runEager } from '@lockstep/engine';
+import { compile, runEager, type TypedArray } from '@lockstep/engine';
 
 import { floats, testEngine, tinyTask } from './engine.fixture.js';
-import { gradientFunction, gradientInputs, networkEps, predictionFunction } from './loss.js';
+import { gradientFunction, gradientInputs, gradientTargets, networkEps, predictionFunction } from './loss.js';
 import { makeMicrobatch } from './microbatch.js';
 import type { Microbatch } from './microbatch.js';
-import { forward, initialParameters, parameterTable, unflatten } from './model.js';
+import { earlyFrom, forward, initialParameters, parameterTable, unflatten } from './model.js';
 import { adamStep, globalNorm } from './optimizer.js';
 import { parameterCount, tensorOf } from './parameters.js';
 import { PRESETS } from './presets.js';
@@ -23,7 +23,7 @@ const TABLE = parameterTable(CONFIG);
 const TASK = tinyTask();
 const N = TASK.microbatchSize;
 const graph = gradientFunction(engine, CONFIG, N);
-const compiled = compile(engine, graph.fn, graph.specs);
+const compiled = compile(engine, graph.fn, graph.specs, { stages: graph.stages });
 after(() => compiled.dispose());
 
 /** Initial weights with a last convolution that is not zero, so that every tensor has a gradient. */
@@ -36,8 +36,13 @@ function awakeWeights(): Float32Array {
 }
 
 function run(weights: Float32Array, batch: Microbatch): { gradient: Float32Array; losses: Float32Array } {
-  const [gradient, losses] = compiled.run(gradientInputs(weights, batch)).map(floats);
-  return { gradient, losses };
+  return whole(compiled.run(gradientInputs(weights, batch)));
+}
+
+/** Gradient [P] and losses from a gradient function's outputs. */
+function whole(outputs: readonly TypedArray[]): { gradient: Float32Array; losses: Float32Array } {
+  const [early, losses, late] = outputs.map(floats);
+  return { gradient: Float32Array.from([...late, ...early]), losses };
 }
 
 const mean = (values: Float32Array): number => values.reduce((sum, value) => sum + value, 0) / values.length;
@@ -54,12 +59,38 @@ test("with the last convolution at zero, each sample's loss is the mean square o
 
 test('compiled and eager gradients and losses agree to float32 rounding', () => {
   const inputs = gradientInputs(awakeWeights(), BATCH);
-  const eager = runEager(engine, graph.fn, graph.specs, inputs).map(floats);
-  const graphed = compiled.run(inputs).map(floats);
-  const largest = eager[0].reduce((most, g) => Math.max(most, Math.abs(g)), 0);
+  const eager = whole(runEager(engine, graph.fn, graph.specs, inputs));
+  const graphed = run(awakeWeights(), BATCH);
+  const largest = eager.gradient.reduce((most, g) => Math.max(most, Math.abs(g)), 0);
   assert.ok(largest > 0);
-  assert.ok(eager[0].every((g, i) => Math.abs(g - graphed[0][i]) <= 1e-5 * largest));
-  assert.ok(eager[1].every((loss, i) => Math.abs(loss - graphed[1][i]) <= 1e-5 * loss));
+  assert.ok(eager.gradient.every((g, i) => Math.abs(g - graphed.gradient[i]) <= 1e-5 * largest));
+  assert.ok(eager.losses.every((loss, i) => Math.abs(loss - graphed.losses[i]) <= 1e-5 * loss));
+});
+
+test('the early bucket and the losses are there, in their places, before the late bucket is computed', () => {
+  const inputs = gradientInputs(awakeWeights(), BATCH);
+  const { gradient, losses } = run(awakeWeights(), BATCH);
+  const { offset } = TABLE[earlyFrom(CONFIG)];
+  assert.ok(offset > 0 && offset < gradient.length);
+  const into = new Float32Array(gradient.length).fill(NaN);
+  const targets = gradientTargets(CONFIG, into);
+  const seen: number[] = [];
+  const outputs = compiled.run(inputs, targets, (stage) => {
+    seen.push(stage);
+    assert.deepEqual(into.subarray(offset), gradient.subarray(offset));
+    assert.ok(stage === 1 || into.subarray(0, offset).every(Number.isNaN));
+  });
+  assert.deepEqual(seen, [0, 1]);
+  assert.deepEqual([into, outputs[1]], [gradient, losses]);
+});
+
+test('a gradient made in stages has the bits of one made at once', () => {
+  const atOnce = compile(engine, graph.fn, graph.specs);
+  try {
+    assert.deepEqual(whole(atOnce.run(gradientInputs(awakeWeights(), BATCH))), run(awakeWeights(), BATCH));
+  } finally {
+    atOnce.dispose();
+  }
 });
 
 test('the compiled gradient has the same bits every time', () => {
@@ -91,7 +122,7 @@ test('the gradient is the mean over the microbatch: that of one sample alone, av
   const averaged = new Float64Array(parameterCount(TABLE));
   for (let index = 0; index < N; index++) {
     const batch = makeMicrobatch({ ...TASK, microbatchSize: 1 }, 0, index);
-    const [gradient] = runEager(engine, single.fn, single.specs, gradientInputs(weights, batch)).map(floats);
+    const { gradient } = whole(runEager(engine, single.fn, single.specs, gradientInputs(weights, batch)));
     gradient.forEach((g, i) => (averaged[i] += g / N));
   }
   const { gradient } = run(weights, BATCH);

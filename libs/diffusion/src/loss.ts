@@ -5,12 +5,20 @@
  * (eps - epsHat(x_t, t))^2, with x_t = sqrt(alphaBar_t) x0 + sqrt(1 - alphaBar_t) eps made inside the graph.
  */
 import { codeDigest } from '@lockstep/engine';
-import type { Engine, FunctionIdentity, Tensor, TensorFunction, TensorSpec, TypedArray } from '@lockstep/engine';
+import type {
+  Engine,
+  FunctionIdentity,
+  Stages,
+  Tensor,
+  TensorFunction,
+  TensorSpec,
+  TypedArray,
+} from '@lockstep/engine';
 
 import { DiffusionError } from './errors.js';
 import { networkTimeOf } from './microbatch.js';
 import type { Microbatch, NetworkTime } from './microbatch.js';
-import { forward, imageShape, parameterTable, unflatten } from './model.js';
+import { earlyFrom, forward, imageShape, parameterTable, unflatten } from './model.js';
 import type { ModelConfig } from './model.js';
 import { parameterCount } from './parameters.js';
 import type { EpsFunction } from './sampler.js';
@@ -24,6 +32,9 @@ export type GraphFunction = {
   readonly identity: FunctionIdentity;
 };
 
+/** A gradient's function. Its gradient comes in two buckets, of which the first is made in a stage of its own. */
+export type GradientFunction = GraphFunction & { readonly stages: Stages };
+
 /** Of this library as it is loaded now: whatever changes in it changes the key of graphs on disk. */
 const CODE = codeDigest(import.meta.url);
 
@@ -35,13 +46,15 @@ function float32(...shape: number[]): TensorSpec {
  * Gradient of the mean loss of n samples.
  *
  * Inputs: weights [P], then a microbatch's arrays in the order of {@link gradientInputs}.
- * Outputs: gradient [P] of the mean over the n samples; loss [n] of each sample, weighted.
+ * Outputs, in stages: the early bucket of the gradient of the mean over the n samples (model.ts, `earlyFrom`), and loss [n] of each
+ * sample, weighted; then the late bucket.
  *
  * @throws E_MODEL_CONFIG if the config cannot be built
  */
-export function gradientFunction(engine: Engine, config: ModelConfig, n: number): GraphFunction {
+export function gradientFunction(engine: Engine, config: ModelConfig, n: number): GradientFunction {
   const { tf } = engine;
   const table = parameterTable(config);
+  const early = earlyFrom(config);
   const fn = ([weights, x0, eps, sqrtAlphaBar, sqrtOneMinusAlphaBar, t, lossWeight]: Tensor[]): Tensor[] => {
     const aSample = (values: Tensor): Tensor => tf.reshape(values, [n, 1, 1, 1]);
     const xt = tf.add(tf.mul(aSample(sqrtAlphaBar), x0), tf.mul(aSample(sqrtOneMinusAlphaBar), eps));
@@ -51,7 +64,8 @@ export function gradientFunction(engine: Engine, config: ModelConfig, n: number)
     };
     // The mean over samples enters as the derivative 1/n of each sample's loss.
     const { value, grads } = tf.valueAndGrads(losses)(unflatten(engine, table, weights), tf.fill([n], 1 / n));
-    return [tf.concat(grads.map((gradient) => tf.reshape(gradient, [-1]))), value];
+    const flat = (gradients: Tensor[]): Tensor => tf.concat(gradients.map((gradient) => tf.reshape(gradient, [-1])));
+    return [flat(grads.slice(early)), value, flat(grads.slice(0, early))];
   };
   const images = [n, ...imageShape(config)];
   const specs = [
@@ -60,7 +74,14 @@ export function gradientFunction(engine: Engine, config: ModelConfig, n: number)
     float32(...images),
     ...Array.from({ length: 4 }, () => float32(n)),
   ];
-  return { fn, specs, identity: { name: 'diffusion/gradient', parameters: { config, n }, code: CODE } };
+  const identity = { name: 'diffusion/gradient', parameters: { config, n }, code: CODE };
+  return { fn, specs, identity, stages: [[0, 1], [2]] };
+}
+
+/** Where the outputs of a gradient function go, whose gradient is to lie in `into` [P]: the losses in an array of their own. */
+export function gradientTargets(config: ModelConfig, into: Float32Array): (Float32Array | null)[] {
+  const { offset } = parameterTable(config)[earlyFrom(config)];
+  return [into.subarray(offset), null, into.subarray(0, offset)];
 }
 
 /** The inputs of a gradient function, in order. */

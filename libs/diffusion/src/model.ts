@@ -8,7 +8,7 @@ import { DiffusionError } from './errors.js';
 import { initialise, parameterCount, tableOf } from './parameters.js';
 import type { ParameterTable } from './parameters.js';
 import { unetForward } from './unet.js';
-import { UNET_ZERO_LAYER, unetLayers } from './unet-layers.js';
+import { UNET_ZERO_LAYER, unetEarlyFrom, unetLayers } from './unet-layers.js';
 import type { UNetConfig } from './unet-layers.js';
 
 export type ModelConfig = UNetConfig;
@@ -25,6 +25,19 @@ export function imageShape(config: ModelConfig): readonly [number, number, numbe
  */
 export function parameterTable(config: ModelConfig): ParameterTable {
   return tableOf(layersOf(config));
+}
+
+/**
+ * The first tensor of the early bucket. Backpropagation reaches the layers next to the image last: at the size of the image they
+ * take long, and they have few of the parameters. So most of a gradient is there, and can be summed over the workers, while those
+ * are still being computed (as PyTorch DDP's buckets: Li et al., "PyTorch Distributed", VLDB 2020, section 3.2.3). The table has
+ * the late ones at its beginning.
+ *
+ * @returns 1..tensors-1
+ * @throws E_MODEL_CONFIG if the config cannot be built
+ */
+export function earlyFrom(config: ModelConfig): number {
+  return unetEarlyFrom(parameterTable(config));
 }
 
 /**

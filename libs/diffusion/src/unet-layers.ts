@@ -8,7 +8,7 @@
  * (Ronneberger et al. 2015, with the residual blocks, group norm and attention of Ho et al. 2020.)
  */
 import { DiffusionError } from './errors.js';
-import type { Layer } from './parameters.js';
+import type { Layer, ParameterTable } from './parameters.js';
 
 export type UNetConfig = {
   readonly kind: 'unet';
@@ -123,3 +123,9 @@ export function unetLayers(config: UNetConfig): Layer[] {
 
 /** The layer that starts at zero, so that an untrained network predicts eps = 0 and its loss starts at 1. */
 export const UNET_ZERO_LAYER = 'conv_out';
+
+/** The first tensor below the image's own size: the way down comes first in the table, and last in backpropagation. */
+export function unetEarlyFrom(table: ParameterTable): number {
+  const below = table.findIndex(({ name }) => name.startsWith('down.1.'));
+  return below === -1 ? table.findIndex(({ name }) => name.startsWith('middle.')) : below;
+}

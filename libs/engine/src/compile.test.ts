@@ -9,6 +9,9 @@ import { NET_SPECS, SETTING, assertClose, netInputs, netStep, numbersOf, testEng
 import { EngineError } from './errors.js';
 import { MAX_GRAPHS, compile } from './compile.js';
 import { loadGraph } from './graph.js';
+import type { Tensor } from './binding.js';
+import { decodeSavedModel } from './savedModelSchema.js';
+import { planStages } from './stages.js';
 import { trace } from './trace.js';
 
 const engine = testEngine();
@@ -34,6 +37,50 @@ test('a compiled step gives the loss and gradients of the eager one', () => {
     graph.forEach((output, index) => assertClose(output, eager[index], 1e-5, `output ${index}`));
   }
   compiled.dispose();
+});
+
+/** exp(sin(x)) and, from both of its steps, sum(sin(x) exp(sin(x))): the second output needs what the first one made. */
+const chained = ([x]: Tensor[]): Tensor[] => {
+  const sine = tf.sin(x);
+  const first = tf.exp(sine);
+  return [tf.sum(tf.mul(sine, first)), first];
+};
+
+test('a function run in stages gives the bits of one run at once, each output before the next stage is computed', () => {
+  const before = counts();
+  const stages = [[1], [0]];
+  const [whole, staged] = [compile(engine, chained, [VECTOR]), compile(engine, chained, [VECTOR], { stages })];
+  const input = Float32Array.of(0.5, -1, 2, 3);
+  const expected = whole.run([input]);
+  const [sum, first] = [new Float32Array(1).fill(NaN), new Float32Array(4).fill(NaN)];
+  const seen: boolean[] = [];
+  const outputs = staged.run([input], [sum, first], () => seen.push(Number.isNaN(sum[0])));
+  assert.deepEqual(seen, [true, false]);
+  assert.deepEqual(bytes(outputs), bytes(expected));
+  assert.deepEqual(bytes([sum, first]), bytes(expected));
+  // As of the gradient of a whole network.
+  const [together, inTwo] = [
+    compile(engine, netStep(engine), NET_SPECS),
+    compile(engine, netStep(engine), NET_SPECS, { stages: [[5, 0], [4], [1, 2, 3]] }),
+  ];
+  for (const seed of [1, 2]) assert.deepEqual(bytes(inTwo.run(netInputs(seed))), bytes(together.run(netInputs(seed))));
+  for (const compiled of [whole, staged, together, inTwo]) compiled.dispose();
+  assert.deepEqual(counts(), before, 'what is handed on is freed');
+});
+
+test('what one stage hands on is not computed again by the next', () => {
+  const { savedModel } = trace(engine, chained, [VECTOR], [[1], [0]]);
+  const nodes = decodeSavedModel(savedModel).metaGraphs?.[0]?.graphDef?.node ?? [];
+  const [first, second] = planStages(nodes, 2, [[1], [0]]);
+  assert.deepEqual(first.feeds, ['p0:0']);
+  assert.deepEqual(second.feeds.length, 2, 'sine and its exponential, and not x');
+  assert.deepEqual([...first.handedOn].sort(), [...second.feeds].sort());
+  assert.deepEqual(second.handedOn, []);
+});
+
+test('stages that leave an output out, or name one twice or one that there is not, are refused', () => {
+  for (const stages of [[[0]], [[0, 1], [1]], [[0], [2]], []])
+    assert.throws(() => compile(engine, chained, [VECTOR], { stages }), code('E_ENGINE_OUTPUT'));
 });
 
 test('repeated runs of one compiled function, and of two, are bit for bit the same', () => {

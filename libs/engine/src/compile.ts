@@ -12,6 +12,7 @@ import { loadGraph, type Graph, type GraphInfo } from './graph.js';
 import { graphKey, type FunctionIdentity } from './graphKey.js';
 import { keptGraph, type Kept } from './graphStore.js';
 import type { Engine } from './load.js';
+import type { Stages } from './stages.js';
 import { shapesKey, sizeOf, type Targets, type TensorSpec } from './tensorSpec.js';
 import { trace, type TensorFunction } from './trace.js';
 
@@ -21,6 +22,8 @@ export type CompilePhase = 'look' | 'record' | 'load' | 'ready';
 export type CompileOptions = {
   /** By which the graph is kept on disk, in the engine's folder of graphs; without it, it is not kept. */
   readonly identity?: FunctionIdentity;
+  /** Which outputs are made first, which then, and so on (stages.ts); without it, all at once. */
+  readonly stages?: Stages;
   /** Called at the start of each phase, of every graph: whoever wants durations reads a clock there. */
   readonly onPhase?: (phase: CompilePhase) => void;
   /** Told why a graph could not be kept or read; a process warning if left out. */
@@ -43,10 +46,10 @@ export interface Compiled {
   /**
    * Runs the function. Inputs may be views on SharedArrayBuffers and are read in place, so nothing may write to them
    * meanwhile. Outputs are written to `targets` where there is one, else to fresh arrays. Inputs of shapes not seen among the
-   * last MAX_GRAPHS are compiled first. Blocks its thread. Leaves no tensor behind, also where it throws.
+   * last MAX_GRAPHS are compiled first. `onStage` is called when the outputs of a stage are in their targets. Blocks its thread. Leaves no tensor behind, also where it throws.
    * @throws {EngineError} E_ENGINE_INPUT, E_ENGINE_OUTPUT, E_ENGINE_DISPOSED; for new shapes also what compile throws
    */
-  run(inputs: readonly GraphInput[], targets?: Targets): TypedArray[];
+  run(inputs: readonly GraphInput[], targets?: Targets, onStage?: (stage: number) => void): TypedArray[];
   /** Frees all graphs and their sessions. A second call does nothing. */
   dispose(): void;
 }
@@ -88,10 +91,11 @@ export function compile(
     inputs: first.inputs,
     outputs: first.outputs,
     info: first.info,
-    run(inputs, targets) {
+    run(inputs, targets, onStage) {
       if (disposed) throw new EngineError('E_ENGINE_DISPOSED', 'the function was disposed; compile it again');
       const specs = inputs.map((input, index) => specOf(input, first.inputs[index]));
-      return graphFor(specs.length === first.inputs.length ? specs : first.inputs).run(inputs.map(dataOf), targets);
+      const graph = graphFor(specs.length === first.inputs.length ? specs : first.inputs);
+      return graph.run(inputs.map(dataOf), targets, onStage);
     },
     dispose() {
       if (disposed) return;
@@ -105,11 +109,11 @@ function make(
   engine: Engine,
   fn: TensorFunction,
   specs: readonly TensorSpec[],
-  { identity, onPhase, warn }: CompileOptions,
+  { identity, stages, onPhase, warn }: CompileOptions,
 ): Graph & { readonly info: CompiledInfo } {
   const record = (): Uint8Array => {
     onPhase?.('record');
-    const { savedModel, captured } = trace(engine, fn, specs);
+    const { savedModel, captured } = trace(engine, fn, specs, stages);
     if (identity === undefined || captured === null) return savedModel;
     throw new EngineError(
       'E_ENGINE_CAPTURE',
@@ -125,9 +129,9 @@ function make(
   const { savedModel, source }: Kept =
     identity === undefined || graphs === undefined
       ? { savedModel: record(), source: 'recorded' }
-      : keptGraph(graphs, graphKey(engine, identity, specs), record, tell);
+      : keptGraph(graphs, graphKey(engine, identity, specs, stages), record, tell);
   onPhase?.('load');
-  const graph = loadGraph(engine, savedModel);
+  const graph = loadGraph(engine, savedModel, stages);
   onPhase?.('ready');
   return { ...graph, info: Object.freeze({ ...graph.info, source }) };
 }

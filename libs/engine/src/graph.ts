@@ -7,7 +7,8 @@ import { DataType, type Binding, type TensorMetadata, type TypedArray } from './
 import { EngineError } from './errors.js';
 import { SIGNATURE, TAG } from './graphBuilder.js';
 import type { Engine } from './load.js';
-import { decodeSavedModel, type DecodedGraph, type TensorInfoMessage } from './savedModelSchema.js';
+import { decodeSavedModel, type DecodedGraph, type NodeMessage, type TensorInfoMessage } from './savedModelSchema.js';
+import { handOverName, planStages, type Stages } from './stages.js';
 import { checkInputs, checkTargets, dataTypeOf, type Targets, type TensorSpec } from './tensorSpec.js';
 
 export type GraphInfo = {
@@ -26,33 +27,51 @@ export interface Graph {
   readonly outputs: readonly TensorSpec[];
   readonly info: GraphInfo;
   /** As Compiled.run. @throws {EngineError} E_ENGINE_INPUT, E_ENGINE_OUTPUT */
-  run(inputs: readonly TypedArray[], targets?: Targets): TypedArray[];
+  run(inputs: readonly TypedArray[], targets?: Targets, onStage?: (stage: number) => void): TypedArray[];
   /** Frees the graph and its session; to be called once. */
   dispose(): void;
 }
 
-/** Loads the bytes of a saved_model.pb. @throws {EngineError} E_ENGINE_MODEL */
-export function loadGraph(engine: Engine, savedModel: Uint8Array): Graph {
-  const { inputs, outputs, info } = describe(savedModel);
+/**
+ * Loads the bytes of a saved_model.pb. Without `stages` all outputs are made at once.
+ * @throws {EngineError} E_ENGINE_MODEL, E_ENGINE_OUTPUT if the stages do not name each output once
+ */
+export function loadGraph(engine: Engine, savedModel: Uint8Array, stages?: Stages): Graph {
+  const { inputs, outputs, info, nodes } = describe(savedModel);
+  const plan = planStages(nodes, outputs.length, stages);
   const { binding } = engine.backend;
   const model = loadModel(binding, savedModel);
-  const inputNames = inputs.map((_, index) => `p${index}:0`).join();
-  const outputNames = outputs.map((_, index) => `o${index}:0`).join();
   return {
     inputs,
     outputs,
     info,
-    run(data, targets) {
+    run(data, targets, onStage) {
       checkInputs(inputs, data);
       checkTargets(outputs, targets);
-      const ids: number[] = [];
+      /** Tensors by name, freed together in the end. */
+      const tensors = new Map<string, number>();
+      const results: TypedArray[] = [];
       try {
-        inputs.forEach((spec, index) => ids.push(binding.createTensor([...spec.shape], dataTypeOf(spec), data[index])));
-        const made = binding.runSavedModel(model, ids, inputNames, outputNames);
-        for (const { id } of made) ids.push(id);
-        return made.map((output, index) => fetch(binding, output, outputs[index], targets?.[index]));
+        inputs.forEach((spec, index) =>
+          tensors.set(`p${index}:0`, binding.createTensor([...spec.shape], dataTypeOf(spec), data[index])),
+        );
+        for (const [number, { feeds, handedOn, outputs: made }] of plan.entries()) {
+          const ids = feeds.map((name) => tensors.get(name) ?? NaN);
+          const names = [...made.map((output) => `o${output}`), ...handedOn];
+          const fetches = [
+            ...made.map((output) => `o${output}:0`),
+            ...handedOn.map((name) => `${handOverName(name)}:0`),
+          ];
+          const found = binding.runSavedModel(model, ids, feeds.join(), fetches.join());
+          found.forEach(({ id }, index) => tensors.set(names[index], id));
+          made.forEach((output, index) => {
+            results[output] = fetch(binding, found[index], outputs[output], targets?.[output]);
+          });
+          onStage?.(number);
+        }
+        return results;
       } finally {
-        for (const id of ids) binding.deleteTensor(id);
+        for (const id of tensors.values()) binding.deleteTensor(id);
       }
     },
     dispose: () => binding.deleteSavedModel(model),
@@ -96,7 +115,9 @@ function loadModel(binding: Binding, savedModel: Uint8Array): number {
 }
 
 /** Reads inputs, outputs and statistics back from the bytes, so that a graph from disk knows as much as a fresh one. */
-function describe(savedModel: Uint8Array): Pick<Graph, 'inputs' | 'outputs' | 'info'> {
+function describe(
+  savedModel: Uint8Array,
+): Pick<Graph, 'inputs' | 'outputs' | 'info'> & { readonly nodes: readonly NodeMessage[] } {
   const graph = decode(savedModel);
   const signature = graph?.signatureDef?.[SIGNATURE];
   if (graph?.graphDef === undefined || signature?.outputs === undefined) throw notAGraph();
@@ -105,6 +126,7 @@ function describe(savedModel: Uint8Array): Pick<Graph, 'inputs' | 'outputs' | 'i
   return {
     inputs: specs(signature.inputs ?? {}, 'p'),
     outputs: specs(signature.outputs, 'o'),
+    nodes: graph.graphDef.node,
     info: {
       nodes: graph.graphDef.node.length,
       ops,

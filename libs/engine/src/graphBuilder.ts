@@ -1,6 +1,6 @@
 /**
  * Builds the graph of a recording, node by node. Names: p<k> the k-th input, n<k> the k-th op, c<k> the k-th constant,
- * o<k> the k-th output; "n7:1" is the second output of n7.
+ * o<k> the k-th output, h<tensor> what hands a tensor on; "n7:1" is the second output of n7.
  */
 import { AttrType, DataType, type OpAttribute } from './binding.js';
 import { EngineError } from './errors.js';
@@ -11,6 +11,7 @@ import {
   type ShapeMessage,
   type TensorInfoMessage,
 } from './savedModelSchema.js';
+import { handOverName } from './stages.js';
 
 /** GraphDef version that the ops are written for: that of the pinned TensorFlow's own graphs. */
 const PRODUCER = 1882;
@@ -80,6 +81,15 @@ export class GraphBuilder {
     const name = `o${Object.keys(this.#outputs).length}`;
     this.#nodes.push({ name, op: 'Identity', input: [source.ref], attr: { T: { type: dtype } } });
     this.#outputs[name] = { name: outputName(name), dtype, tensorShape: shapeMessage(shape) };
+  }
+
+  /** Makes a tensor one that a stage can hand on to later ones (stages.ts). */
+  handOn(tensor: string, dtype: number): void {
+    this.#nodes.push({ name: handOverName(tensor), op: 'Identity', input: [tensor], attr: { T: { type: dtype } } });
+  }
+
+  get outputs(): number {
+    return Object.keys(this.#outputs).length;
   }
 
   /** The nodes so far, in the order in which they were made. */

@@ -8,6 +8,7 @@ import { createRequire } from 'node:module';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Engine } from './load.js';
+import type { Stages } from './stages.js';
 import type { TensorSpec } from './tensorSpec.js';
 
 export type JsonValue =
@@ -61,7 +62,12 @@ function filesDigest(files: [name: string, path: string][]): string {
 }
 
 /** The key of the graph of a function on `specs`, by this engine. Example data counts, for an op may look at it. */
-export function graphKey(engine: Engine, identity: FunctionIdentity, specs: readonly TensorSpec[]): string {
+export function graphKey(
+  engine: Engine,
+  identity: FunctionIdentity,
+  specs: readonly TensorSpec[],
+  stages?: Stages,
+): string {
   const inputs = specs.map(({ shape, dtype, data }) => ({
     dtype,
     shape,
@@ -70,6 +76,7 @@ export function graphKey(engine: Engine, identity: FunctionIdentity, specs: read
   return canonicalJson({
     function: identity,
     inputs,
+    stages: stages ?? null,
     engine: engine.identity,
     native: engine.native,
     engineFolder: basename(engine.options.directory),

@@ -25,6 +25,7 @@ export { loadPasses } from './passes.js';
 export type { NativePasses } from './passes.js';
 export { rank4 } from './rank.js';
 export { silu } from './silu.js';
+export type { Stages } from './stages.js';
 export type { Targets, TensorSpec } from './tensorSpec.js';
 export type { TensorFunction } from './trace.js';
 export type { Device } from '../recipe.mjs';

@@ -6,6 +6,7 @@ import type { Backend, Tensor } from './binding.js';
 import { EngineError } from './errors.js';
 import type { Engine } from './load.js';
 import { guardHost } from './purity.js';
+import type { Stages } from './stages.js';
 import { checkInputs, dataTypeOf, exampleOf, type TensorSpec } from './tensorSpec.js';
 import { Watch } from './watch.js';
 
@@ -26,7 +27,7 @@ const recording = new WeakSet<Backend>();
  * @throws {EngineError} E_ENGINE_RECORDING, E_ENGINE_HOST_READ, E_ENGINE_UNSUPPORTED, E_ENGINE_SIDE_EFFECT, E_ENGINE_IMPURE,
  *   E_ENGINE_OUTPUT, E_ENGINE_INPUT
  */
-export function trace(engine: Engine, fn: TensorFunction, examples: readonly TensorSpec[]): Traced {
+export function trace(engine: Engine, fn: TensorFunction, examples: readonly TensorSpec[], stages?: Stages): Traced {
   if (recording.has(engine.backend))
     throw new EngineError(
       'E_ENGINE_RECORDING',
@@ -37,6 +38,7 @@ export function trace(engine: Engine, fn: TensorFunction, examples: readonly Ten
   try {
     const first = watched(engine, fn, examples, null);
     watched(engine, fn, examples, first);
+    if (stages !== undefined) first.stage(stages);
     return { savedModel: first.graph.savedModel(), captured: first.captured };
   } finally {
     recording.delete(engine.backend);

@@ -17,6 +17,7 @@ import { EngineError } from './errors.js';
 import { GraphBuilder, dtypeName, type Source, type TensorType } from './graphBuilder.js';
 import { checkOp, type Fail } from './purity.js';
 import type { NodeMessage } from './savedModelSchema.js';
+import { planStages, type Stages } from './stages.js';
 
 /** Types that a constant's bytes are written for. */
 const RECORDABLE: ReadonlySet<number> = new Set([
@@ -74,6 +75,17 @@ export class Watch {
       );
     this.graph.output(source, { dtype, shape: tensor.shape });
     this.#compare();
+  }
+
+  /** Lets the graph be run in stages, where it is complete. @throws {EngineError} E_ENGINE_OUTPUT */
+  stage(stages: Stages): void {
+    for (const { handedOn } of planStages(this.graph.nodes, this.graph.outputs, stages))
+      for (const tensor of handedOn) {
+        const [node, output] = tensor.split(':');
+        const dtype = this.#made.get(node)?.[Number(output)]?.dtype;
+        if (dtype === undefined) throw new Error(`nothing made ${tensor}`);
+        this.graph.handOn(tensor, dtype);
+      }
   }
 
   /**

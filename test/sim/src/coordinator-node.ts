@@ -160,8 +160,12 @@ export class CoordinatorNode extends SimulatedProcess {
     const { cluster } = this;
     switch (effect.type) {
       case 'send':
-        if (effect.message.type === 'reduce' && effect.message.step > cluster.disk.entries.length)
+        if (
+          (effect.message.type === 'reduce' || effect.message.type === 'sum') &&
+          effect.message.step > cluster.disk.entries.length
+        )
           cluster.violation(`step ${effect.message.step} is given out before the step before it is on disk`);
+        if (effect.message.type === 'sum') cluster.notes.set('early-sum', (cluster.notes.get('early-sum') ?? 0) + 1);
         this.connections.get(effect.worker)?.down(effect.message);
         break;
       case 'close': {

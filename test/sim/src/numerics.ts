@@ -10,9 +10,21 @@ export function hashOf(...parts: readonly (string | number)[]): string {
 
 export const SEED_DIGEST = hashOf('state', 0);
 
-/** A 32-bit number standing for the gradient's integers. */
-export function gradientOf(digest: string, step: number, microbatch: number): number {
-  return Number.parseInt(hashOf('gradient', digest, step, microbatch).slice(0, 8), 16) | 0;
+/** The buckets of a gradient, in the order of the table. */
+export const BUCKETS = ['late', 'early'] as const;
+export type Bucket = (typeof BUCKETS)[number];
+
+/** Tensors of the early bucket, the last ones. */
+const EARLY_TENSORS = 2;
+
+/** A 32-bit number standing for a bucket of the gradient's integers. */
+export function gradientOf(digest: string, step: number, microbatch: number, bucket: Bucket): number {
+  return Number.parseInt(hashOf('gradient', digest, step, microbatch, bucket).slice(0, 8), 16) | 0;
+}
+
+/** The exponents of a bucket's tensors, of those of all. */
+export function exponentsIn(bucket: Bucket, exponents: readonly number[]): number[] {
+  return bucket === 'early' ? exponents.slice(-EARLY_TENSORS) : exponents.slice(0, -EARLY_TENSORS);
 }
 
 export function exponentsOf(digest: string, step: number, microbatch: number): number[] {
@@ -39,8 +51,9 @@ export function foldOf(gradients: readonly number[], exponents: readonly number[
   return gradients.reduce((sum, gradient) => (sum + Math.imul(gradient, scale)) | 0, 0);
 }
 
-export function nextDigest(digest: string, step: number, sum: number): string {
-  return hashOf('state', digest, step, sum);
+/** `sums`: of the buckets. */
+export function nextDigest(digest: string, step: number, sums: Readonly<Record<Bucket, number>>): string {
+  return hashOf('state', digest, step, sums.late, sums.early);
 }
 
 /** Digest of state k for every k up to `steps` of a run that nothing disturbs. */
@@ -56,16 +69,12 @@ export function undisturbed(steps: number, microbatches: number, skips: boolean)
     const exponents = [0, 1, 2].map((tensor) =>
       Math.max(...all.map((index) => exponentsOf(digest, step, index)[tensor] ?? 0)),
     );
-    digests.push(
-      nextDigest(
-        digest,
-        step,
-        foldOf(
-          all.map((index) => gradientOf(digest, step, index)),
-          exponents,
-        ),
-      ),
-    );
+    const sumOf = (bucket: Bucket): number =>
+      foldOf(
+        all.map((index) => gradientOf(digest, step, index, bucket)),
+        exponentsIn(bucket, exponents),
+      );
+    digests.push(nextDigest(digest, step, { late: sumOf('late'), early: sumOf('early') }));
   }
   return digests;
 }

@@ -4,14 +4,21 @@
  */
 import type { Place } from '@lockstep/comm';
 import { HEARTBEAT_TIMEOUT_MS, type Cluster } from './cluster.js';
+import type { WorkerSumName } from '@lockstep/worker';
+import type { Bucket } from './numerics.js';
 import type { WorkerNode } from './worker-node.js';
+
+/** What a member gives to an all-reduce, and what it gets: a number for each bucket that is summed. */
+export type Sums = ReadonlyMap<Bucket, number>;
 
 interface Ring {
   readonly size: number;
   /** By member: who comes after it. */
   readonly successors: Map<string, string>;
   readonly members: Map<string, WorkerNode>;
-  readonly sums: Map<string, number>;
+  readonly sums: Map<string, Sums>;
+  /** The all-reduce that members wait in. */
+  round: string;
   readonly finished: Set<string>;
   broken: string | null;
   started: boolean;
@@ -36,6 +43,7 @@ export class RingHub {
         successors: new Map(),
         members: new Map(),
         sums: new Map(),
+        round: '',
         finished: new Set(),
         broken: null,
         started: false,
@@ -55,16 +63,23 @@ export class RingHub {
     }
   }
 
-  allReduce(generation: number, node: WorkerNode, sum: number): void {
+  allReduce(name: WorkerSumName, node: WorkerNode, sums: Sums): void {
+    const { generation, step, part } = name;
     const ring = this.rings.get(generation);
     if (ring === undefined || ring.broken !== null) {
       this.fail(node, generation, ring?.broken ?? node.id);
       return;
     }
     if (ring.stalled !== null) return;
-    ring.sums.set(node.id, sum);
+    const round = `${part} of step ${step}`;
+    if (ring.sums.size > 0 && ring.round !== round)
+      this.cluster.violation(`${node.id} gives the ring its ${round}, while others wait for their ${ring.round}`);
+    ring.round = round;
+    ring.sums.set(node.id, sums);
     if (ring.sums.size < ring.size) return;
-    const total = [...ring.sums.values()].reduce((a, b) => (a + b) | 0, 0);
+    const total = new Map<Bucket, number>();
+    for (const given of ring.sums.values())
+      for (const [bucket, sum] of given) total.set(bucket, ((total.get(bucket) ?? 0) + sum) | 0);
     ring.sums.clear();
     ring.finished.clear();
     ring.started = true;
@@ -76,7 +91,7 @@ export class RingHub {
         if (ring.broken !== null && this.cluster.world.random.chance(0.5)) return;
         ring.finished.add(member.id);
         if (ring.finished.size === ring.size) ring.started = false;
-        member.post(() => member.summed(generation, total));
+        member.post(() => member.summed(name, total));
       });
     }
   }

@@ -8,9 +8,11 @@ const SCHEDULES = 3_000;
 describe('under any schedule of crashes, freezes, half-open connections, slow networks and restarts', () => {
   it(`all ${SCHEDULES} seeded runs end, commit every step once, with the states of an undisturbed run`, () => {
     let faults = 0;
+    let earlySums = 0;
     for (let seed = 0; seed < SCHEDULES; seed++) {
       const result = runSchedule(seed);
       faults += result.faults;
+      earlySums += result.notes.get('early-sum') ?? 0;
       assert.deepEqual(
         result.violations,
         [],
@@ -18,6 +20,7 @@ describe('under any schedule of crashes, freezes, half-open connections, slow ne
       );
     }
     assert.ok(faults > SCHEDULES, 'the schedules have faults in them');
+    assert.ok(earlySums > 10 * SCHEDULES, 'early buckets are summed before the rest is there');
   });
 
   it('the same seed gives the same transcript', () => {

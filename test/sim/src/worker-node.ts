@@ -6,13 +6,16 @@ import {
   type WorkerEffect,
   type WorkerEvent,
   type WorkerState,
+  type WorkerSumName,
   type WorkerTask,
 } from '@lockstep/worker';
 import { Connection, HEARTBEAT_TIMEOUT_MS, type Cluster } from './cluster.js';
 import {
   BAD_MICROBATCH,
   BAD_STEP,
+  BUCKETS,
   SEED_DIGEST,
+  exponentsIn,
   exponentsOf,
   foldOf,
   gradientOf,
@@ -20,8 +23,10 @@ import {
   lossOf,
   nextDigest,
   samplesOf,
+  type Bucket,
 } from './numerics.js';
 import { SimulatedProcess } from './process.js';
+import type { Sums } from './ring-hub.js';
 
 /** What may send a worker back to an older state. */
 const BACKWARDS = ['rolled-back', 'contested', 'write-lost'];
@@ -30,6 +35,10 @@ const BACKWARDS = ['rolled-back', 'contested', 'write-lost'];
 const REPLY_MS = 2;
 
 let ports = 1;
+
+function bucketsOf(part: WorkerSumName['part']): readonly Bucket[] {
+  return part === 'whole' ? BUCKETS : [part];
+}
 
 /** What is wrong with a worker's memory or processor. */
 export type Defect =
@@ -50,13 +59,16 @@ export class WorkerNode extends SimulatedProcess {
   /** What the weights at rest should be; the reducer's checksum. */
   private checksum = SEED_DIGEST;
   private retained: { readonly step: number; readonly digest: string } | null = null;
-  private readonly gradients = new Map<number, number>();
+  /** By microbatch: the buckets that are there. */
+  private readonly gradients = new Map<number, Map<Bucket, number>>();
   private gradientsOf = 0;
-  private sum = 0;
+  /** Microbatch of which only the early bucket is there. */
+  private begun: number | null = null;
+  private readonly sums: Record<Bucket, number> = { late: 0, early: 0 };
   private job = 0;
   private halted = 0;
-  /** Generation whose all-reduce reads and writes the sum; null if none does. */
-  private ringHas: number | null = null;
+  /** The all-reduce that reads and writes its part of the sum; null if none does. */
+  private ringHas: WorkerSumName | null = null;
 
   constructor(id: string, cluster: Cluster) {
     super(id, cluster);
@@ -126,12 +138,13 @@ export class WorkerNode extends SimulatedProcess {
     this.dispatch({ type: 'ringJoined', generation });
   }
 
-  summed(generation: number, total: number): void {
+  summed(name: WorkerSumName, total: Sums): void {
     // The real ring writes into the shared buffer, and only while its generation lasts.
-    if (this.state.reduction?.message.generation === generation && this.state.reduction.stage === 'ringing')
-      this.sum = total;
-    this.dispatch({ type: 'summed', generation, milliseconds: 1, bytes: 4 });
-    this.released(generation);
+    const sum = name.part === 'early' ? this.state.early : this.state.reduction;
+    if (sum?.message.generation === name.generation && sum.stage === 'ringing')
+      for (const [bucket, value] of total) this.sums[bucket] = value;
+    this.dispatch({ type: 'summed', ...name, milliseconds: 1, bytes: 4 });
+    this.released(name.generation);
   }
 
   ringFailed(generation: number, peer: string): void {
@@ -141,7 +154,7 @@ export class WorkerNode extends SimulatedProcess {
 
   /** The all-reduce of this generation has let go of the sum. */
   private released(generation: number): void {
-    if (this.ringHas !== generation) return;
+    if (this.ringHas?.generation !== generation) return;
     this.ringHas = null;
     this.dispatch({ type: 'ringReleased' });
   }
@@ -184,17 +197,25 @@ export class WorkerNode extends SimulatedProcess {
       case 'fold': {
         if (this.state.busy?.kind === 'apply' || this.state.busy?.kind === 'load')
           this.cluster.violation(`${this.id} sums while its state changes`);
-        if (this.ringHas !== null) this.cluster.violation(`${this.id} writes into a sum that the ring still reads`);
-        const held = effect.contribute.map((microbatch) => this.gradients.get(microbatch));
-        if (held.includes(undefined)) this.cluster.violation(`${this.id} must fold a gradient that it does not hold`);
-        const sum = foldOf(
-          held.filter((gradient) => gradient !== undefined),
-          effect.exponents,
-        );
+        const { generation, step, part, contribute, exponents } = effect;
+        const sums = bucketsOf(part).map((bucket) => {
+          if (this.ringHas !== null && bucketsOf(this.ringHas.part).includes(bucket))
+            this.cluster.violation(`${this.id} writes into a sum that the ring still reads`);
+          const held = contribute.map((microbatch) => this.gradients.get(microbatch)?.get(bucket));
+          if (held.includes(undefined)) this.cluster.violation(`${this.id} must fold a gradient that it does not hold`);
+          const agreed = part === 'early' ? exponents : exponentsIn(bucket, exponents);
+          return [
+            bucket,
+            foldOf(
+              held.filter((gradient) => gradient !== undefined),
+              agreed,
+            ),
+          ] as const;
+        });
         later(1, 5, () => {
           if (this.digest !== this.checksum) return this.dispatch({ type: 'corrupt', what: 'the weights changed' });
-          this.sum = sum;
-          this.dispatch({ type: 'folded', generation: effect.generation });
+          for (const [bucket, sum] of sums) this.sums[bucket] = sum;
+          this.dispatch({ type: 'folded', generation, step, part });
         });
         break;
       }
@@ -213,14 +234,16 @@ export class WorkerNode extends SimulatedProcess {
       case 'leaveRing':
         ring.leave(this);
         if (this.ringHas !== null) {
-          const { ringHas } = this;
-          later(0, 60, () => this.released(ringHas));
+          const { generation } = this.ringHas;
+          later(0, 60, () => this.released(generation));
         }
         break;
-      case 'allReduce':
-        this.ringHas = effect.generation;
-        ring.allReduce(effect.generation, this, this.sum);
+      case 'allReduce': {
+        const { generation, step, part } = effect;
+        this.ringHas = { generation, step, part };
+        ring.allReduce(this.ringHas, this, new Map(bucketsOf(part).map((bucket) => [bucket, this.sums[bucket]])));
         break;
+      }
       case 'apply': {
         if (this.digest !== this.checksum) {
           later(1, 3, () => this.dispatch({ type: 'corrupt', what: 'the state changed' }));
@@ -229,7 +252,7 @@ export class WorkerNode extends SimulatedProcess {
         this.job += 1;
         const { job } = this;
         later(1, 10, () => {
-          if (!effect.skip) this.digest = nextDigest(this.digest, effect.step, this.sum);
+          if (!effect.skip) this.digest = nextDigest(this.digest, effect.step, this.sums);
           if (this.isStruck('apply')) this.digest = hashOf('bad', this.digest);
           this.checksum = this.digest;
           this.gradients.clear();
@@ -277,11 +300,18 @@ export class WorkerNode extends SimulatedProcess {
     if (task === undefined) throw new Error('asked to compute nothing');
     const { world } = this.cluster;
     const milliseconds = world.random.between(10, 100) * this.slowness;
+    if (then.length === 0)
+      world.after(milliseconds * world.random.unit(), () => this.post(() => this.earlyDone(step, task.microbatch)));
     world.after(milliseconds, () =>
       this.post(() => {
         const goesOn = then.length > 0 && this.halted < job;
         this.computed(step, task, milliseconds, goesOn);
-        if (goesOn) this.work(step, then, job);
+        if (!goesOn) return;
+        const { plan } = this.state;
+        const [next] = then;
+        if (next !== undefined && plan?.step === step && !plan.work.microbatches.includes(next.microbatch))
+          this.cluster.violation(`${this.id} goes on with microbatch ${next.microbatch}, which it is not to compute`);
+        this.work(step, then, job);
       }),
     );
   }
@@ -292,11 +322,9 @@ export class WorkerNode extends SimulatedProcess {
     milliseconds: number,
     goesOn: boolean,
   ): void {
-    if (this.gradientsOf !== step) this.gradients.clear();
-    this.gradientsOf = step;
-    const bit = this.isStruck('gradient') ? 1 + Math.floor(this.cluster.world.random.unit() * 1_000) : 0;
-    const gradient = gradientOf(this.digest, step, microbatch) ^ bit;
-    this.gradients.set(microbatch, gradient);
+    if (this.begun !== microbatch) this.begin(step, microbatch);
+    this.begun = null;
+    const gradient = this.made(step, microbatch, 'late');
     const bad = this.cluster.options.nonFinite === 'skip' && step === BAD_STEP && microbatch === BAD_MICROBATCH;
     const computed: WorkerEvent = {
       type: 'computed',
@@ -306,7 +334,7 @@ export class WorkerNode extends SimulatedProcess {
         loss: bad ? null : lossOf(this.digest, step, microbatch),
         exponents: exponentsOf(this.digest, step, microbatch),
         samples: samplesOf(step, microbatch),
-        digest: hashed ? hashOf('bits', gradient) : null,
+        digest: hashed ? hashOf('bits', ...gradient.values()) : null,
         milliseconds,
         cpuMilliseconds: milliseconds,
       },
@@ -314,6 +342,32 @@ export class WorkerNode extends SimulatedProcess {
     };
     const { world } = this.cluster;
     world.after(world.random.between(0, REPLY_MS), () => this.post(() => this.dispatch(computed)));
+  }
+
+  /** The early bucket of the last task is there. */
+  private earlyDone(step: number, microbatch: number): void {
+    this.begin(step, microbatch);
+    const exponents = exponentsIn('early', exponentsOf(this.digest, step, microbatch));
+    const { world } = this.cluster;
+    world.after(world.random.between(0, REPLY_MS), () =>
+      this.post(() => this.dispatch({ type: 'early', step, microbatch, exponents })),
+    );
+  }
+
+  /** A gradient is computed, for the first time or anew: its early bucket. */
+  private begin(step: number, microbatch: number): void {
+    // Those of another step are forgotten.
+    if (this.gradientsOf !== step) this.gradients.clear();
+    this.gradientsOf = step;
+    this.gradients.set(microbatch, new Map());
+    this.begun = microbatch;
+    this.made(step, microbatch, 'early');
+  }
+
+  private made(step: number, microbatch: number, bucket: Bucket): ReadonlyMap<Bucket, number> {
+    const gradient = this.gradients.get(microbatch) ?? new Map<Bucket, number>();
+    const bit = this.isStruck('gradient') ? 1 + Math.floor(this.cluster.world.random.unit() * 1_000) : 0;
+    return gradient.set(bucket, gradientOf(this.digest, step, microbatch, bucket) ^ bit);
   }
 
   /** Whether the defect of this kind shows now; each showing uses up one. */

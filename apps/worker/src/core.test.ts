@@ -1,0 +1,132 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { CoordinatorMessage } from '@lockstep/comm';
+import { step } from './core.js';
+import { initialState, type Effect, type Event, type State } from './state.js';
+
+const DIGEST = 'd'.repeat(64);
+const member = { id: 'b', host: 'h', port: 1 };
+const place = { rank: 0, size: 2, predecessor: member, successor: 'b', total: 2, leaders: null };
+const GRADIENT = { loss: 1, exponents: [1, 2, 3], samples: '0', digest: null, milliseconds: 1, cpuMilliseconds: 1 };
+
+/** A worker in the middle of step 0, of which it holds microbatch 0 and computes microbatch 1, in a ring that stands. */
+class Played {
+  state: State = initialState('a', 'h', 2);
+
+  constructor() {
+    this.happens({ type: 'connected' });
+    this.says({ type: 'welcome', run: 'r', settings: SETTINGS, heartbeatTimeoutMs: 1000 });
+    this.happens({ type: 'initialised', have: { step: 0, digest: DIGEST }, probe: DIGEST, engine: {} });
+    const work = { microbatches: [0, 1], digests: [], anew: [] };
+    this.says({ type: 'plan', generation: 1, step: 0, place, work, digest: DIGEST, reload: false, sources: [] });
+    this.happens({ type: 'ringJoined', generation: 1 });
+    this.happens({ type: 'computed', step: 0, microbatch: 0, gradient: GRADIENT, goesOn: true });
+  }
+
+  happens(event: Event): Effect[] {
+    const { state, effects } = step(this.state, event);
+    this.state = state;
+    return effects;
+  }
+
+  says(message: CoordinatorMessage): Effect[] {
+    return this.happens({ type: 'message', message });
+  }
+
+  /** The early bucket of microbatch 1 is there, and that of all microbatches is given to the ring. */
+  ringsEarly(): void {
+    const said = this.happens({ type: 'early', step: 0, microbatch: 1, exponents: [2, 3] });
+    const message = { type: 'early', generation: 1, step: 0, microbatch: 1, exponents: [2, 3] };
+    assert.deepEqual(said, [{ type: 'send', message }]);
+    const fold = this.says({ type: 'sum', generation: 1, step: 0, contribute: [0, 1], exponents: [2, 3] });
+    assert.deepEqual(fold, [{ type: 'fold', ...EARLY, contribute: [0, 1], exponents: [2, 3] }]);
+    assert.deepEqual(this.happens({ type: 'folded', ...EARLY }), [{ type: 'allReduce', ...EARLY }]);
+  }
+
+  reduce(skip: boolean): Effect[] {
+    const [contribute, exponents] = skip
+      ? [[], []]
+      : [
+          [0, 1],
+          [1, 2, 3],
+        ];
+    const reduce = { generation: 1, step: 0, contribute, exponents, skip, record: null, next: null };
+    return this.says({ type: 'reduce', ...reduce });
+  }
+}
+
+const EARLY = { generation: 1, step: 0, part: 'early' } as const;
+const LATE = { ...EARLY, part: 'late' } as const;
+const SETTINGS = {
+  preset: 'tiny',
+  seed: 1,
+  steps: 2,
+  globalBatch: 8,
+  microbatchSize: 4,
+  learningRate: null,
+  timesteps: null,
+  checkpointEvery: 1,
+  dataDigest: DIGEST,
+};
+const kinds = (effects: readonly Effect[]): string[] => effects.map(({ type }) => type);
+
+test('the early bucket is summed while the last gradient is computed, then the late one alone, then the step is applied', () => {
+  const worker = new Played();
+  worker.ringsEarly();
+  const computed = worker.happens({ type: 'computed', step: 0, microbatch: 1, gradient: GRADIENT, goesOn: false });
+  assert.deepEqual(kinds(computed), ['send']);
+  // The late bucket may be folded beside the early one in the ring, and waits with the ring for that to be over.
+  assert.deepEqual(worker.reduce(false), [{ type: 'fold', ...LATE, contribute: [0, 1], exponents: [1, 2, 3] }]);
+  assert.deepEqual(worker.happens({ type: 'folded', ...LATE }), []);
+  assert.deepEqual(worker.happens({ type: 'summed', ...EARLY, milliseconds: 3, bytes: 10 }), []);
+  assert.deepEqual(worker.happens({ type: 'ringReleased' }), [{ type: 'allReduce', ...LATE }]);
+  assert.deepEqual(kinds(worker.happens({ type: 'summed', ...LATE, milliseconds: 2, bytes: 5 })), ['apply']);
+  assert.deepEqual(worker.state.lastRing, { milliseconds: 5, bytes: 15 }, 'of both');
+});
+
+test('a step that is skipped is so after its early bucket went through the ring, in which the others wait', () => {
+  const worker = new Played();
+  worker.ringsEarly();
+  worker.happens({ type: 'computed', step: 0, microbatch: 1, gradient: { ...GRADIENT, loss: null }, goesOn: false });
+  assert.deepEqual(worker.reduce(true), []);
+  assert.deepEqual(kinds(worker.happens({ type: 'summed', ...EARLY, milliseconds: 3, bytes: 10 })), ['apply']);
+});
+
+test('a ring that breaks under the early bucket is reported, and the next generation sums the whole', () => {
+  const worker = new Played();
+  worker.ringsEarly();
+  const failed = worker.happens({
+    type: 'ringFailed',
+    generation: 1,
+    peer: 'b',
+    code: 'E_RING_PEER_LOST',
+    message: '',
+  });
+  assert.deepEqual(kinds(failed), ['log', 'send']);
+  worker.happens({ type: 'computed', step: 0, microbatch: 1, gradient: GRADIENT, goesOn: false });
+  const work = { microbatches: [0, 1], digests: [], anew: [] };
+  const alone = { ...place, size: 1, total: 1 };
+  const planned = worker.says({
+    ...{ type: 'plan', generation: 2, step: 0, place: alone, work, digest: DIGEST, reload: false, sources: [] },
+  });
+  assert.deepEqual(kinds(planned), ['leaveRing', 'joinRing', 'send', 'send'], 'both gradients are still held');
+  const reduce = {
+    generation: 2,
+    step: 0,
+    contribute: [0, 1],
+    exponents: [1, 2, 3],
+    skip: false,
+    record: null,
+    next: null,
+  };
+  assert.deepEqual(worker.says({ type: 'reduce', ...reduce }), [], 'the old ring still reads the sum');
+  const [fold] = worker.happens({ type: 'ringReleased' });
+  assert.deepEqual(fold, {
+    type: 'fold',
+    generation: 2,
+    step: 0,
+    part: 'whole',
+    contribute: [0, 1],
+    exponents: [1, 2, 3],
+  });
+});
