@@ -1,15 +1,18 @@
-// One member of the ring that ring.mjs measures: node ring-member.mjs RANK N, over IPC.
+// One member of the ring that ring.mjs measures: node ring-member.mjs RANK N [tcp], over IPC. Members are on
+// one host, and so dial each other's local sockets, unless it says tcp.
 import { once } from 'node:events';
-import { DataServer } from '../../libs/comm/dist/index.js';
+import { DataServer, newLocalName } from '../../libs/comm/dist/index.js';
 
 // More members than cores may wait long for their turn; a slow start is not what is measured.
 const HEARTBEAT_TIMEOUT_MS = 30_000;
 
-const [rank, n] = process.argv.slice(2).map(Number);
-const server = await DataServer.listen({ host: '127.0.0.1', port: 0, selfId: String(rank) });
-process.send(server.port);
-const [ports] = await once(process, 'message');
-const ring = ports.map((port, id) => ({ id: String(id), host: '127.0.0.1', port }));
+const [rank, n] = process.argv.slice(2, 4).map(Number);
+const transport = process.argv[4];
+const localName = transport === 'tcp' ? null : newLocalName();
+const server = await DataServer.listen({ host: '127.0.0.1', port: 0, selfId: String(rank), localName });
+process.send({ port: server.port, ...(server.local !== null && { local: server.local }) });
+const [places] = await once(process, 'message');
+const ring = places.map((place, id) => ({ id: String(id), host: '127.0.0.1', ...place }));
 const [predecessor, successor] = [ring[(rank + n - 1) % n], String((rank + 1) % n)];
 const link = await server.joinRing({
   generation: 1,

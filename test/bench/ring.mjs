@@ -4,7 +4,8 @@
 //
 // Prints one JSON object. After the build; about 2 minutes, --quick (fewer rounds, four sizes) half a minute.
 //
-// Peers take turns with the ring, size by size, so that all see the same machine in the same seconds:
+// The ring is measured twice: `lockstep` as members on one host run it, over local sockets; `lockstepTcp` over TCP on loopback,
+// as peers are. Peers take turns with the two, size by size, so that all see the same machine in the same seconds:
 //   gloo       with a Python that has torch (--python or LOCKSTEP_BENCH_PYTHON): its all_reduce of float32
 //   tcpOneWay  at n = 2: as many bytes as the ring sends each way, over one bare TCP connection of two Node processes
 //   tcpTwoWay  the same in both directions at once, as the ring has it: bytes a second of each direction
@@ -34,6 +35,7 @@ const slowest = (seconds) => Math.max(...seconds);
 /** What is measured at n members: name, and how to take a sample in seconds. */
 async function contenders(n, python) {
   const ring = await Group.start('ring-member.mjs', n);
+  const overTcp = await Group.start('ring-member.mjs', n, 'tcp');
   const gloo = python ? await GlooGroup.start(python, n) : null;
   const tcp = n === 2 ? await Group.start('ring-tcp.mjs', 2) : null;
   const flow = (twoWay) => async (bytes, repeats) => {
@@ -44,11 +46,12 @@ async function contenders(n, python) {
   return {
     samplers: {
       lockstep: reduction(ring),
+      lockstepTcp: reduction(overTcp),
       ...(gloo && { gloo: reduction(gloo) }),
       ...(tcp && { tcpOneWay: flow(false), tcpTwoWay: flow(true) }),
     },
     versions: gloo?.versions ?? {},
-    stop: () => Promise.all([ring, gloo, tcp].map((group) => group?.stop())),
+    stop: () => Promise.all([ring, overTcp, gloo, tcp].map((group) => group?.stop())),
   };
 }
 
@@ -79,10 +82,13 @@ function resultOf(n, bytes, samples) {
     const gbps = (s) => Number(((bytes * factor) / s / 1e9).toFixed(3));
     return [name, { minSeconds: min, medianSeconds: median, bestGBps: gbps(min), medianGBps: gbps(median) }];
   });
-  const { lockstep, ...peers } = Object.fromEntries(figures);
-  const ratio = (peer) => Number((peer.medianSeconds / lockstep.medianSeconds).toFixed(3));
-  const ratios = Object.fromEntries(Object.entries(peers).map(([name, peer]) => [name, ratio(peer)]));
-  return { n, bytes, samples: samples.lockstep.length, lockstep, ...peers, ratios };
+  const { lockstep, lockstepTcp, ...peers } = Object.fromEntries(figures);
+  const ratiosOf = (ours) =>
+    Object.fromEntries(
+      Object.entries(peers).map(([name, peer]) => [name, Number((peer.medianSeconds / ours.medianSeconds).toFixed(3))]),
+    );
+  const ratios = { ratios: ratiosOf(lockstep), ratiosTcp: ratiosOf(lockstepTcp) };
+  return { n, bytes, samples: samples.lockstep.length, lockstep, lockstepTcp, ...peers, ...ratios };
 }
 
 async function main({ python, rounds, sizes, members }) {

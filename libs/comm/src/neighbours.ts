@@ -8,6 +8,7 @@ import { RingError } from './errors.js';
 import { InboundStream } from './inbound-stream.js';
 import type { Verdict } from './inbound-stream.js';
 import { answerPings } from './keepalive.js';
+import type { Transport } from './local-socket.js';
 import { FLAG_ACCEPT, MAX_FRAME_BYTES, encodeMessage } from './wire.js';
 import type { FrameHeader } from './wire.js';
 
@@ -115,7 +116,7 @@ export type EndingHandler = (ending: Ending) => void;
 const NOBODY: FrameHandler = { begin: () => 'later', end: () => undefined, nextStoreBytes: () => 0 };
 
 /** Our dial: the WebSocket, and the connection under it, which reads through the stream. */
-export type Dialled = { readonly ws: WebSocket; readonly socket: Socket };
+export type Dialled = { readonly ws: WebSocket; readonly socket: Socket; readonly transport: Transport };
 
 /** Frames from the predecessor, in order. Holds and pauses (TCP's backpressure) while the handler says `later`. */
 export class Inbound {
@@ -123,6 +124,7 @@ export class Inbound {
   readonly accepted: Promise<void>;
   readonly ws: WebSocket;
   readonly socket: Socket;
+  readonly transport: Transport;
   readonly #stream: InboundStream;
   #isAccepted = false;
   #accept: () => void = () => undefined;
@@ -144,9 +146,10 @@ export class Inbound {
       nextStoreBytes: () => this.#handler.nextStoreBytes(),
       broken: (error) => this.#protocolError(error.message, error),
     });
-    const { ws, socket } = dial({ buffer: () => this.#stream.window(), callback: (bytes) => this.#read(bytes) });
+    const { ws, socket, transport } = dial({ buffer: () => this.#stream.window(), callback: (bytes) => this.#read(bytes) });
     this.ws = ws;
     this.socket = socket;
+    this.transport = transport;
     answerPings({ ws, socket });
     // Data frames do not come to ws.
     ws.on('message', () => this.#protocolError('sent a message that is no data frame', null));
