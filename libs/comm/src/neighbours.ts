@@ -146,7 +146,10 @@ export class Inbound {
       nextStoreBytes: () => this.#handler.nextStoreBytes(),
       broken: (error) => this.#protocolError(error.message, error),
     });
-    const { ws, socket, transport } = dial({ buffer: () => this.#stream.window(), callback: (bytes) => this.#read(bytes) });
+    const { ws, socket, transport } = dial({
+      buffer: () => this.#stream.window(),
+      callback: (bytes) => this.#read(bytes),
+    });
     this.ws = ws;
     this.socket = socket;
     this.transport = transport;
