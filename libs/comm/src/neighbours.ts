@@ -254,6 +254,10 @@ export class Outbound {
   #onFlush: () => void = () => undefined;
   #onEnding: EndingHandler = () => undefined;
   #ending: Ending | null = null;
+  readonly #flushed = () => {
+    this.#unflushed--;
+    this.#onFlush();
+  };
 
   /** `socket` is the stream under `ws`, which the server got with the upgrade request. */
   constructor(
@@ -302,17 +306,12 @@ export class Outbound {
   }
 
   /** Queues one frame; the payload's memory must not change until it is flushed (see ring.ts on why it does not). */
-  send(header: Omit<FrameHeader, 'count' | 'flags'>, payload: Int32Array): void {
-    const view = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
-    const head = encodeMessage({ ...header, flags: 0, count: payload.length });
+  send(header: FrameHeader, payload: Int32Array): void {
     this.#unflushed++;
     // Both parts in one system call.
     this.socket.cork();
-    this.socket.write(head);
-    this.socket.write(view, () => {
-      this.#unflushed--;
-      this.#onFlush();
-    });
+    this.socket.write(encodeMessage(header));
+    this.socket.write(Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength), this.#flushed);
     this.#peak = Math.max(this.#peak, this.socket.writableLength);
     this.socket.uncork();
   }
