@@ -6,6 +6,9 @@ import { DataServer, newLocalName } from '../../libs/comm/dist/index.js';
 // More members than cores may wait long for their turn; a slow start is not what is measured.
 const HEARTBEAT_TIMEOUT_MS = 30_000;
 
+/** So few that nothing of theirs is collected before it is counted. */
+const GARBAGE_STEPS = 20;
+
 const [rank, n] = process.argv.slice(2, 4).map(Number);
 const transport = process.argv[4];
 const localName = transport === 'tcp' ? null : newLocalName();
@@ -40,7 +43,7 @@ async function reduce({ elements, repeats }) {
   return (performance.now() - start) / 1e3 / repeats;
 }
 
-/** Memory every `every` steps of an all-reduce, in bytes. */
+/** Memory every `every` steps, after a collection, and what a step after it allocates on the heap; all in bytes. */
 async function memory({ elements, steps, every }) {
   buffer = new Int32Array(new SharedArrayBuffer(elements * 4));
   const samples = [];
@@ -48,9 +51,13 @@ async function memory({ elements, steps, every }) {
     if (i % every === 0) {
       globalThis.gc();
       const { heapUsed, external, arrayBuffers, rss } = process.memoryUsage();
-      samples.push({ step: i, heapUsed, external, arrayBuffers, rss });
+      samples.push({ step: i, heapUsed, external, arrayBuffers, rss, garbage: 0 });
     }
     await allReduce(buffer);
+    if (i % every === GARBAGE_STEPS - 1) {
+      const sample = samples.at(-1);
+      sample.garbage = (process.memoryUsage().heapUsed - sample.heapUsed) / GARBAGE_STEPS;
+    }
   }
   return samples;
 }

@@ -12,7 +12,8 @@
 // One sample is the slowest rank's time of several all-reduces without a pause between them, over their number, after a
 // barrier. busbw = bytes / seconds * 2(n-1)/n, which is what each member sends a second; ratios are of medians.
 //
-// --memory instead: heap and memory of two members over 1000 steps of a gradient of 770,000 parameters.
+// --memory instead: heap and memory, after a collection each, and garbage of a step, of two members over 3000 steps of a gradient
+// of 770,000 parameters.
 import { parseArgs } from 'node:util';
 import { GlooGroup, Group } from './ring-group.mjs';
 import { summary } from './summary.mjs';
@@ -20,15 +21,20 @@ import { summary } from './summary.mjs';
 const KIB = 1024;
 const SIZES = [64, 256, 1024, 4096, 16_384, 65_536].map((size) => size * KIB);
 const QUICK_SIZES = [64, 1024, 4096, 16_384].map((size) => size * KIB);
-/** All-reduces in a sample: small ones take too short a time alone. */
-const SAMPLE_BYTES = 8 * 1024 * KIB;
+/** All-reduces in a sample: one that takes a few milliseconds mostly tells which process slept when it was asked. */
+const SAMPLE_BYTES = 32 * 1024 * KIB;
 const MOST_REPEATS = 24;
 /** The first rounds of a size grow the kernel's socket buffers. */
 const WARM_UP = 2;
-/** Small ones before all, until V8 has compiled what a job of thousands of steps runs compiled. */
-const FIRST = { bytes: 64 * KIB, repeats: 300 };
+/**
+ * Before all, as many as it takes until V8 has compiled what a job of thousands of steps runs compiled: some hundred of each
+ * kind, of small chunks, of chunks in one segment and in several.
+ */
+const FIRST = { bytes: [64, 1024, 4096].map((size) => size * KIB), repeats: 8, milliseconds: 4000 };
 
-const MEMORY = { kind: 'memory', elements: 770_000, steps: 1000, every: 100 };
+/** Over the first steps V8 compiles, and keeps its code in the heap; the thousand after MEMORY_FROM tell whether anything else stays. */
+const MEMORY = { kind: 'memory', elements: 770_000, steps: 3000, every: 100 };
+const MEMORY_FROM = 2000;
 
 const slowest = (seconds) => Math.max(...seconds);
 
@@ -59,7 +65,7 @@ async function measure(n, { python, sizes, rounds }) {
   const { samplers, versions, stop } = await contenders(n, python);
   const names = Object.keys(samplers);
   const results = [];
-  for (const name of names) await samplers[name](FIRST.bytes, FIRST.repeats);
+  for (const name of names) await warmUp(samplers[name]);
   for (const bytes of sizes) {
     const repeats = Math.max(1, Math.min(MOST_REPEATS, SAMPLE_BYTES / bytes));
     const samples = Object.fromEntries(names.map((name) => [name, []]));
@@ -73,6 +79,11 @@ async function measure(n, { python, sizes, rounds }) {
   }
   await stop();
   return { results, versions };
+}
+
+async function warmUp(sampler) {
+  const end = performance.now() + FIRST.milliseconds;
+  while (performance.now() < end) for (const bytes of FIRST.bytes) await sampler(bytes, FIRST.repeats);
 }
 
 function resultOf(n, bytes, samples) {
@@ -109,7 +120,9 @@ async function memory() {
   const members = await ring.tell(MEMORY);
   await ring.stop();
   const gradientBytes = MEMORY.elements * 4;
-  console.log(JSON.stringify({ bench: 'ring-memory', node: process.version, gradientBytes, members }, null, 2));
+  console.log(
+    JSON.stringify({ bench: 'ring-memory', node: process.version, gradientBytes, from: MEMORY_FROM, members }, null, 2),
+  );
 }
 
 const list = (text) => text.split(',').map(Number);
