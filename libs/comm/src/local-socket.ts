@@ -4,7 +4,7 @@
  *
  * The socket has a name in Linux's abstract namespace, not a file: nothing is left behind by a worker that is killed, and, as
  * each network namespace has names of its own, a worker on another host or in another container finds nobody under it and dials
- * TCP. Names are random, so that none is ever used twice, by this worker's successor in office or by another user's program.
+ * TCP. Names are random, so that nobody else, not even the same worker started anew, is ever found under one.
  */
 import { randomBytes } from 'node:crypto';
 
