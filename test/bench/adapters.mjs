@@ -1,9 +1,10 @@
 /**
  * Rows (result.mjs) from what ring.mjs and train.mjs print. They measure; how that enters the table is said here.
  *
- * ring.mjs:  {bench: 'ring', node, peers: {torch}, results: [{n, bytes, samples, lockstep, gloo?, tcpOneWay?, ...}]}, each side
- *            {medianGBps, bestGBps}.
- *            With --memory {bench: 'ring-memory', gradientBytes, members: [[{step, heapUsed, external, arrayBuffers}]]}, after a collection.
+ * ring.mjs:  {bench: 'ring', node, peers: {torch}, results: [{n, bytes, samples, lockstep, lockstepTcp, gloo?, tcpOneWay?, ...}]},
+ *            each side {medianGBps, bestGBps}.
+ *            With --memory {bench: 'ring-memory', gradientBytes, from, members: [[{step, heapUsed, external, arrayBuffers, garbage}]]},
+ *            after a collection each; the heap is to be flat from step `from` on.
  * train.mjs: {bench: 'train', lockstep: {imagesPerSecond}, ddp?: {imagesPerSecond, variant, version}, idleShare?}; both rates and
  *            the share as {min, median, max, samples}.
  */
@@ -41,21 +42,30 @@ const RING_PEERS = [
   },
 ];
 
+/** Our sides of a point: as members on one host talk, which the goals are about, and over TCP. */
+const RING_SIDES = [
+  { side: 'lockstep', title: 'ring', hasGoals: true },
+  { side: 'lockstepTcp', title: 'ring over TCP', hasGoals: false },
+];
+
 function ring(printed) {
-  const rows = printed.results.flatMap((point) => {
-    const { n, bytes, samples, lockstep } = point;
-    const ours = bandwidth(lockstep, samples);
+  return { ...printed, rows: RING_SIDES.flatMap((side) => ringRows(printed, side)) };
+}
+
+function ringRows(printed, { side, title, hasGoals }) {
+  return printed.results.flatMap((point) => {
+    const { n, bytes, samples } = point;
+    const ours = bandwidth(point[side], samples);
     const against = RING_PEERS.filter(({ key }) => key in point).map(({ key, name, atLeast, fromBytes, members }) => {
       const version = key === 'gloo' ? `torch ${printed.peers?.torch ?? 'of unknown version'}` : printed.node;
       const peer = { name, version, ...bandwidth(point[key], samples) };
-      const goal = bytes >= fromBytes && members.includes(n) ? { of: 'ratio', atLeast } : null;
+      const goal = hasGoals && bytes >= fromBytes && members.includes(n) ? { of: 'ratio', atLeast } : null;
       return { peer, ratio: ratioOf(ours, peer, 'max'), goal };
     });
     return (against.length === 0 ? [{}] : against).map((rest) =>
-      row({ name: `ring, n = ${n}, ${sizeName(bytes)}, bus bandwidth`, unit: 'GB/s', ours, ...rest }),
+      row({ name: `${title}, n = ${n}, ${sizeName(bytes)}, bus bandwidth`, unit: 'GB/s', ours, ...rest }),
     );
   });
-  return { ...printed, rows };
 }
 
 /** What a thousand steps may add to the heap: less than an object a step. KiB. */
@@ -64,10 +74,12 @@ const FLAT_KIB = 64;
 const MOST_BUFFERS = 3;
 
 function ringMemory(printed) {
-  const { members, gradientBytes } = printed;
-  // From the second sample on: by the first nothing is compiled and no buffer has grown.
-  const grown = members.map((samples) => (samples.at(-1).heapUsed - samples[1].heapUsed) / 1024);
-  const [{ step: from }, { step: to }] = [members[0][1], members[0].at(-1)];
+  const { members, gradientBytes, from } = printed;
+  const steady = members.map((samples) => samples.filter(({ step }) => step >= from));
+  const grown = steady.map((samples) => (samples.at(-1).heapUsed - samples[0].heapUsed) / 1024);
+  const to = members[0].at(-1).step;
+  // Nothing was counted behind the last.
+  const garbage = steady.flatMap((samples) => samples.slice(0, -1).map((sample) => sample.garbage / 1024));
   const most = members.map(
     (samples) => Math.max(...samples.flatMap(({ external, arrayBuffers }) => [external, arrayBuffers])) / gradientBytes,
   );
@@ -79,6 +91,11 @@ function ringMemory(printed) {
         unit: 'KiB',
         ours: summary([Math.max(...grown)]),
         goal: { of: 'ours', atMost: FLAT_KIB },
+      }),
+      row({
+        name: 'garbage of an all-reduce on the heap, for V8 to collect',
+        unit: 'KiB',
+        ours: summary(garbage),
       }),
       row({
         name: 'most memory outside the heap, with the gradient that is summed',

@@ -134,7 +134,7 @@ function ringPlot(part) {
   );
   const below = bottom + 64 + 18 * half;
   return captioned('Ring all-reduce (higher is better)', marks, below + 8, [
-    'Bus bandwidth: bytes / seconds x 2(n-1)/n; medians, taken in turns; real processes over loopback.',
+    'Bus bandwidth: bytes / seconds x 2(n-1)/n; medians, taken in turns; real processes on one host, ours over local sockets.',
     source(part),
   ]);
 }

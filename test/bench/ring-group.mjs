@@ -8,20 +8,20 @@ import { fileURLToPath } from 'node:url';
 const answersOf = async (children) =>
   (await Promise.all(children.map((child) => once(child, 'message')))).map(([message]) => message);
 
-/** n processes of a module here, told of each other's ports. `tell` gives all the same order and returns their answers. */
+/** n processes of a module here, told of each other's places. `tell` gives all the same order and returns their answers. */
 export class Group {
   #children;
 
-  static async start(module, n) {
+  static async start(module, n, ...args) {
     const group = new Group();
     const file = fileURLToPath(new URL(module, import.meta.url));
     group.#children = Array.from({ length: n }, (_, rank) =>
-      fork(file, [String(rank), String(n)], { execArgv: ['--expose-gc', ...process.execArgv] }),
+      fork(file, [String(rank), String(n), ...args], { execArgv: ['--expose-gc', ...process.execArgv] }),
     );
     // A member that dies would be waited for for ever.
     for (const child of group.#children) child.once('exit', (code) => code && process.exit(1));
-    const ports = await answersOf(group.#children);
-    await group.tell(ports);
+    const places = await answersOf(group.#children);
+    await group.tell(places);
     return group;
   }
 

@@ -1,15 +1,21 @@
-// One member of the ring that ring.mjs measures: node ring-member.mjs RANK N, over IPC.
+// One member of the ring that ring.mjs measures: node ring-member.mjs RANK N [tcp], over IPC. Members are on
+// one host, and so dial each other's local sockets, unless it says tcp.
 import { once } from 'node:events';
-import { DataServer } from '../../libs/comm/dist/index.js';
+import { DataServer, newLocalName } from '../../libs/comm/dist/index.js';
 
 // More members than cores may wait long for their turn; a slow start is not what is measured.
 const HEARTBEAT_TIMEOUT_MS = 30_000;
 
-const [rank, n] = process.argv.slice(2).map(Number);
-const server = await DataServer.listen({ host: '127.0.0.1', port: 0, selfId: String(rank) });
-process.send(server.port);
-const [ports] = await once(process, 'message');
-const ring = ports.map((port, id) => ({ id: String(id), host: '127.0.0.1', port }));
+/** So few that nothing of theirs is collected before it is counted. */
+const GARBAGE_STEPS = 20;
+
+const [rank, n] = process.argv.slice(2, 4).map(Number);
+const transport = process.argv[4];
+const localName = transport === 'tcp' ? null : newLocalName();
+const server = await DataServer.listen({ host: '127.0.0.1', port: 0, selfId: String(rank), localName });
+process.send({ port: server.port, ...(server.local !== null && { local: server.local }) });
+const [places] = await once(process, 'message');
+const ring = places.map((place, id) => ({ id: String(id), host: '127.0.0.1', ...place }));
 const [predecessor, successor] = [ring[(rank + n - 1) % n], String((rank + 1) % n)];
 const link = await server.joinRing({
   generation: 1,
@@ -37,7 +43,7 @@ async function reduce({ elements, repeats }) {
   return (performance.now() - start) / 1e3 / repeats;
 }
 
-/** Memory every `every` steps of an all-reduce, in bytes. */
+/** Memory every `every` steps, after a collection, and what a step after it allocates on the heap; all in bytes. */
 async function memory({ elements, steps, every }) {
   buffer = new Int32Array(new SharedArrayBuffer(elements * 4));
   const samples = [];
@@ -45,9 +51,13 @@ async function memory({ elements, steps, every }) {
     if (i % every === 0) {
       globalThis.gc();
       const { heapUsed, external, arrayBuffers, rss } = process.memoryUsage();
-      samples.push({ step: i, heapUsed, external, arrayBuffers, rss });
+      samples.push({ step: i, heapUsed, external, arrayBuffers, rss, garbage: 0 });
     }
     await allReduce(buffer);
+    if (i % every === GARBAGE_STEPS - 1) {
+      const sample = samples.at(-1);
+      sample.garbage = (process.memoryUsage().heapUsed - sample.heapUsed) / GARBAGE_STEPS;
+    }
   }
   return samples;
 }

@@ -4,14 +4,16 @@
 //
 // Prints one JSON object. After the build; about 2 minutes, --quick (fewer rounds, four sizes) half a minute.
 //
-// Peers take turns with the ring, size by size, so that all see the same machine in the same seconds:
+// The ring is measured twice: `lockstep` as members on one host run it, over local sockets; `lockstepTcp` over TCP on loopback,
+// as peers are. Peers take turns with the two, size by size, so that all see the same machine in the same seconds:
 //   gloo       with a Python that has torch (--python or LOCKSTEP_BENCH_PYTHON): its all_reduce of float32
 //   tcpOneWay  at n = 2: as many bytes as the ring sends each way, over one bare TCP connection of two Node processes
 //   tcpTwoWay  the same in both directions at once, as the ring has it: bytes a second of each direction
 // One sample is the slowest rank's time of several all-reduces without a pause between them, over their number, after a
 // barrier. busbw = bytes / seconds * 2(n-1)/n, which is what each member sends a second; ratios are of medians.
 //
-// --memory instead: heap and memory of two members over 1000 steps of a gradient of 770,000 parameters.
+// --memory instead: heap and memory, after a collection each, and garbage of a step, of two members over 3000 steps of a gradient
+// of 770,000 parameters.
 import { parseArgs } from 'node:util';
 import { GlooGroup, Group } from './ring-group.mjs';
 import { summary } from './summary.mjs';
@@ -19,21 +21,27 @@ import { summary } from './summary.mjs';
 const KIB = 1024;
 const SIZES = [64, 256, 1024, 4096, 16_384, 65_536].map((size) => size * KIB);
 const QUICK_SIZES = [64, 1024, 4096, 16_384].map((size) => size * KIB);
-/** All-reduces in a sample: small ones take too short a time alone. */
-const SAMPLE_BYTES = 8 * 1024 * KIB;
+/** All-reduces in a sample: one that takes a few milliseconds mostly tells which process slept when it was asked. */
+const SAMPLE_BYTES = 32 * 1024 * KIB;
 const MOST_REPEATS = 24;
 /** The first rounds of a size grow the kernel's socket buffers. */
 const WARM_UP = 2;
-/** Small ones before all, until V8 has compiled what a job of thousands of steps runs compiled. */
-const FIRST = { bytes: 64 * KIB, repeats: 300 };
+/**
+ * Before all, as many as it takes until V8 has compiled what a job of thousands of steps runs compiled: some hundred of each
+ * kind, of small chunks, of chunks in one segment and in several.
+ */
+const FIRST = { bytes: [64, 1024, 4096].map((size) => size * KIB), repeats: 8, milliseconds: 4000 };
 
-const MEMORY = { kind: 'memory', elements: 770_000, steps: 1000, every: 100 };
+/** Over the first steps V8 compiles, and keeps its code in the heap; the thousand after MEMORY_FROM tell whether anything else stays. */
+const MEMORY = { kind: 'memory', elements: 770_000, steps: 3000, every: 100 };
+const MEMORY_FROM = 2000;
 
 const slowest = (seconds) => Math.max(...seconds);
 
 /** What is measured at n members: name, and how to take a sample in seconds. */
 async function contenders(n, python) {
   const ring = await Group.start('ring-member.mjs', n);
+  const overTcp = await Group.start('ring-member.mjs', n, 'tcp');
   const gloo = python ? await GlooGroup.start(python, n) : null;
   const tcp = n === 2 ? await Group.start('ring-tcp.mjs', 2) : null;
   const flow = (twoWay) => async (bytes, repeats) => {
@@ -44,11 +52,12 @@ async function contenders(n, python) {
   return {
     samplers: {
       lockstep: reduction(ring),
+      lockstepTcp: reduction(overTcp),
       ...(gloo && { gloo: reduction(gloo) }),
       ...(tcp && { tcpOneWay: flow(false), tcpTwoWay: flow(true) }),
     },
     versions: gloo?.versions ?? {},
-    stop: () => Promise.all([ring, gloo, tcp].map((group) => group?.stop())),
+    stop: () => Promise.all([ring, overTcp, gloo, tcp].map((group) => group?.stop())),
   };
 }
 
@@ -56,7 +65,7 @@ async function measure(n, { python, sizes, rounds }) {
   const { samplers, versions, stop } = await contenders(n, python);
   const names = Object.keys(samplers);
   const results = [];
-  for (const name of names) await samplers[name](FIRST.bytes, FIRST.repeats);
+  for (const name of names) await warmUp(samplers[name]);
   for (const bytes of sizes) {
     const repeats = Math.max(1, Math.min(MOST_REPEATS, SAMPLE_BYTES / bytes));
     const samples = Object.fromEntries(names.map((name) => [name, []]));
@@ -72,6 +81,11 @@ async function measure(n, { python, sizes, rounds }) {
   return { results, versions };
 }
 
+async function warmUp(sampler) {
+  const end = performance.now() + FIRST.milliseconds;
+  while (performance.now() < end) for (const bytes of FIRST.bytes) await sampler(bytes, FIRST.repeats);
+}
+
 function resultOf(n, bytes, samples) {
   const factor = (2 * (n - 1)) / n;
   const figures = Object.entries(samples).map(([name, seconds]) => {
@@ -79,10 +93,13 @@ function resultOf(n, bytes, samples) {
     const gbps = (s) => Number(((bytes * factor) / s / 1e9).toFixed(3));
     return [name, { minSeconds: min, medianSeconds: median, bestGBps: gbps(min), medianGBps: gbps(median) }];
   });
-  const { lockstep, ...peers } = Object.fromEntries(figures);
-  const ratio = (peer) => Number((peer.medianSeconds / lockstep.medianSeconds).toFixed(3));
-  const ratios = Object.fromEntries(Object.entries(peers).map(([name, peer]) => [name, ratio(peer)]));
-  return { n, bytes, samples: samples.lockstep.length, lockstep, ...peers, ratios };
+  const { lockstep, lockstepTcp, ...peers } = Object.fromEntries(figures);
+  const ratiosOf = (ours) =>
+    Object.fromEntries(
+      Object.entries(peers).map(([name, peer]) => [name, Number((peer.medianSeconds / ours.medianSeconds).toFixed(3))]),
+    );
+  const ratios = { ratios: ratiosOf(lockstep), ratiosTcp: ratiosOf(lockstepTcp) };
+  return { n, bytes, samples: samples.lockstep.length, lockstep, lockstepTcp, ...peers, ...ratios };
 }
 
 async function main({ python, rounds, sizes, members }) {
@@ -103,7 +120,9 @@ async function memory() {
   const members = await ring.tell(MEMORY);
   await ring.stop();
   const gradientBytes = MEMORY.elements * 4;
-  console.log(JSON.stringify({ bench: 'ring-memory', node: process.version, gradientBytes, members }, null, 2));
+  console.log(
+    JSON.stringify({ bench: 'ring-memory', node: process.version, gradientBytes, from: MEMORY_FROM, members }, null, 2),
+  );
 }
 
 const list = (text) => text.split(',').map(Number);

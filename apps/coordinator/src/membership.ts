@@ -28,11 +28,12 @@ export function hello(turn: Turn, event: Extract<Event, { type: 'hello' }>): voi
     turn.refuse(event.worker, refusal.code, refusal.reason);
     return;
   }
-  const { worker, host, port } = event;
+  const { worker, host, port, local } = event;
   state.workers.set(worker, {
     id: worker,
     host,
     port,
+    local,
     lastSeen: turn.now,
     have: null,
     record: null,

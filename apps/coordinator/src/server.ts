@@ -233,7 +233,8 @@ export class CoordinatorServer {
         worker = message.worker;
         this.sockets.get(worker)?.terminate();
         this.sockets.set(worker, socket);
-        this.dispatch({ type: 'hello', worker, host: message.host, port: message.port, run: message.run, now: now() });
+        const { host, port, local = null, run } = message;
+        this.dispatch({ type: 'hello', worker, host, port, local, run, now: now() });
       }
     });
     socket.on('error', () => {

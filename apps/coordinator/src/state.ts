@@ -57,6 +57,8 @@ export interface WorkerView {
   readonly id: string;
   readonly host: string;
   readonly port: number;
+  /** Its local socket, for a neighbour on the same host; null if it has none. */
+  readonly local: string | null;
   /** When it was last heard of, ms. */
   readonly lastSeen: number;
   /** Null until the worker said ready. */
@@ -196,6 +198,7 @@ export type Event = { readonly now: number } & (
       readonly worker: string;
       readonly host: string;
       readonly port: number;
+      readonly local: string | null;
       readonly run: string | null;
     }
   | { readonly type: 'message'; readonly worker: string; readonly message: Exclude<WorkerMessage, { type: 'hello' }> }

@@ -158,8 +158,8 @@ export class Turn {
   }
 }
 
-export function memberOf({ id, host, port }: WorkerView): Member {
-  return { id, host, port };
+export function memberOf({ id, host, port, local }: WorkerView): Member {
+  return { id, host, port, ...(local !== null && { local }) };
 }
 
 export function stopped(reason: string): Outcome {

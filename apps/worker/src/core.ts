@@ -42,6 +42,7 @@ class Turn {
           worker: this.state.id,
           host: this.state.host,
           port: this.state.port,
+          ...(this.state.local !== null && { local: this.state.local }),
           run: this.state.run,
         });
         break;

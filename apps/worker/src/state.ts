@@ -90,6 +90,8 @@ export interface State {
   readonly id: string;
   readonly host: string;
   readonly port: number;
+  /** Its data server's local socket (libs/comm, local-socket.ts); null: neighbours dial over TCP only. */
+  readonly local: string | null;
   readonly connected: boolean;
   readonly run: string | null;
   readonly generation: number;
@@ -216,11 +218,12 @@ export type Effect =
   | { readonly type: 'log'; readonly level: 'info' | 'warn' | 'error'; readonly text: string }
   | { readonly type: 'exit'; readonly status: number; readonly code: string; readonly reason: string };
 
-export function initialState(id: string, host: string, port: number): State {
+export function initialState(id: string, host: string, port: number, local: string | null = null): State {
   return {
     id,
     host,
     port,
+    local,
     connected: false,
     run: null,
     generation: 0,

@@ -1,5 +1,6 @@
 /** A worker as a process: config from flags and environment, signals, exit status. Importing this file does nothing. */
 import { hostname } from 'node:os';
+import { newLocalName } from '@lockstep/comm';
 import { ConfigError, failureLine, loadConfig, parseFlags } from '@lockstep/config';
 import { engineDirectory, engineEnvironment, graphDirectory } from '@lockstep/engine';
 import { TrainingWorker } from './worker.js';
@@ -22,6 +23,8 @@ async function run(computeModule: URL | undefined): Promise<number> {
     host: config.host,
     advertiseHost: config.advertiseHost ?? (config.host === '0.0.0.0' ? hostname() : config.host),
     port: config.port,
+    // Who says where to be dialled wants the traffic there, whatever stands in between.
+    localName: config.advertiseHost === null ? newLocalName() : null,
     compute: {
       device,
       threads,

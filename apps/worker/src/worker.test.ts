@@ -60,6 +60,7 @@ async function started(module?: URL): Promise<Extract<WorkerMessage, { type: 're
     coordinator: coordinator.url,
     host: '127.0.0.1',
     advertiseHost: '127.0.0.1',
+    localName: null,
     port: 0,
     compute: {
       device: 'cpu',

@@ -31,6 +31,8 @@ export interface WorkerOptions {
   readonly host: string;
   readonly advertiseHost: string;
   readonly port: number;
+  /** Name of the local socket for neighbours on this host, or null for none. */
+  readonly localName: string | null;
   readonly compute: ComputeSetup;
   readonly now: () => number;
   /** In [0, 1): jitter of the reconnect pauses. */
@@ -104,10 +106,12 @@ export class TrainingWorker {
       host: options.host,
       port: options.port,
       selfId: options.id,
+      localName: options.localName,
       handleRequest: (request, response) => worker.answer(request, response),
+      log: (event, fields) => options.log('info', `${event}: ${JSON.stringify(fields)}`),
     });
     worker.server = server;
-    worker.state = initialState(options.id, options.advertiseHost, server.port);
+    worker.state = initialState(options.id, options.advertiseHost, server.port, server.local);
     worker.control.start();
     return worker;
   }

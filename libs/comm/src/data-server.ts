@@ -8,29 +8,24 @@
  * until joinRing reaches it; a dial of an older one is refused with a close code.
  */
 import { createServer } from 'node:http';
-import { connect } from 'node:net';
 import type { IncomingMessage, RequestListener, Server } from 'node:http';
+import { createServer as createSocketServer } from 'node:net';
+import type { Server as SocketServer } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { WebSocket, WebSocketServer } from 'ws';
-import { hostInUrl } from './messages.js';
-import type { Member, Place, RingPlace } from './messages.js';
+import { WebSocketServer } from 'ws';
+import { RING_PATH, SOCKET_OPTIONS, aborted, dialPredecessor } from './dial.js';
+import type { RingId } from './dial.js';
 import { RingError } from './errors.js';
-import { Keepalive } from './keepalive.js';
 import { RingLink, departure } from './links.js';
 import type { AllReduceLink } from './links.js';
-import { CLOSE_CODES, Inbound, Outbound, leave } from './neighbours.js';
+import { localPath } from './local-socket.js';
+import type { Place, RingPlace } from './messages.js';
+import { CLOSE_CODES, Outbound, leave } from './neighbours.js';
 import { TieredLink } from './tiers.js';
-import { timeoutsFrom } from './timeouts.js';
-import { MAX_FRAME_BYTES, requireLittleEndian } from './wire.js';
+import { requireLittleEndian } from './wire.js';
 
-/** Path of the successor's dial. */
-export const RING_PATH = '/ring';
 /** Early dials held at once. One generation brings one or two; more means that others are many generations ahead. */
 export const MAX_HELD_DIALS = 16;
-/** Pause before a failed dial is tried again: a predecessor's server is up before it joins, so failures are short. */
-export const DIAL_RETRY_MS = 100;
-
 /** A generation is a u32 in every frame. */
 export const MAX_GENERATION = 0xffff_ffff;
 
@@ -52,24 +47,14 @@ export type DataServerOptions = {
   /** 0 takes any free port; read it back from `port`. */
   readonly port: number;
   readonly selfId: string;
+  /** Neighbours on this host may dial here too (local-socket.ts). Null or left out: over TCP only. */
+  readonly localName?: string | null;
   readonly handleRequest?: RequestListener;
   readonly log?: DataServerLog;
   /** Milliseconds of a clock that never goes back, for RingStats. */
   readonly now?: () => number;
 };
 
-/** Both ends: no compression (gradients do not compress), no UTF-8 checks (no text), bounded frames. */
-const SOCKET_OPTIONS = {
-  perMessageDeflate: false,
-  maxPayload: MAX_FRAME_BYTES,
-  skipUTF8Validation: true,
-  allowSynchronousEvents: true,
-  /** keepalive.ts answers, within bounds. */
-  autoPong: false,
-};
-
-/** Names one ring. */
-type RingId = { readonly generation: number; readonly tier: number };
 /** A successor's dial. */
 type Dial = RingId & { readonly outbound: Outbound };
 /** A ring of the generation that this server has joined or is joining. */
@@ -88,6 +73,9 @@ type Opened = {
 
 export class DataServer {
   readonly #http: Server;
+  /** Hands its connections to #http. */
+  readonly #localServer: SocketServer;
+  #local: string | null = null;
   readonly #wss = new WebSocketServer({ noServer: true, ...SOCKET_OPTIONS });
   readonly #selfId: string;
   readonly #log: DataServerLog;
@@ -103,7 +91,19 @@ export class DataServer {
       server.#http.once('error', reject);
       server.#http.listen(options.port, options.host, resolve);
     });
+    if (typeof options.localName === 'string') await server.#listenLocally(options.localName);
     return server;
+  }
+
+  /** A system that cannot is no failure: there is TCP. */
+  async #listenLocally(name: string): Promise<void> {
+    this.#local = await new Promise((resolve) => {
+      this.#localServer.once('error', (error) => {
+        this.#log('no local socket', { reason: error.message });
+        resolve(null);
+      });
+      this.#localServer.listen(localPath(name), () => resolve(name));
+    });
   }
 
   private constructor({ selfId, handleRequest, log, now }: DataServerOptions) {
@@ -118,6 +118,12 @@ export class DataServer {
         }),
     );
     this.#http.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
+    this.#localServer = createSocketServer((socket) => this.#http.emit('connection', socket));
+  }
+
+  /** The name under which neighbours on this host reach it, for `Member.local`; null if there is none. */
+  get local(): string | null {
+    return this.#local;
   }
 
   /** The port that was bound. */
@@ -166,14 +172,16 @@ export class DataServer {
     const { heartbeatTimeoutMs, stop, failed } = options;
     const { generation } = opened;
     const { rank, size: n, predecessor } = opened.tiers[tier].place;
-    const inbound = n === 1 ? null : this.#dial({ generation, tier }, predecessor, heartbeatTimeoutMs, stop);
+    const [selfId, now] = [this.#selfId, this.#now];
+    const dial = { ring: { generation, tier }, selfId, member: predecessor, heartbeatTimeoutMs, now, stop };
+    const inbound = n === 1 ? null : dialPredecessor(dial);
     const outbound = n === 1 ? null : this.#awaitSuccessor(opened, tier, stop);
     try {
       const [up, down] = await Promise.all([inbound, outbound]);
       stop.throwIfAborted();
       const neighbours = up !== null && down !== null ? { inbound: up, outbound: down } : null;
-      const selfId = this.#selfId;
-      const link = new RingLink({ generation, selfId, rank, n, neighbours, heartbeatTimeoutMs, now: this.#now });
+      const link = new RingLink({ generation, selfId, rank, n, neighbours, heartbeatTimeoutMs, now });
+      if (up !== null) this.#log('predecessor reached', { generation, tier, over: up.transport });
       void link.ended.then(({ error }) => failed.abort(error));
       return link;
     } catch (error) {
@@ -190,12 +198,12 @@ export class DataServer {
     this.#supersede();
     for (const { outbound } of this.#held) leave(outbound.ws, CLOSE_CODES.aborted);
     this.#held = [];
-    const closed = new Promise<void>((resolve) => {
-      this.#http.close(() => resolve());
-    });
+    const closed = [this.#http, this.#localServer].map(
+      (server) => new Promise<void>((resolve) => server.close(() => resolve())),
+    );
     this.#http.closeAllConnections();
     this.#wss.close();
-    await closed;
+    await Promise.all(closed);
   }
 
   #check(generation: number, place: Place): void {
@@ -313,69 +321,6 @@ export class DataServer {
     this.#log('successor accepted', { generation, tier: number, successor: outbound.peer });
     return outbound;
   }
-
-  async #dial(ring: RingId, member: Member, heartbeatTimeoutMs: number, stop: AbortSignal): Promise<Inbound> {
-    const { ringDialMs } = timeoutsFrom(heartbeatTimeoutMs);
-    const deadline = this.#now() + ringDialMs;
-    let last: unknown = null;
-    for (let left = ringDialMs; left > 0; left = deadline - this.#now()) {
-      try {
-        return await this.#dialOnce(ring, member, { heartbeatTimeoutMs, handshakeTimeout: left, stop });
-      } catch (error) {
-        if (stop.aborted) throw aborted(ring.generation, stop.reason);
-        // What the predecessor said, or did not say, once it was reached, counts. Anything else may pass.
-        if (error instanceof RingError && error.code !== 'E_RING_PEER_LOST') throw error;
-        last = error;
-      }
-      await sleep(DIAL_RETRY_MS, undefined, { signal: stop });
-    }
-    const address = `${hostInUrl(member.host)}:${member.port}`;
-    throw new RingError(
-      'E_RING_UNREACHABLE',
-      `${member.id} at ${address} could not be reached for ${ringDialMs} ms; check its host, port and firewall`,
-      member.id,
-      { cause: last },
-    );
-  }
-
-  /**
-   * One dial, until the predecessor accepts. It holds a dial that comes early for as long as its plan is on the way, but its
-   * process must answer pings meanwhile.
-   */
-  async #dialOnce(
-    { generation, tier }: RingId,
-    member: Member,
-    options: { heartbeatTimeoutMs: number; handshakeTimeout: number; stop: AbortSignal },
-  ): Promise<Inbound> {
-    const { heartbeatTimeoutMs, handshakeTimeout, stop } = options;
-    const query = new URLSearchParams({ generation: String(generation), tier: String(tier), from: this.#selfId });
-    // Before the socket is opened, as it may throw.
-    const url = new URL(`ws://${hostInUrl(member.host)}:${member.port}${RING_PATH}?${query.toString()}`);
-    // ws only listens for the end of its handshakeTimeout; whoever makes the socket must set it. ws clears it once open.
-    const timeout = Math.max(1, Math.ceil(handshakeTimeout));
-    const inbound = new Inbound(member.id, generation, (onread) => {
-      const socket = connect({ host: member.host, port: member.port, noDelay: true, timeout, onread });
-      const options = { ...SOCKET_OPTIONS, handshakeTimeout: timeout, createConnection: () => socket };
-      return { socket, ws: new WebSocket(url, options) };
-    });
-    const { ws } = inbound;
-    const onAbort = () => ws.terminate();
-    stop.addEventListener('abort', onAbort, { once: true });
-    if (stop.aborted) ws.terminate();
-    try {
-      await new Promise<void>((resolve, reject) => {
-        const onSilent = (_: Inbound, error: RingError) => reject(error);
-        const keepalive = new Keepalive({ ends: [inbound], heartbeatTimeoutMs, now: this.#now, onSilent });
-        void inbound.accepted.then(resolve, reject).finally(() => keepalive.stop());
-      });
-      return inbound;
-    } catch (error) {
-      ws.terminate();
-      throw error;
-    } finally {
-      stop.removeEventListener('abort', onAbort);
-    }
-  }
 }
 
 function refuse(outbound: Outbound, code: number): void {
@@ -386,10 +331,4 @@ function refuse(outbound: Outbound, code: number): void {
     [CLOSE_CODES.duplicate]: 'duplicate dial',
   };
   leave(outbound.ws, code, names[code]);
-}
-
-function aborted(generation: number, cause: unknown): RingError {
-  return new RingError('E_RING_ABORTED', `joining generation ${generation} was aborted; wait for the next plan`, null, {
-    cause,
-  });
 }

@@ -1,16 +1,19 @@
 /**
- * A ring member in a process of its own, for tests that kill it: node fixture-member.js ID. Over IPC it reports its port,
- * takes { generation, place, heartbeatTimeoutMs, elements }, joins, reports 'joined', and starts step 0 with a buffer of
+ * A ring member in a process of its own, for tests that kill it: node fixture-member.js ID. Over IPC it reports where
+ * to dial it, takes { generation, place, heartbeatTimeoutMs, elements }, joins, reports 'joined', and starts step 0 with a buffer of
  * `elements` ones; with null it never starts one, so that the others are stuck midway.
  */
 import { once } from 'node:events';
 import { DataServer } from './data-server.js';
-import type { Place } from './messages.js';
+import { newLocalName } from './local-socket.js';
+import type { Member, Place } from './messages.js';
 
 type Plan = { generation: number; place: Place; heartbeatTimeoutMs: number; elements: number | null };
 
-const server = await DataServer.listen({ host: '127.0.0.1', port: 0, selfId: process.argv[2] });
-process.send?.(server.port);
+const [selfId] = process.argv.slice(2);
+const server = await DataServer.listen({ host: '127.0.0.1', port: 0, selfId, localName: newLocalName() });
+const { port, local } = server;
+process.send?.({ id: selfId, host: '127.0.0.1', port, ...(local !== null && { local }) } satisfies Member);
 const [{ elements, ...plan }] = (await once(process, 'message')) as [Plan];
 const link = await server.joinRing({ ...plan, signal: AbortSignal.timeout(30_000) });
 process.send?.('joined');

@@ -1,5 +1,6 @@
 /** Rings for tests: real servers and sockets on 127.0.0.1, and a peer that is played by hand, frame by frame. */
 import assert from 'node:assert/strict';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import type { AddressInfo, Socket } from 'node:net';
 import type { TestContext } from 'node:test';
@@ -9,6 +10,8 @@ import type { DataServerLog } from './data-server.js';
 import { RingError } from './errors.js';
 import type { RingErrorCode } from './errors.js';
 import type { AllReduceLink } from './links.js';
+import { newLocalName } from './local-socket.js';
+import type { Transport } from './local-socket.js';
 import type { Member, Place, RingPlace } from './messages.js';
 import { FLAG_ACCEPT, HEADER_BYTES, encodeMessage } from './wire.js';
 
@@ -55,15 +58,27 @@ export function ringError(code: RingErrorCode, peer?: string) {
   };
 }
 
+/** What this machine has for the connections between members. */
+export const TRANSPORTS: readonly Transport[] = newLocalName() === null ? ['tcp'] : ['tcp', 'local'];
+
 /** A listening server that the test closes. */
 export async function listen(
   t: TestContext,
   selfId: string,
-  log?: DataServerLog,
+  log: DataServerLog = () => undefined,
+  over: Transport = 'tcp',
 ): Promise<{ server: DataServer; member: Member }> {
-  const server = await DataServer.listen({ host: '127.0.0.1', port: 0, selfId, ...(log === undefined ? {} : { log }) });
+  const localName = over === 'local' ? newLocalName() : null;
+  const server = await DataServer.listen({ host: '127.0.0.1', port: 0, selfId, log, localName });
   t.after(() => server.close());
-  return { server, member: { id: selfId, host: '127.0.0.1', port: server.port } };
+  const { port, local } = server;
+  return { server, member: { id: selfId, host: '127.0.0.1', port, ...(local !== null && { local }) } };
+}
+
+/** Where to dial a member in a process of its own (fixture-member.ts), which is about to report it. */
+export async function memberOf(child: ChildProcess, over: Transport): Promise<Member> {
+  const [{ local, ...member }] = (await once(child, 'message')) as [Member];
+  return { ...member, ...(over === 'local' && local !== undefined && { local }) };
 }
 
 /** n servers in one ring; ids are w0, w1... */
@@ -72,8 +87,9 @@ export async function ringOf(
   n: number,
   generation = 1,
   heartbeatTimeoutMs = PATIENT_MS,
+  over: Transport = 'tcp',
 ): Promise<AllReduceLink[]> {
-  const all = await Promise.all(Array.from({ length: n }, (_, rank) => listen(t, `w${rank}`)));
+  const all = await Promise.all(Array.from({ length: n }, (_, rank) => listen(t, `w${rank}`, undefined, over)));
   const ring = all.map(({ member }) => member);
   return await Promise.all(
     all.map(({ server, member }) => server.joinRing(joinAs(member.id, generation, ring, heartbeatTimeoutMs))),

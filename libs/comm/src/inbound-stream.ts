@@ -57,6 +57,8 @@ export class InboundStream {
   readonly #owner: StreamOwner;
   /** Made with the first read: a dial that fails costs nothing. */
   #kernel: AddKernel | null = null;
+  /** The window at the arena's start, which most reads go into. */
+  #firstWindow: Buffer = Buffer.alloc(0);
   /** The unparsed bytes of the arena. */
   #from = 0;
   #to = 0;
@@ -82,7 +84,10 @@ export class InboundStream {
 
   /** Where the next read goes; it is taken once for each read. */
   window(): Buffer {
-    this.#kernel ??= new AddKernel(ARENA_BYTES);
+    if (this.#kernel === null) {
+      this.#kernel = new AddKernel(ARENA_BYTES);
+      this.#firstWindow = this.#kernel.bytes.subarray(0, WINDOW_BYTES);
+    }
     const placement = this.#phase === 'payload' ? this.#placement : null;
     this.#isInPlace = placement?.adds === false && this.#left >= IN_PLACE_BYTES;
     if (this.#isInPlace && placement !== null) {
@@ -94,6 +99,7 @@ export class InboundStream {
     this.#to -= this.#from;
     this.#from = 0;
     const isStart = this.#phase === 'start' && !this.#isHeld && this.#owner.nextStoreBytes() >= IN_PLACE_BYTES;
+    if (this.#to === 0 && !isStart) return this.#firstWindow;
     const length = isStart ? FRAME_START_BYTES - this.#to : WINDOW_BYTES;
     return bytes.subarray(this.#to, Math.min(this.#to + length, ARENA_BYTES));
   }
@@ -187,7 +193,8 @@ export class InboundStream {
   #start(): void {
     const there = this.#to - this.#from;
     if (there < 2) return;
-    const [first, second] = [this.#arena[this.#from], this.#arena[this.#from + 1]];
+    const first = this.#arena[this.#from];
+    const second = this.#arena[this.#from + 1];
     if (CLOSE_PING_PONG.includes(first) && second < 126) {
       this.#phase = 'control';
       this.#left = 2 + second;

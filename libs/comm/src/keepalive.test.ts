@@ -10,7 +10,18 @@ import type { DataServer } from './data-server.js';
 import { RingError } from './errors.js';
 import { Proxy } from './fixture-proxy.js';
 import type { Direction } from './fixture-proxy.js';
-import { PATIENT_MS, hangGuard, joinAs, listen, placeIn, ringError, ringOf, withFakePeer } from './fixture-ring.js';
+import {
+  PATIENT_MS,
+  TRANSPORTS,
+  hangGuard,
+  joinAs,
+  listen,
+  memberOf,
+  placeIn,
+  ringError,
+  ringOf,
+  withFakePeer,
+} from './fixture-ring.js';
 import type { AllReduceLink } from './links.js';
 import type { Member } from './messages.js';
 
@@ -89,13 +100,13 @@ test('a link that goes dead in the middle of an all-reduce ends it, and its two 
   assert.deepEqual([first.reason.peer, second.reason.peer], ['w1', 'w0']);
 });
 
-for (const n of [2, 3]) {
-  test(`a stopped process is found by its silence and named by every other of ${n} members`, async (t) => {
+for (const [n, over] of [2, 3].flatMap((n) => TRANSPORTS.map((over) => [n, over] as const))) {
+  test(`a stopped process is found by its silence and named by every other of ${n} members (${over})`, async (t) => {
     const child = fork(fileURLToPath(new URL('fixture-member.js', import.meta.url)), ['victim']);
     t.after(() => child.kill('SIGKILL'));
-    const [port] = (await once(child, 'message')) as [number];
-    const others = await Promise.all(Array.from({ length: n - 1 }, (_, i) => listen(t, `w${i}`)));
-    const ring = [{ id: 'victim', host: '127.0.0.1', port }, ...others.map(({ member }) => member)];
+    const victim = await memberOf(child, over);
+    const others = await Promise.all(Array.from({ length: n - 1 }, (_, i) => listen(t, `w${i}`, undefined, over)));
+    const ring = [victim, ...others.map(({ member }) => member)];
     const joined = once(child, 'message');
     child.send({ generation: 3, place: placeIn(ring, 'victim'), heartbeatTimeoutMs: PATIENT_MS, elements: null });
     const links = await Promise.all(

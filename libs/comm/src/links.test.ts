@@ -6,9 +6,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import {
   PATIENT_MS,
+  TRANSPORTS,
   hangGuard,
   joinAs,
   listen,
+  memberOf,
   messageOf,
   placeIn,
   ringError,
@@ -40,9 +42,9 @@ function reduceAll(links: readonly AllReduceLink[], step: number, buffers: reado
   );
 }
 
-for (const n of [1, 2, 3, 5]) {
-  test(`${n} members over real sockets get the plain sum for every awkward length, one all-reduce after another`, async (t) => {
-    const links = await ringOf(t, n);
+for (const [n, over] of [1, 2, 3, 5].flatMap((n) => TRANSPORTS.map((over) => [n, over] as const))) {
+  test(`${n} members over real sockets get the plain sum for every awkward length, one all-reduce after another (${over})`, async (t) => {
+    const links = await ringOf(t, n, 1, PATIENT_MS, over);
     for (const [step, length] of [1_000_003, 0, 1, n - 1, n + 1, 0, 70_000].entries()) {
       const buffers = links.map((_, rank) => values(rank, length));
       const stats = await Promise.all(
@@ -92,20 +94,23 @@ test('members may start a step at any time: frames that come early wait for it',
   );
 });
 
-test('while a receiver is slow the sender queues up to its high-water mark and never above its bound', async (t) => {
-  const links = await ringOf(t, 2);
-  // Half of it goes out unasked: far more than the kernel's socket buffers take.
-  const buffers = [0, 1].map((rank) => new Int32Array(8_000_000).fill(rank + 1));
-  const early = links[0].allReduce({ step: 0, buffer: buffers[0], signal: hangGuard() });
-  await sleep(300);
-  const [first] = await Promise.all([early, links[1].allReduce({ step: 0, buffer: buffers[1], signal: hangGuard() })]);
-  assert.ok(
-    first.peakQueuedBytes >= SEND_HIGH_WATER_BYTES,
-    `${first.peakQueuedBytes} queued: the receiver was not slow`,
-  );
-  assert.ok(first.peakQueuedBytes <= SEND_QUEUE_BOUND_BYTES, `${first.peakQueuedBytes} bytes queued`);
-  assert.ok(buffers.every((buffer) => buffer.every((value) => value === 3)));
-});
+for (const over of TRANSPORTS) {
+  test(`while a receiver is slow the sender queues up to its high-water mark and never above its bound (${over})`, async (t) => {
+    const links = await ringOf(t, 2, 1, PATIENT_MS, over);
+    // Half of it goes out unasked: far more than the kernel's socket buffers take.
+    const buffers = [0, 1].map((rank) => new Int32Array(8_000_000).fill(rank + 1));
+    const early = links[0].allReduce({ step: 0, buffer: buffers[0], signal: hangGuard() });
+    await sleep(300);
+    const late = links[1].allReduce({ step: 0, buffer: buffers[1], signal: hangGuard() });
+    const [first] = await Promise.all([early, late]);
+    assert.ok(
+      first.peakQueuedBytes >= SEND_HIGH_WATER_BYTES,
+      `${first.peakQueuedBytes} queued: the receiver was not slow`,
+    );
+    assert.ok(first.peakQueuedBytes <= SEND_QUEUE_BOUND_BYTES, `${first.peakQueuedBytes} bytes queued`);
+    assert.ok(buffers.every((buffer) => buffer.every((value) => value === 3)));
+  });
+}
 
 test('a big all-reduce leaves the event loop turning: timers fire between its segments', async (t) => {
   const links = await ringOf(t, 2);
@@ -121,13 +126,13 @@ test('a big all-reduce leaves the event loop turning: timers fire between its se
   assert.ok(between >= 5, `${between} timers fired during the all-reduce`);
 });
 
-for (const n of [2, 3, 5]) {
-  test(`when one of ${n} processes is killed midway, every other member gets E_RING_PEER_LOST and the name of the killed one`, async (t) => {
+for (const [n, over] of [2, 3, 5].flatMap((n) => TRANSPORTS.map((over) => [n, over] as const))) {
+  test(`when one of ${n} processes is killed midway, every other member gets E_RING_PEER_LOST and the name of the killed one (${over})`, async (t) => {
     const child = fork(fileURLToPath(new URL('fixture-member.js', import.meta.url)), ['victim']);
     t.after(() => child.kill('SIGKILL'));
-    const [port] = (await once(child, 'message')) as [number];
-    const others = await Promise.all(Array.from({ length: n - 1 }, (_, i) => listen(t, `w${i}`)));
-    const ring = [{ id: 'victim', host: '127.0.0.1', port }, ...others.map(({ member }) => member)];
+    const victim = await memberOf(child, over);
+    const others = await Promise.all(Array.from({ length: n - 1 }, (_, i) => listen(t, `w${i}`, undefined, over)));
+    const ring = [victim, ...others.map(({ member }) => member)];
     child.send({ generation: 3, place: placeIn(ring, 'victim'), heartbeatTimeoutMs: PATIENT_MS, elements: null });
     const links = await Promise.all(others.map(({ server, member }) => server.joinRing(joinAs(member.id, 3, ring))));
     const results = reduceAll(

@@ -239,7 +239,8 @@ export class RingLink implements AllReduceLink {
       const next = current.ring.takeSend();
       if (next === undefined) return;
       const { hop, segment, payload } = next;
-      outbound.send({ hop, segment, generation: this.generation, step: current.step }, payload);
+      const { generation } = this;
+      outbound.send({ flags: 0, hop, generation, step: current.step, segment, count: payload.length }, payload);
       current.bytesSent += payload.byteLength;
       current.segmentsSent++;
     }

@@ -6,6 +6,7 @@
  * holds state k+1. Digests are sha256 in hex (see libs/checkpoint, `stateDigest`).
  */
 import { z } from 'zod';
+import { LOCAL_NAME } from './local-socket.js';
 
 /** Both ends must speak the same version: the coordinator refuses another with E_PROTOCOL_VERSION. */
 export const PROTOCOL_VERSION = 3;
@@ -25,8 +26,11 @@ const milliseconds = z.number().nonnegative();
 const microbatches = z.array(count).max(MAX_MICROBATCHES);
 const exponents = z.array(z.number().int().min(-32_768).max(32_767)).max(MAX_TENSORS);
 
+/** Where a worker on the same host may be dialled instead (local-socket.ts). */
+const local = z.string().regex(LOCAL_NAME).optional();
+
 /** A worker's place in the ring: where its successor dials it. */
-export const memberSchema = z.object({ id: name, host: name, port: z.number().int().min(1).max(65_535) });
+export const memberSchema = z.object({ id: name, host: name, port: z.number().int().min(1).max(65_535), local });
 export type Member = z.infer<typeof memberSchema>;
 
 const memberCount = z.number().int().min(1).max(MAX_WORKERS);
@@ -122,6 +126,7 @@ const workerMessageSchema = z.discriminatedUnion('type', [
     worker: name,
     host: name,
     port: z.number().int().min(1).max(65_535),
+    local,
     run: name.nullable(),
   }),
   /** I hold this state and can compute; `record` is of the step that made it; `probe` proves my numerics class. */

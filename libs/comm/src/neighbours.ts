@@ -8,6 +8,7 @@ import { RingError } from './errors.js';
 import { InboundStream } from './inbound-stream.js';
 import type { Verdict } from './inbound-stream.js';
 import { answerPings } from './keepalive.js';
+import type { Transport } from './local-socket.js';
 import { FLAG_ACCEPT, MAX_FRAME_BYTES, encodeMessage } from './wire.js';
 import type { FrameHeader } from './wire.js';
 
@@ -115,7 +116,7 @@ export type EndingHandler = (ending: Ending) => void;
 const NOBODY: FrameHandler = { begin: () => 'later', end: () => undefined, nextStoreBytes: () => 0 };
 
 /** Our dial: the WebSocket, and the connection under it, which reads through the stream. */
-export type Dialled = { readonly ws: WebSocket; readonly socket: Socket };
+export type Dialled = { readonly ws: WebSocket; readonly socket: Socket; readonly transport: Transport };
 
 /** Frames from the predecessor, in order. Holds and pauses (TCP's backpressure) while the handler says `later`. */
 export class Inbound {
@@ -123,6 +124,7 @@ export class Inbound {
   readonly accepted: Promise<void>;
   readonly ws: WebSocket;
   readonly socket: Socket;
+  readonly transport: Transport;
   readonly #stream: InboundStream;
   #isAccepted = false;
   #accept: () => void = () => undefined;
@@ -144,9 +146,13 @@ export class Inbound {
       nextStoreBytes: () => this.#handler.nextStoreBytes(),
       broken: (error) => this.#protocolError(error.message, error),
     });
-    const { ws, socket } = dial({ buffer: () => this.#stream.window(), callback: (bytes) => this.#read(bytes) });
+    const { ws, socket, transport } = dial({
+      buffer: () => this.#stream.window(),
+      callback: (bytes) => this.#read(bytes),
+    });
     this.ws = ws;
     this.socket = socket;
+    this.transport = transport;
     answerPings({ ws, socket });
     // Data frames do not come to ws.
     ws.on('message', () => this.#protocolError('sent a message that is no data frame', null));
@@ -248,6 +254,10 @@ export class Outbound {
   #onFlush: () => void = () => undefined;
   #onEnding: EndingHandler = () => undefined;
   #ending: Ending | null = null;
+  readonly #flushed = () => {
+    this.#unflushed--;
+    this.#onFlush();
+  };
 
   /** `socket` is the stream under `ws`, which the server got with the upgrade request. */
   constructor(
@@ -296,17 +306,12 @@ export class Outbound {
   }
 
   /** Queues one frame; the payload's memory must not change until it is flushed (see ring.ts on why it does not). */
-  send(header: Omit<FrameHeader, 'count' | 'flags'>, payload: Int32Array): void {
-    const view = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
-    const head = encodeMessage({ ...header, flags: 0, count: payload.length });
+  send(header: FrameHeader, payload: Int32Array): void {
     this.#unflushed++;
     // Both parts in one system call.
     this.socket.cork();
-    this.socket.write(head);
-    this.socket.write(view, () => {
-      this.#unflushed--;
-      this.#onFlush();
-    });
+    this.socket.write(encodeMessage(header));
+    this.socket.write(Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength), this.#flushed);
     this.#peak = Math.max(this.#peak, this.socket.writableLength);
     this.socket.uncork();
   }

@@ -207,7 +207,7 @@ for (const { victim, idle, phases, where } of LOSSES) {
   test(`${where} is lost: nobody hangs, whoever is not done fails, and all name it`, async (t) => {
     const child = fork(fileURLToPath(new URL('fixture-member.js', import.meta.url)), [victim]);
     t.after(() => child.kill('SIGKILL'));
-    const [port] = (await once(child, 'message')) as [number];
+    const [{ port }] = (await once(child, 'message')) as [Member];
     const servers = await serversOf(t, SEVEN);
     const groups = servers.map((group) =>
       group.map(({ member }) => (member.id === victim ? { ...member, port } : member)),

@@ -13,7 +13,9 @@ export const workerKeys = {
   }),
   coordinator: webSocketUrlKey({ default: 'ws://127.0.0.1:29400', doc: 'where the coordinator listens' }),
   host: textKey({ default: '127.0.0.1', doc: 'address that this worker listens on for the next one in the ring' }),
-  advertiseHost: optionalTextKey({ doc: 'address under which the other workers reach this one; null: host' }),
+  advertiseHost: optionalTextKey({
+    doc: 'address under which the other workers reach this one, those on this host too; null: host',
+  }),
   port: portKey({ default: 0, doc: 'port that this worker listens on; 0: any free one' }),
   device: deviceKey,
   threads: integerKey({

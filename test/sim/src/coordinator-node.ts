@@ -110,6 +110,7 @@ export class CoordinatorNode extends SimulatedProcess {
         worker: message.worker,
         host: message.host,
         port: message.port,
+        local: message.local ?? null,
         run: message.run,
         now,
       });
