@@ -8,6 +8,7 @@
 //   lockstep   imagesPerSecond and stepMs over the rounds; idleShare of the compute threads; ms of a step by thread and span
 //   ddp        the best variant's imagesPerSecond and stepMs, which variant, PyTorch's version; every variant's in `variants`
 //   ratio      of the medians of imagesPerSecond
+//   large      idleShare with a global batch of 256, where what follows the last gradient is a smaller part of a step
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -18,6 +19,7 @@ import { summary } from './summary.mjs';
 import { readTimeline, WARM_UP_STEPS } from './timeline.mjs';
 
 const GLOBAL_BATCH = 32;
+const LARGE_BATCH = 256;
 const WORKERS = 2;
 const path = (relative) => fileURLToPath(new URL(relative, import.meta.url));
 
@@ -33,6 +35,7 @@ const { values } = parseArgs({
 });
 const rounds = Number(values.rounds ?? (values.quick ? 2 : 3));
 const steps = Number(values.steps ?? (values.quick ? 40 : 60));
+const largeSteps = values.quick ? 12 : 25;
 const variants = (values.variants ?? (values.quick ? 'eager' : 'eager,channels_last')).split(',');
 
 /** Runs a command to its end; resolves to what it printed. */
@@ -45,14 +48,14 @@ async function run(command, args, env = process.env) {
   return text;
 }
 
-async function lockstep() {
+async function lockstep(globalBatch, stepsToDo) {
   const folder = mkdtempSync(join(tmpdir(), 'lockstep-train-'));
   try {
     const trace = join(folder, 'trace.json');
     await run(process.execPath, [
       path('../../apps/cli/bin/lockstep.mjs'),
-      ...['up', '--workers', String(WORKERS), '--min-workers', String(WORKERS), '--steps', String(steps)],
-      ...['--global-batch', String(GLOBAL_BATCH), '--out', join(folder, 'run'), '--port', '0', '--trace', trace],
+      ...['up', '--workers', String(WORKERS), '--min-workers', String(WORKERS), '--steps', String(stepsToDo)],
+      ...['--global-batch', String(globalBatch), '--out', join(folder, 'run'), '--port', '0', '--trace', trace],
     ]);
     return readTimeline(trace);
   } finally {
@@ -70,16 +73,22 @@ async function ddp(variant) {
 }
 
 const mean = (list) => list.reduce((sum, value) => sum + value, 0) / list.length;
+/** Mean over the compute threads. */
+const idleShareOf = (timeline) =>
+  mean(Object.values(timeline).flatMap(({ idleShare }) => (idleShare === undefined ? [] : [idleShare])));
+const large = [];
 const ours = { imagesPerSecond: [], stepMs: [], idleShare: [] };
 const peers = new Map(variants.map((variant) => [variant, { imagesPerSecond: [], stepMs: [], version: null }]));
 let threads = {};
 for (let round = 0; round < rounds; round++) {
-  threads = await lockstep();
+  threads = await lockstep(GLOBAL_BATCH, steps);
   const compute = Object.entries(threads).flatMap(([name, thread]) => (name.endsWith('/compute') ? [thread] : []));
   const [{ stepMs }] = compute;
   ours.stepMs.push(stepMs);
   ours.imagesPerSecond.push((GLOBAL_BATCH * 1000) / stepMs);
-  ours.idleShare.push(mean(compute.map(({ idleShare }) => idleShare)));
+  ours.idleShare.push(idleShareOf(threads));
+  large.push(idleShareOf(await lockstep(LARGE_BATCH, largeSteps)));
+  process.stderr.write(`idle with ${LARGE_BATCH} images a step ${(100 * large.at(-1)).toFixed(1)} %\n`);
   process.stderr.write(`lockstep ${stepMs} ms a step, idle ${(100 * ours.idleShare.at(-1)).toFixed(1)} %\n`);
   if (values.python === undefined) continue;
   for (const [variant, samples] of peers) {
@@ -104,6 +113,7 @@ const result = {
     threads: Object.fromEntries(Object.entries(threads).map(([name, { ms }]) => [name, ms])),
   },
   idleShare: summary(ours.idleShare),
+  large: { globalBatch: LARGE_BATCH, steps: largeSteps - WARM_UP_STEPS, idleShare: summary(large) },
 };
 if (values.python !== undefined) {
   const measured = [...peers].map(([variant, { imagesPerSecond, stepMs, version }]) => ({
