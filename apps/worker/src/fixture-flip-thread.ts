@@ -7,7 +7,7 @@ serveCompute((...given) => {
   return {
     table: trainer.table,
     probe: () => trainer.probe(),
-    gradient: (step, microbatch, into) => trainer.gradient(step, microbatch, into),
+    gradient: (step, microbatch, into, onEarly) => trainer.gradient(step, microbatch, into, onEarly),
     prepare: (step, microbatches) => trainer.prepare(step, microbatches),
     compute: (step, microbatch, onEarly) => {
       if (previous !== null) new Uint8Array(previous.buffer)[0] ^= 1;

@@ -63,7 +63,7 @@ export interface Applied {
 export interface Training {
   readonly table: ParameterTable;
   probe(): string;
-  gradient(step: number, microbatch: number, into: Float32Array): Mean;
+  gradient(step: number, microbatch: number, into: Float32Array, onEarly?: () => void): Mean;
   compute(step: number, microbatch: number, onEarly?: OnEarly): Gradient;
   prepare(step: number, microbatches: readonly number[]): void;
   apply(step: number, exponents: readonly number[], skip: boolean): Applied;

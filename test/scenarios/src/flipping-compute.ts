@@ -17,12 +17,15 @@ let honest = Number(process.env['CHAOS_HONEST']);
 serveCompute((...given) => {
   const training = makeTrainer(...given);
   const compute = training.gradient.bind(training);
-  training.gradient = (step, microbatch, into) => {
-    const mean = compute(step, microbatch, into);
-    if (honest === 0) {
-      flip(into);
-      process.stdout.write(`flipped at ${Date.now()}\n`);
-    }
+  training.gradient = (step, microbatch, into, onEarly) => {
+    const mean = compute(step, microbatch, into, () => {
+      if (honest === 0) {
+        // The second half is in the early bucket, which is looked at as soon as it is there.
+        flip(into.subarray(into.length >> 1));
+        process.stdout.write(`flipped at ${Date.now()}\n`);
+      }
+      onEarly?.();
+    });
     honest -= 1;
     return mean;
   };
