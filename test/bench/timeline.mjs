@@ -2,7 +2,8 @@
 //
 //   node test/bench/timeline.mjs FILE [WARM-UP STEPS]
 //
-// For every thread: milliseconds a step in each of its spans, and the share of the time in which it was idle. Counted from the
+// For every thread: milliseconds a step in each of its spans, and the share of the time in which it was idle; of a worker's ring, the
+// share that lies beside gradients of its own. Counted from the
 // end of the warm-up's last update to the end of the last update, on each process's own compute thread.
 import { readFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
@@ -10,7 +11,7 @@ import { pathToFileURL } from 'node:url';
 /** Steps at the beginning that do not count: caches fill, the speeds of the workers are being learnt. */
 export const WARM_UP_STEPS = 5;
 
-/** { "worker-0/compute": { steps, ms: { gradient: 190.1, ... }, idleShare }, ... } */
+/** { "worker-0/compute": { steps, ms: { gradient: 190.1, ... }, idleShare }, "worker-0/io": { ..., ringHidden }, ... } */
 export function readTimeline(file, warmUp = WARM_UP_STEPS) {
   const { traceEvents } = JSON.parse(readFileSync(file, 'utf8'));
   const processes = new Map();
@@ -36,12 +37,29 @@ export function readTimeline(file, warmUp = WARM_UP_STEPS) {
       const stepMs = (to - from) / 1000 / steps;
       const rounded = Object.fromEntries(Object.entries(ms).map(([part, value]) => [part, Number(value.toFixed(2))]));
       const idleShare = name === 'compute' ? { idleShare: (ms.idle ?? 0) / stepMs } : {};
+      const ringHidden = name === 'io' ? { ringHidden: hiddenShare(id, spans, threads, from, to) } : {};
       return [
         `${processes.get(Number(id.split('/')[0]))}/${name}`,
-        { steps, stepMs: Number(stepMs.toFixed(2)), ms: rounded, ...idleShare },
+        { steps, stepMs: Number(stepMs.toFixed(2)), ms: rounded, ...idleShare, ...ringHidden },
       ];
     }),
   );
+}
+
+/** The share of an I/O thread's ring in which the same process computes a gradient; null if there was no ring. */
+function hiddenShare(id, spans, threads, from, to) {
+  const inTime = (span) => span.ts >= from && span.ts + span.dur <= to;
+  const [pid] = id.split('/');
+  const gradients = [...threads].flatMap(([other, thread]) =>
+    other.startsWith(`${pid}/`) && thread.name === 'compute'
+      ? thread.spans.filter((span) => span.name === 'gradient' && inTime(span))
+      : [],
+  );
+  const rings = spans.filter((span) => span.name === 'ring' && inTime(span));
+  const all = rings.reduce((sum, { dur }) => sum + dur, 0);
+  const both = (a, b) => Math.max(0, Math.min(a.ts + a.dur, b.ts + b.dur) - Math.max(a.ts, b.ts));
+  const hidden = rings.reduce((sum, ring) => sum + gradients.reduce((part, span) => part + both(ring, span), 0), 0);
+  return all === 0 ? null : hidden / all;
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href)

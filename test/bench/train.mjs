@@ -8,6 +8,7 @@
 //   lockstep   imagesPerSecond and stepMs over the rounds; idleShare of the compute threads; ms of a step by thread and span
 //   ddp        the best variant's imagesPerSecond and stepMs, which variant, PyTorch's version; every variant's in `variants`
 //   ratio      of the medians of imagesPerSecond
+//   ringHidden share of the ring's time in which the same worker computes a gradient
 //   large      idleShare with a global batch of 256, where what follows the last gradient is a smaller part of a step
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -77,7 +78,7 @@ const mean = (list) => list.reduce((sum, value) => sum + value, 0) / list.length
 const idleShareOf = (timeline) =>
   mean(Object.values(timeline).flatMap(({ idleShare }) => (idleShare === undefined ? [] : [idleShare])));
 const large = [];
-const ours = { imagesPerSecond: [], stepMs: [], idleShare: [] };
+const ours = { imagesPerSecond: [], stepMs: [], idleShare: [], ringHidden: [] };
 const peers = new Map(variants.map((variant) => [variant, { imagesPerSecond: [], stepMs: [], version: null }]));
 let threads = {};
 for (let round = 0; round < rounds; round++) {
@@ -87,6 +88,9 @@ for (let round = 0; round < rounds; round++) {
   ours.stepMs.push(stepMs);
   ours.imagesPerSecond.push((GLOBAL_BATCH * 1000) / stepMs);
   ours.idleShare.push(idleShareOf(threads));
+  ours.ringHidden.push(
+    mean(Object.values(threads).flatMap(({ ringHidden }) => (typeof ringHidden === 'number' ? [ringHidden] : []))),
+  );
   large.push(idleShareOf(await lockstep(LARGE_BATCH, largeSteps)));
   process.stderr.write(`idle with ${LARGE_BATCH} images a step ${(100 * large.at(-1)).toFixed(1)} %\n`);
   process.stderr.write(`lockstep ${stepMs} ms a step, idle ${(100 * ours.idleShare.at(-1)).toFixed(1)} %\n`);
@@ -113,6 +117,7 @@ const result = {
     threads: Object.fromEntries(Object.entries(threads).map(([name, { ms }]) => [name, ms])),
   },
   idleShare: summary(ours.idleShare),
+  ringHidden: summary(ours.ringHidden),
   large: { globalBatch: LARGE_BATCH, steps: largeSteps - WARM_UP_STEPS, idleShare: summary(large) },
 };
 if (values.python !== undefined) {
