@@ -12,6 +12,7 @@ import {
 } from '../../libs/diffusion/dist/index.js';
 import { Trainer } from '../../apps/worker/dist/trainer.js';
 import { allocateArena, copyState, openArena } from '../../apps/worker/dist/arena.js';
+import { bucketsIn, bucketsOf } from '../../apps/worker/dist/buckets.js';
 import { agreedExponents } from '../../apps/worker/dist/exact-sum.js';
 import { passesFor } from '../../apps/worker/dist/native-passes.js';
 import { Reducer } from '../../apps/worker/dist/reducer.js';
@@ -39,6 +40,7 @@ const trainer = new Trainer(engine, settings, arena, { passes });
 const reducer = new Reducer(arena, passes);
 const indices = Array.from({ length: images / microbatchSize }, (_, index) => index);
 const { table } = trainer;
+const whole = bucketsIn(bucketsOf(presetOf('default').model), 'whole');
 const slots = indices.map(() => new Float32Array(new SharedArrayBuffer(arena.sum.byteLength)));
 let { weights } = passes.marks(arena);
 let step = 0;
@@ -55,12 +57,17 @@ async function oneStep() {
   for (const microbatch of indices) {
     const values = slots[microbatch];
     await timed('gradients', () => trainer.gradient(step, microbatch, values));
-    const described = await timed('describe', () => passes.describe(values));
-    gradients.push({ microbatch, buffer: values.buffer, ...described });
+    const marks = await timed('describe', () => whole.map((bucket) => passes.describe(bucket, values)));
+    const own = Int16Array.from(marks.flatMap((each) => [...each.exponents]));
+    gradients.push({ microbatch, buffer: values.buffer, marks, exponents: own });
   }
   const exponents = [...agreedExponents(gradients, table)];
-  const wrong = await timed('fold', () => reducer.fold({ step, weights }, gradients, exponents));
-  if (wrong !== null) throw new Error(wrong);
+  for (const [place, bucket] of whole.entries()) {
+    const summands = gradients.map(({ microbatch, buffer, marks }) => ({ microbatch, buffer, marks: marks[place] }));
+    const agreed = exponents.slice(bucket.tensor, bucket.tensor + bucket.table.length);
+    const wrong = await timed('fold', () => reducer.fold({ step, weights }, bucket, summands, agreed));
+    if (wrong !== null) throw new Error(wrong);
+  }
   const { left } = await timed('update', () => trainer.apply(step++, exponents, false));
   ({ weights } = left);
   return { ms: Object.values(parts).reduce((sum, part) => sum + part, 0), parts };
