@@ -24,6 +24,7 @@ export type { Engine, EngineOptions } from './load.js';
 export { loadPasses } from './passes.js';
 export type { NativePasses } from './passes.js';
 export { rank4 } from './rank.js';
+export { relu } from './relu.js';
 export { silu } from './silu.js';
 export type { Targets, TensorSpec } from './tensorSpec.js';
 export type { TensorFunction } from './trace.js';
