@@ -37,6 +37,7 @@ export type { EpsFunction, SampleProgress, SampleRequest, SamplerConfig } from '
 export { microbatchIndices, samplesDigest } from './samples.js';
 export { makeSchedule, minSnrWeight, qSample } from './schedule.js';
 export type { Schedule, ScheduleConfig } from './schedule.js';
+export type { SeedUNetConfig } from './seed-unet.js';
 export { stratifiedTimesteps, uniformTimestep } from './timesteps.js';
 export type { TimestepSampling } from './timesteps.js';
 export type { UNetConfig } from './unet-layers.js';
