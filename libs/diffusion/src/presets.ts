@@ -95,8 +95,8 @@ function seedPreset(features: number): Preset {
 
 /**
  * `default`: digits in five minutes on two cores. `tiny`: the same in shape, for tests; its images are not digits. `seed-F`: the
- * seed tutorial's network of F features. The tutorial leaves F open; `seed` is 32, as 64 take three times as long a step and two
- * cores then need an afternoon for the ten epochs.
+ * seed tutorial's network of F features. The tutorial leaves F open; `seed` has 32, with which two cores do its ten epochs in a
+ * quarter of an hour, where 64 need three and 128 nine times as long.
  */
 export const PRESETS = {
   default: DEFAULT,
