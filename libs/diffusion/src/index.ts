@@ -1,11 +1,15 @@
+export { loadDataset, MNIST } from './data-source.js';
+export { checkDataset, datasetDigest, idxHeader } from './dataset.js';
+export type { DataNeeds, Dataset, Split } from './dataset.js';
 export { DIFFUSION_ERROR_CODES, DiffusionError } from './errors.js';
 export type { DiffusionErrorCode } from './errors.js';
+export { IDX_NAMES, parseIdx } from './idx.js';
+export type { IdxFile } from './idx.js';
 export { gradientFunction, gradientInputs, networkEps, predictionFunction } from './loss.js';
 export type { GraphFunction } from './loss.js';
 export { makeMicrobatch, MIN_SNR_GAMMA, networkTimeOf } from './microbatch.js';
 export type { LossWeighting, Microbatch, MicrobatchTask, NetworkTime } from './microbatch.js';
-export { loadMnist, MNIST_FILES, mnistDirectory, parseIdx, pixelToFloat } from './mnist.js';
-export type { Dataset, IdxFile, MnistSplit } from './mnist.js';
+export { loadMnist, MNIST_FILES, mnistDirectory, pixelToFloat } from './mnist.js';
 export { forward, imageShape, initialParameters, parameterTable, unflatten } from './model.js';
 export type { ModelConfig } from './model.js';
 export { ppnd16 } from './normal.js';
