@@ -3,12 +3,14 @@
  * predict what we predict.
  *
  *   npm run interop            in the Python that `npm run bench:peers` makes; LOCKSTEP_BENCH_PYTHON names another one
+ *   npm run interop -- --tensorflow PYTHON      this Python, which has tensorflow and safetensors, loads the SavedModels as well
  */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { checkpointFolder, DirectoryStore, encodeSafetensors } from '../../libs/checkpoint/dist/index.js';
 import {
   fillNormal,
@@ -17,6 +19,7 @@ import {
   parameterTable,
   predictionFunction,
   PRESETS,
+  savedPrediction,
   STREAMS,
   tensorOf,
 } from '../../libs/diffusion/dist/index.js';
@@ -25,7 +28,13 @@ import { peerEnvironment, peerPython, versionsOf } from '../bench/peers.mjs';
 
 const IMAGES = 3;
 const STEP = 1;
-const COMPARE = fileURLToPath(new URL('compare.py', import.meta.url));
+const script = (name) => fileURLToPath(new URL(name, import.meta.url));
+
+const ran = (python, ...args) =>
+  spawnSync(python, args, {
+    stdio: 'inherit',
+    env: { ...peerEnvironment(), PYTHONDONTWRITEBYTECODE: '1', TF_CPP_MIN_LOG_LEVEL: '2' },
+  }).status === 0;
 
 /** State 0 with another moving average, whose norms are not 1 and 0 and whose last convolution is not zero: a swap would show. */
 function stateOf(preset, table) {
@@ -54,7 +63,7 @@ function predictionOf(engine, { model }, weights, times) {
   return [tensor('x', shape, x), tensor('t', [IMAGES], t), tensor('eps', shape, eps)];
 }
 
-async function compare(engine, python, name, times) {
+async function compare(engine, { python, tensorflow }, name, times) {
   const folder = mkdtempSync(join(tmpdir(), 'lockstep-interop-'));
   try {
     const preset = PRESETS[name];
@@ -64,16 +73,18 @@ async function compare(engine, python, name, times) {
     await new DirectoryStore(folder).publish({ runId: 'interop', state, table, model, createdAt: 0 });
     const expected = join(folder, 'expected.safetensors');
     writeFileSync(expected, Buffer.concat(encodeSafetensors(predictionOf(engine, preset, state.ema, times), {})));
-    const args = [COMPARE, join(folder, checkpointFolder(STEP)), expected];
-    return (
-      spawnSync(python, args, { stdio: 'inherit', env: { ...peerEnvironment(), PYTHONDONTWRITEBYTECODE: '1' } })
-        .status === 0
-    );
+    const same = ran(python, script('compare.py'), join(folder, checkpointFolder(STEP)), expected);
+    if (tensorflow === undefined) return same;
+    const exported = join(folder, 'exported');
+    mkdirSync(exported);
+    writeFileSync(join(exported, 'saved_model.pb'), savedPrediction(engine, preset.model, state.ema, IMAGES));
+    return ran(tensorflow, script('saved_model.py'), exported, expected) && same;
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
+const { values } = parseArgs({ options: { tensorflow: { type: 'string' } } });
 const python = peerPython();
 if (python === undefined || versionsOf(python, ['torch', 'safetensors']) === null) {
   console.error('no Python with torch and safetensors\n  fix: npm run bench:peers');
@@ -83,8 +94,9 @@ const setting = { device: 'cpu', threads: 1 };
 Object.assign(process.env, engineEnvironment(setting));
 const engine = loadEngine({ ...setting, directory: engineDirectory('cpu', process.env) });
 // What each network sees of the timesteps 1, 500 and 1000.
+const pythons = { python, tensorflow: values.tensorflow };
 const same = [
-  await compare(engine, python, 'default', [1, 500, 1000]),
-  await compare(engine, python, 'seed', [0.001, 0.5, 1]),
+  await compare(engine, pythons, 'default', [1, 500, 1000]),
+  await compare(engine, pythons, 'seed', [0.001, 0.5, 1]),
 ];
 process.exitCode = same.every(Boolean) ? 0 : 1;

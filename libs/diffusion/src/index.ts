@@ -5,7 +5,7 @@ export { DIFFUSION_ERROR_CODES, DiffusionError } from './errors.js';
 export type { DiffusionErrorCode } from './errors.js';
 export { IDX_NAMES, parseIdx } from './idx.js';
 export type { IdxFile } from './idx.js';
-export { gradientFunction, gradientInputs, networkEps, predictionFunction } from './loss.js';
+export { gradientFunction, gradientInputs, networkEps, predictionFunction, savedPrediction } from './loss.js';
 export type { GraphFunction } from './loss.js';
 export { makeMicrobatch, MIN_SNR_GAMMA, networkTimeOf } from './microbatch.js';
 export type { LossWeighting, Microbatch, MicrobatchTask, NetworkTime } from './microbatch.js';

@@ -16,6 +16,7 @@ export { ENGINE_ERRORS, EngineError } from './errors.js';
 export type { EngineErrorCode } from './errors.js';
 export { codeDigest } from './graphKey.js';
 export type { FunctionIdentity, JsonValue } from './graphKey.js';
+export { exportModel } from './exportModel.js';
 export { groupNorm, groupNormSilu } from './groupNorm.js';
 export type { GroupNormOptions } from './groupNorm.js';
 export type { EngineIdentity } from './identity.js';

@@ -4,6 +4,7 @@
  */
 import type { Backend, Tensor } from './binding.js';
 import { EngineError } from './errors.js';
+import type { SignatureNames } from './graphBuilder.js';
 import type { Engine } from './load.js';
 import { guardHost } from './purity.js';
 import { checkInputs, dataTypeOf, exampleOf, type TensorSpec } from './tensorSpec.js';
@@ -26,7 +27,12 @@ const recording = new WeakSet<Backend>();
  * @throws {EngineError} E_ENGINE_RECORDING, E_ENGINE_HOST_READ, E_ENGINE_UNSUPPORTED, E_ENGINE_SIDE_EFFECT, E_ENGINE_IMPURE,
  *   E_ENGINE_OUTPUT, E_ENGINE_INPUT
  */
-export function trace(engine: Engine, fn: TensorFunction, examples: readonly TensorSpec[]): Traced {
+export function trace(
+  engine: Engine,
+  fn: TensorFunction,
+  examples: readonly TensorSpec[],
+  names?: SignatureNames,
+): Traced {
   if (recording.has(engine.backend))
     throw new EngineError(
       'E_ENGINE_RECORDING',
@@ -37,7 +43,7 @@ export function trace(engine: Engine, fn: TensorFunction, examples: readonly Ten
   try {
     const first = watched(engine, fn, examples, null);
     watched(engine, fn, examples, first);
-    return { savedModel: first.graph.savedModel(), captured: first.captured };
+    return { savedModel: first.graph.savedModel(names), captured: first.captured };
   } finally {
     recording.delete(engine.backend);
   }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { IDX_NAMES, idxHeader } from '@lockstep/diffusion';
@@ -98,6 +98,22 @@ describe('the command line', () => {
     assert.equal(existsSync(join(folder, 'run', 'run.json')), false);
   });
 
+  it('exports a SavedModel with its recipe, once: a folder that is there is not written over', async (test) => {
+    const folder = temporaryFolder(test);
+    const run = join(folder, 'run');
+    assert.equal((await lockstep(...tinyRun(run, 1, 2))).status, 0);
+    const out = join(folder, 'new', 'exported');
+    const { status, stdout, stderr } = await lockstep('export', run, '--out', out, '--images', '3');
+    assert.equal(status, 0, stderr);
+    assert.match(stdout, /step 2, for 3 images/);
+    assert.ok(readFileSync(join(out, 'saved_model.pb')).includes('Conv2D'));
+    assert.match(readFileSync(join(out, 'recipe.json'), 'utf8'), /"networkTime": "timestep"/);
+    assert.deepEqual(readdirSync(join(folder, 'new')), ['exported']);
+    const again = await lockstep('export', run, '--out', out);
+    assert.equal(again.status, 1);
+    assert.match(again.stderr, /E_EXPORT_EXISTS/);
+  });
+
   it('says what is missing when there is nothing to sample from', async (test) => {
     const folder = temporaryFolder(test);
     const sample = await lockstep('sample', folder, '--out', join(folder, 'x.png'));
@@ -110,7 +126,7 @@ describe('the command line', () => {
   });
 
   it('explains every command', async () => {
-    for (const command of [[], ['up'], ['sample'], ['digest']]) {
+    for (const command of [[], ['up'], ['sample'], ['digest'], ['export']]) {
       const { status, stdout } = await lockstep(...command, '--help');
       assert.equal(status, 0);
       assert.match(stdout, /Usage: lockstep/);
