@@ -27,7 +27,7 @@ export {
 } from './optimizer.js';
 export type { AdamStep, LearningRateRecipe, TrainingState } from './optimizer.js';
 export { datasetIndex, epochPermutation } from './order.js';
-export { parameterCount, tensorOf } from './parameters.js';
+export { parameterCount, TENSOR_LAYOUT, tensorOf } from './parameters.js';
 export type { ParameterTable, TensorSpan } from './parameters.js';
 export { philox4x32 } from './philox.js';
 export { PRESET_NAMES, presetOf, PRESETS } from './presets.js';

@@ -8,6 +8,10 @@
 import { DiffusionError } from './errors.js';
 import { fillUniform, STREAMS } from './random.js';
 
+/** The axes in words, for the metadata of files that are read without Lockstep. */
+export const TENSOR_LAYOUT =
+  'convolutions [height, width, in, out], transposed ones (*.up.weight) [height, width, out, in], linear [in, out]; C order';
+
 /** A tensor inside the flat array; offset and size in elements. */
 export type TensorSpan = {
   readonly name: string;
