@@ -39,6 +39,7 @@ Object.assign(process.env, engineEnvironment({ device: 'cpu', threads: 1 }));
 const engine = loadEngine({ device: 'cpu', threads: 1, directory: engineDirectory('cpu', process.env) });
 const settings = {
   preset: 'default',
+  data: 'mnist',
   seed: 0,
   steps,
   globalBatch: 32,

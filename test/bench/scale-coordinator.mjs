@@ -20,6 +20,7 @@ function measure(workers) {
     run: 'scale',
     runSettings: {
       preset: 'x',
+      data: 'mnist',
       seed: 0,
       steps: 1e6,
       globalBatch: workers,

@@ -23,6 +23,7 @@ const engine = loadEngine({ device: 'cpu', threads, directory: engineDirectory('
 const STEPS = 1000;
 const settings = {
   preset: 'default',
+  data: 'mnist',
   seed: 0,
   steps: STEPS,
   globalBatch: images,

@@ -5,6 +5,7 @@ import { failureLine } from '@lockstep/config';
 import { sampleCommand } from '@lockstep/sampler';
 import { digestCommand } from './digest-command.js';
 import { exitStatusOf } from './errors.js';
+import { exportCommand } from './export-command.js';
 import { replayCommand } from './replay-command.js';
 import { statusCommand } from './status-command.js';
 import { upCommand } from './up-command.js';
@@ -21,6 +22,7 @@ for (const command of [
   statusCommand(process.env),
   verifyCommand(),
   replayCommand(process.env),
+  exportCommand(process.env),
 ]) {
   program.addCommand(command);
 }

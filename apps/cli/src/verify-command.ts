@@ -12,7 +12,7 @@ import {
   type LedgerReader,
   type RunRecord,
 } from '@lockstep/checkpoint';
-import { initialTrainingState, loadMnist, PRESETS } from '@lockstep/diffusion';
+import { initialTrainingState, loadDataset, PRESETS } from '@lockstep/diffusion';
 import { CliError } from './errors.js';
 import { verifyRun, type Check, type Verification } from './verify.js';
 import type { EpochUse } from './verify-samples.js';
@@ -24,6 +24,7 @@ const size = z.int().positive();
 /** What the coordinator stores as a run's config (apps/coordinator, open.ts), as far as it is needed here. */
 const configSchema = z.object({
   preset: z.string(),
+  data: z.string().min(1),
   recipe: z.object({ globalBatch: size, microbatchSize: size, model: z.json() }),
 });
 
@@ -45,16 +46,16 @@ export function verifyCommand(): Command {
 /**
  * Checks the run in `directory`, which may be under way.
  * @throws CheckpointError E_RUN_MISSING, E_RUN_CORRUPT, E_LEDGER_MISSING, E_LEDGER_VERSION; CliError E_VERIFY_RUN,
- *   E_VERIFY_DATA, E_VERIFY_CHANGED; DiffusionError E_MNIST_*
+ *   E_VERIFY_DATA, E_VERIFY_CHANGED; DiffusionError E_MNIST_*, E_DATA_*
  */
 export async function verifyDirectory(directory: string): Promise<Verification> {
   const record = await readRun(directory);
-  const { recipe, preset } = parseConfig(record, directory);
-  const data = loadMnist('train');
+  const { recipe, preset, data: source } = parseConfig(record, directory);
+  const data = loadDataset(source, 'train');
   if (data.digest !== record.dataDigest) {
     throw new CliError(
       'E_VERIFY_DATA',
-      `the run was trained on data ${record.dataDigest}, here is ${data.digest}; verify it with the data that it was trained on`,
+      `the run was trained on data ${record.dataDigest}, in ${source} is ${data.digest}; verify it with the data that it was trained on`,
     );
   }
   const paths = runPaths(directory);

@@ -1,8 +1,9 @@
 /** Starts a coordinator on a run directory: what is on disk decides where it goes on. */
+import { resolve } from 'node:path';
 import { DirectoryStore, Ledger, NO_TRACE, openRun, stateDigest, type Trace } from '@lockstep/checkpoint';
 import type { DurableFs, JsonValue } from '@lockstep/checkpoint';
 import type { RunConfig } from '@lockstep/config';
-import { initialTrainingState, loadMnist, parameterTable, recipeOf } from '@lockstep/diffusion';
+import { checkDataset, initialTrainingState, loadDataset, MNIST, parameterTable, recipeOf } from '@lockstep/diffusion';
 import { CoordinatorError } from './errors.js';
 import { CoordinatorServer, type Report } from './server.js';
 import { TIERS_FROM } from './topology.js';
@@ -21,17 +22,21 @@ export interface Surroundings {
 
 /**
  * Opens (or creates) the run in `config.out` and listens.
- * @throws CheckpointError (E_RUN_*, E_LEDGER_*, E_CHECKPOINT_*), CoordinatorError (E_CHECKPOINT_LEDGER), DiffusionError (E_PRESET, E_MNIST_*), or the system's error for the port
+ * @throws CheckpointError (E_RUN_*, E_LEDGER_*, E_CHECKPOINT_*), CoordinatorError (E_CHECKPOINT_LEDGER), DiffusionError (E_PRESET, E_MNIST_*, E_DATA_*), or the system's error for the port
  */
 export async function openCoordinator(
   config: RunConfig,
   { now, freshRunId, report, warn, disk, trace = NO_TRACE }: Surroundings,
 ): Promise<CoordinatorServer> {
   const recipe = recipeOf(config);
-  const dataDigest = loadMnist('train').digest;
+  // Workers may run in another folder.
+  const data = config.data === MNIST ? MNIST : resolve(config.data);
+  const dataset = loadDataset(data, 'train');
+  checkDataset(dataset, { ...recipe.model, classes: null });
+  const dataDigest = dataset.digest;
   const { seed } = config;
   // A round trip through JSON, so that what is compared on resume is what is stored.
-  const stored = JSON.parse(JSON.stringify({ preset: config.preset, recipe })) as JsonValue;
+  const stored = JSON.parse(JSON.stringify({ preset: config.preset, data, recipe })) as JsonValue;
   const { record, paths } = await openRun(config.out, {
     runId: freshRunId,
     seed,
@@ -72,6 +77,7 @@ export async function openCoordinator(
       run: record.runId,
       runSettings: {
         preset: config.preset,
+        data,
         seed,
         steps: recipe.steps,
         globalBatch: recipe.globalBatch,

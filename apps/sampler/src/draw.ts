@@ -8,7 +8,7 @@ import { SamplerError } from './errors.js';
 import { IMAGES_A_BATCH, THREADS, type DrawJob } from './job.js';
 import { gridPixels, gridPng } from './png.js';
 import { drawBatches } from './pool.js';
-import { parseStoredRecipe } from './recipe.js';
+import { parseStoredRecipe, type StoredRecipe } from './recipe.js';
 
 /** A picture of this many grey pixels is held twice while it is written: some hundred MB. */
 const MOST_PIXELS = 100_000_000;
@@ -64,7 +64,8 @@ export async function draw(request: DrawRequest): Promise<Drawn> {
   return { step: checkpoint.state.step, digest: checkpoint.manifest.stateDigest, images };
 }
 
-async function newestCheckpoint({ run, warn }: DrawRequest): Promise<Checkpoint> {
+/** @throws SamplerError E_SAMPLE_NO_CHECKPOINT; CheckpointError E_CHECKPOINT_READ */
+export async function newestCheckpoint({ run, warn }: Pick<DrawRequest, 'run' | 'warn'>): Promise<Checkpoint> {
   const { checkpoint, skipped } = await new DirectoryStore(runPaths(run).checkpoints).newest();
   for (const bad of skipped) warn(`${bad.code}: the checkpoint of step ${bad.step} is not used: ${bad.reason}`);
   if (checkpoint === undefined) {
@@ -76,7 +77,8 @@ async function newestCheckpoint({ run, warn }: DrawRequest): Promise<Checkpoint>
   return checkpoint;
 }
 
-function jobOf(checkpoint: Checkpoint, request: DrawRequest): DrawJob {
+/** What a checkpoint's network is, and its moving average. @throws SamplerError E_SAMPLE_MODEL */
+export function storedModel(checkpoint: Checkpoint): { recipe: StoredRecipe; weights: Float32Array } {
   const recipe = parseStoredRecipe(checkpoint.manifest.model);
   const P = parameterCount(parameterTable(recipe.model));
   const weights = checkpoint.state.ema;
@@ -85,6 +87,11 @@ function jobOf(checkpoint: Checkpoint, request: DrawRequest): DrawJob {
       'E_SAMPLE_MODEL',
       `the checkpoint has ${weights.length} parameters, its model ${P}; it is of another version of Lockstep`,
     );
+  return { recipe, weights };
+}
+
+function jobOf(checkpoint: Checkpoint, request: DrawRequest): DrawJob {
+  const { recipe, weights } = storedModel(checkpoint);
   const { device, env, seed } = request;
   const engine = { device, threads: THREADS, directory: engineDirectory(device, env), graphs: graphDirectory(env) };
   return { engine, recipe, sampler: chosenSampler(recipe.sampler, request), seed, weights };

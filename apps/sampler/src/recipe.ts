@@ -12,7 +12,7 @@ export interface StoredRecipe {
 
 const size = z.int().positive();
 
-const model = z.object({
+const unet = z.object({
   kind: z.literal('unet'),
   base: size,
   channelMultipliers: z.array(size),
@@ -22,6 +22,15 @@ const model = z.object({
   channels: size,
   timeEmbedding: size,
 });
+
+const seedUnet = z.object({
+  kind: z.literal('seed-unet'),
+  features: size,
+  imageSize: z.literal(28),
+  channels: z.literal(1),
+});
+
+const model = z.discriminatedUnion('kind', [unet, seedUnet]);
 
 const schedule = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('seed'), T: size, firstBeta: z.number(), lastBeta: z.number() }),

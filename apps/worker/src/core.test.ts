@@ -59,6 +59,7 @@ const EARLY = { generation: 1, step: 0, part: 'early' } as const;
 const LATE = { ...EARLY, part: 'late' } as const;
 const SETTINGS = {
   preset: 'tiny',
+  data: 'mnist',
   seed: 1,
   steps: 2,
   globalBatch: 8,

@@ -18,6 +18,7 @@ import { Trainer, type Gradient } from './trainer.js';
 export function tinySettings(changes: Partial<RunSettings> = {}): RunSettings {
   return {
     preset: 'tiny',
+    data: 'mnist',
     seed: 3,
     steps: 20,
     globalBatch: 8,
@@ -72,7 +73,7 @@ export async function writeRun(engine: Engine, root: string, plan: RunPlan): Pro
     runId: 'run-1',
     seed: settings.seed,
     dataDigest: settings.dataDigest,
-    config: jsonOf({ preset: settings.preset, recipe }),
+    config: jsonOf({ preset: settings.preset, data: settings.data, recipe }),
     createdAt: 1,
   });
   const ledger = await Ledger.open(paths.ledger);

@@ -46,6 +46,7 @@ function settingsOf({ config, seed, dataDigest }: RunRecord): RunSettings | null
   const recipe = member(config, 'recipe');
   const parsed = runSettingsSchema.safeParse({
     preset: member(config, 'preset'),
+    data: member(config, 'data'),
     seed,
     steps: member(recipe, 'steps'),
     globalBatch: member(recipe, 'globalBatch'),

@@ -125,7 +125,7 @@ test("a redone step whose state is not the ledger's is refused, naming step, dig
     runId: 'run-2',
     seed: settings.seed,
     dataDigest: settings.dataDigest,
-    config: jsonOf({ preset: 'tiny', recipe: recipeOf(settings) }),
+    config: jsonOf({ preset: 'tiny', data: 'mnist', recipe: recipeOf(settings) }),
     createdAt: 1,
   });
   assert.equal(record.runId, 'run-2');
@@ -156,6 +156,6 @@ test('a run of another recipe than this version builds is refused', async () => 
   const settings = tinySettings();
   const recipe = { ...recipeOf(settings), lossWeighting: 'min-snr' };
   const proposal = { runId: 'r', seed: 3, dataDigest: settings.dataDigest, createdAt: 1 };
-  await openRun(directory, { ...proposal, config: jsonOf({ preset: 'tiny', recipe }) });
+  await openRun(directory, { ...proposal, config: jsonOf({ preset: 'tiny', data: 'mnist', recipe }) });
   await assert.rejects(replayed(0, 0, { directory }), { code: 'E_REPLAY_RECIPE' });
 });

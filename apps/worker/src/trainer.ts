@@ -5,13 +5,14 @@
 import { NO_TRACE, type Trace } from '@lockstep/checkpoint';
 import type { RunSettings } from '@lockstep/comm';
 import {
+  checkDataset,
   clipScale,
   emaDecayAt,
   gradientFunction,
   gradientInputs,
   gradientTargets,
   learningRateAt,
-  loadMnist,
+  loadDataset,
   makeMicrobatch,
   makeSchedule,
   parameterTable,
@@ -103,14 +104,15 @@ export class Trainer implements Training {
     private readonly arena: Arena,
     { passes, trace = NO_TRACE }: TrainerOptions = {},
   ) {
-    const dataset = loadMnist('train');
+    const dataset = loadDataset(settings.data, 'train');
     if (dataset.digest !== settings.dataDigest) {
       throw new DataMismatchError(
-        `the training data here has digest ${dataset.digest}, the run's ${settings.dataDigest}; install the same data set`,
+        `the training data here (${settings.data}) has digest ${dataset.digest}, the run's ${settings.dataDigest}; put the same data there`,
       );
     }
     const { seed } = settings;
     this.recipe = recipeOf(settings);
+    checkDataset(dataset, { ...this.recipe.model, classes: null });
     const { globalBatch, microbatchSize, timesteps, lossWeighting, networkTime, model } = this.recipe;
     this.table = parameterTable(model);
     this.buckets = bucketsOf(model);

@@ -54,13 +54,13 @@ test('with nothing given every key has its documented default', () => {
 
 test('the types of a config are those of its keys', () => {
   const run: RunConfig = loadConfig({ schema: 'run', ...nothing });
-  const preset: 'default' | 'tiny' = run.preset;
+  const numerics: 'strict' | 'relaxed' = run.numerics;
   const learningRate: number | null = run.learningRate;
-  // @ts-expect-error a preset is never any other word
-  const wrong: 'other' = run.preset;
+  // @ts-expect-error a choice is never any other word
+  const wrong: 'other' = run.numerics;
   // @ts-expect-error a config cannot be assigned to
   const assign = (): number => (run.steps = 1);
-  assert.deepEqual([preset, learningRate, wrong, typeof assign], ['default', null, 'default', 'function']);
+  assert.deepEqual([numerics, learningRate, wrong, typeof assign], ['strict', null, 'strict', 'function']);
 });
 
 test('flags win over the environment, the environment over the file, the file over defaults', (context) => {

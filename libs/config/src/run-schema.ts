@@ -17,7 +17,15 @@ import { traceKey } from './trace-key.js';
 const MIN_HEARTBEAT_TIMEOUT_MS = 500;
 
 export const runKeys = {
-  preset: choiceKey({ default: 'default', choices: ['default', 'tiny'], doc: 'network and recipe' }),
+  preset: choiceKey({
+    default: 'default',
+    choices: ['default', 'tiny', 'seed', 'seed-16', 'seed-64', 'seed-128'],
+    doc: 'network and recipe; seed: the tutorial that this project comes from, with 32 features; seed-F: with F',
+  }),
+  data: textKey({
+    default: 'mnist',
+    doc: 'training data: mnist, or a folder of IDX files (Fashion-MNIST, KMNIST) or of PNGs, subfolders being classes',
+  }),
   steps: integerKey({ default: 1000, min: 1, doc: 'optimiser updates in the whole run' }),
   seed: integerKey({ default: 0, min: 0, doc: 'of all random numbers; the same seed gives the same weights' }),
   globalBatch: integerKey({ default: 32, min: 1, doc: 'samples a step, whatever the number of workers' }),

@@ -23,7 +23,7 @@ const REFUSED = [
   'SparseSoftmaxCrossEntropyWithLogits',
 ];
 
-for (const preset of ['default', 'tiny'] as const) {
+for (const preset of ['default', 'tiny', 'seed'] as const) {
   test(`without our kernels, as on a GPU, the ${preset} network is made of ops that run deterministically there`, () => {
     const engine = { ...testEngine(), native: false };
     const { model } = PRESETS[preset];

@@ -10,8 +10,13 @@
  * - E_OPTIMIZER: the optimiser's arrays differ in length or a hyperparameter is out of range.
  * - E_PRESET: no preset has this name.
  * - E_MNIST_MISSING: a file of the MNIST data set cannot be read.
- * - E_MNIST_FORMAT: a file is not an IDX file of the expected kind.
  * - E_MNIST_DIGEST: a file's sha256 is not the published data set's.
+ * - E_DATA_MISSING: a folder or file of training data is not there or cannot be read.
+ * - E_DATA_EMPTY: a folder, a class or a file holds no image.
+ * - E_DATA_FORMAT: an IDX file is not one or cut off, images and labels differ in number, or a folder's layout is ambiguous.
+ * - E_DATA_PNG: an image is no PNG, damaged, transparent, or has more than 8 bits a channel.
+ * - E_DATA_SIZE: images are not of the model's size or of one size, or more than can be held.
+ * - E_DATA_LABEL: a label is not one of the model's classes, or there are too many classes.
  */
 export const DIFFUSION_ERROR_CODES = [
   'E_RANDOM_KEY',
@@ -23,8 +28,13 @@ export const DIFFUSION_ERROR_CODES = [
   'E_OPTIMIZER',
   'E_PRESET',
   'E_MNIST_MISSING',
-  'E_MNIST_FORMAT',
   'E_MNIST_DIGEST',
+  'E_DATA_MISSING',
+  'E_DATA_EMPTY',
+  'E_DATA_FORMAT',
+  'E_DATA_PNG',
+  'E_DATA_SIZE',
+  'E_DATA_LABEL',
 ] as const;
 
 export type DiffusionErrorCode = (typeof DIFFUSION_ERROR_CODES)[number];

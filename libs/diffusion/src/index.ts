@@ -1,11 +1,15 @@
+export { loadDataset, MNIST } from './data-source.js';
+export { checkDataset, datasetDigest, idxHeader } from './dataset.js';
+export type { DataNeeds, Dataset, Split } from './dataset.js';
 export { DIFFUSION_ERROR_CODES, DiffusionError } from './errors.js';
 export type { DiffusionErrorCode } from './errors.js';
-export { gradientFunction, gradientInputs, gradientTargets, networkEps, predictionFunction } from './loss.js';
+export { IDX_NAMES, parseIdx } from './idx.js';
+export type { IdxFile } from './idx.js';
+export { gradientFunction, gradientInputs, gradientTargets, networkEps, predictionFunction, savedPrediction } from './loss.js';
 export type { GraphFunction } from './loss.js';
 export { makeMicrobatch, MIN_SNR_GAMMA, networkTimeOf } from './microbatch.js';
 export type { LossWeighting, Microbatch, MicrobatchTask, NetworkTime } from './microbatch.js';
-export { loadMnist, MNIST_FILES, mnistDirectory, parseIdx, pixelToFloat } from './mnist.js';
-export type { Dataset, IdxFile, MnistSplit } from './mnist.js';
+export { loadMnist, MNIST_FILES, mnistDirectory, pixelToFloat } from './mnist.js';
 export { earlyFrom, forward, imageShape, initialParameters, parameterTable, unflatten } from './model.js';
 export type { ModelConfig } from './model.js';
 export { ppnd16 } from './normal.js';
@@ -23,7 +27,7 @@ export {
 } from './optimizer.js';
 export type { AdamStep, LearningRateRecipe, TrainingState } from './optimizer.js';
 export { datasetIndex, epochPermutation } from './order.js';
-export { parameterCount, tensorOf } from './parameters.js';
+export { parameterCount, TENSOR_LAYOUT, tensorOf } from './parameters.js';
 export type { ParameterTable, TensorSpan } from './parameters.js';
 export { philox4x32 } from './philox.js';
 export { PRESET_NAMES, presetOf, PRESETS } from './presets.js';
@@ -37,6 +41,7 @@ export type { EpsFunction, SampleProgress, SampleRequest, SamplerConfig } from '
 export { microbatchIndices, samplesDigest } from './samples.js';
 export { makeSchedule, minSnrWeight, qSample } from './schedule.js';
 export type { Schedule, ScheduleConfig } from './schedule.js';
+export type { SeedUNetConfig } from './seed-unet.js';
 export { stratifiedTimesteps, uniformTimestep } from './timesteps.js';
 export type { TimestepSampling } from './timesteps.js';
 export type { UNetConfig } from './unet-layers.js';

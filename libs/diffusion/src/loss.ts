@@ -4,7 +4,7 @@
  * Loss of Ho et al. 2020, equation 14, with a weight a sample: the mean over samples of weight * mean over pixels of
  * (eps - epsHat(x_t, t))^2, with x_t = sqrt(alphaBar_t) x0 + sqrt(1 - alphaBar_t) eps made inside the graph.
  */
-import { codeDigest } from '@lockstep/engine';
+import { codeDigest, exportModel } from '@lockstep/engine';
 import type {
   Engine,
   FunctionIdentity,
@@ -20,7 +20,7 @@ import { networkTimeOf } from './microbatch.js';
 import type { Microbatch, NetworkTime } from './microbatch.js';
 import { earlyFrom, forward, imageShape, parameterTable, unflatten } from './model.js';
 import type { ModelConfig } from './model.js';
-import { parameterCount } from './parameters.js';
+import { parameterCount, tensorOf } from './parameters.js';
 import type { EpsFunction } from './sampler.js';
 import type { Schedule } from './schedule.js';
 
@@ -101,6 +101,26 @@ export function predictionFunction(engine: Engine, config: ModelConfig, n: numbe
     specs: [float32(parameterCount(table)), float32(n, ...imageShape(config)), float32(n)],
     identity: { name: 'diffusion/prediction', parameters: { config, n }, code: CODE },
   };
+}
+
+/**
+ * The prediction of n images as a TensorFlow SavedModel with the weights inside: inputs `x` and `t`, output `eps`, as those of
+ * {@link predictionFunction}.
+ *
+ * @param weights [P]; the moving average, for a model that samples are drawn with
+ * @returns the bytes of a saved_model.pb, of TensorFlow's own ops
+ * @throws E_MODEL_CONFIG if the config cannot be built, E_PARAMETERS if the weights are not its own
+ */
+export function savedPrediction(engine: Engine, config: ModelConfig, weights: Float32Array, n: number): Uint8Array {
+  const table = parameterTable(config);
+  const tensors = table.map(({ name, shape }) => ({ shape: [...shape], values: tensorOf(table, weights, name) }));
+  const predict =
+    (plain: Engine): TensorFunction =>
+    ([x, t]) => {
+      const parameters = tensors.map(({ shape, values }) => plain.tf.tensor(values, shape));
+      return [forward(plain, config, parameters, x, t)];
+    };
+  return exportModel(engine, predict, { x: float32(n, ...imageShape(config)), t: float32(n) }, ['eps']);
 }
 
 /**

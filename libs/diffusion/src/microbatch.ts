@@ -4,7 +4,7 @@
  * Samples, timesteps and noise belong to (step, position in the global batch) alone. How a step is cut into microbatches,
  * which worker asks, and in what order, changes nothing.
  */
-import type { Dataset } from './mnist.js';
+import type { Dataset } from './dataset.js';
 import { pixelToFloat } from './mnist.js';
 import { fillNormal, STREAMS } from './random.js';
 import { microbatchIndices } from './samples.js';

@@ -3,9 +3,9 @@ import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
 
 import { initialParameters, parameterTable } from './model.js';
-import type { ModelConfig } from './model.js';
 import { parameterCount, tensorOf } from './parameters.js';
 import { PRESET_NAMES, presetOf, PRESETS } from './presets.js';
+import type { UNetConfig } from './unet-layers.js';
 
 const DEFAULT = PRESETS.default.model;
 
@@ -77,7 +77,7 @@ test('initial weights are a function of the seed, and no two tensors share their
 });
 
 test('configs that cannot be built are refused with their code', () => {
-  const bad: Partial<ModelConfig>[] = [
+  const bad: Partial<UNetConfig>[] = [
     { base: 0 },
     { base: 31 },
     { base: 36 },

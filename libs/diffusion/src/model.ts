@@ -6,12 +6,14 @@ import type { Engine, Tensor } from '@lockstep/engine';
 
 import { DiffusionError } from './errors.js';
 import { initialise, parameterCount, tableOf } from './parameters.js';
-import type { ParameterTable } from './parameters.js';
+import type { Layer, ParameterTable } from './parameters.js';
+import { seedEarlyFrom, seedForward, seedLayers } from './seed-unet.js';
+import type { SeedUNetConfig } from './seed-unet.js';
 import { unetForward } from './unet.js';
 import { UNET_ZERO_LAYER, unetEarlyFrom, unetLayers } from './unet-layers.js';
 import type { UNetConfig } from './unet-layers.js';
 
-export type ModelConfig = UNetConfig;
+export type ModelConfig = UNetConfig | SeedUNetConfig;
 
 /** Shape of one image of the model: [rows, columns, channels]. */
 export function imageShape(config: ModelConfig): readonly [number, number, number] {
@@ -37,16 +39,25 @@ export function parameterTable(config: ModelConfig): ParameterTable {
  * @throws E_MODEL_CONFIG if the config cannot be built
  */
 export function earlyFrom(config: ModelConfig): number {
-  return unetEarlyFrom(parameterTable(config));
+  const table = parameterTable(config);
+  switch (config.kind) {
+    case 'unet':
+      return unetEarlyFrom(table);
+    case 'seed-unet':
+      return seedEarlyFrom(table);
+    default:
+      return config satisfies never;
+  }
 }
 
 /**
- * Weights to start from, a function of config and seed; see parameters.ts. The last convolution starts at zero.
+ * Weights to start from, a function of config and seed; see parameters.ts. The residual U-Net's last convolution starts at
+ * zero.
  *
  * @throws E_MODEL_CONFIG, E_RANDOM_KEY
  */
 export function initialParameters(config: ModelConfig, seed: number): Float32Array {
-  return initialise(layersOf(config), UNET_ZERO_LAYER, seed);
+  return initialise(layersOf(config), config.kind === 'unet' ? UNET_ZERO_LAYER : null, seed);
 }
 
 /**
@@ -94,9 +105,23 @@ export function forward(
     }
     return found;
   };
-  return unetForward(engine, config, parameter, x, t);
+  switch (config.kind) {
+    case 'unet':
+      return unetForward(engine, config, parameter, x, t);
+    case 'seed-unet':
+      return seedForward(engine, parameter, x, t);
+    default:
+      return config satisfies never;
+  }
 }
 
-function layersOf(config: ModelConfig) {
-  return unetLayers(config);
+function layersOf(config: ModelConfig): Layer[] {
+  switch (config.kind) {
+    case 'unet':
+      return unetLayers(config);
+    case 'seed-unet':
+      return seedLayers(config);
+    default:
+      return config satisfies never;
+  }
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { portableCosine } from './cosine.js';
-import { COSINE_SCHEDULE, LINEAR_SCHEDULE, SEED_SCHEDULE, SIGMOID_SCHEDULE } from './goldens.js';
+import { COSINE_SCHEDULE, ISOTROPIC_OPTIMUM, LINEAR_SCHEDULE, SEED_SCHEDULE, SIGMOID_SCHEDULE } from './goldens.js';
 import { makeSchedule, minSnrWeight, qSample } from './schedule.js';
 import type { ScheduleConfig } from './schedule.js';
 
@@ -48,6 +48,19 @@ test('the linear, cosine and sigmoid schedules give the golden alphaBar and beta
 test('the min-SNR weight gives the golden value, and 1 where the SNR is below gamma', () => {
   assertGolden({ 100: LINEAR_SCHEDULE.minSnr5WeightAt100 }, (t) => minSnrWeight(LINEAR, t, 5), 1e-8);
   assert.equal(minSnrWeight(LINEAR, 1000, 5), 1);
+});
+
+test("the loss that MNIST's deviation alone allows is the golden one, so timesteps weigh as they should", () => {
+  // The pixels' deviation is 0.3081 of full ink in every description of MNIST, and full ink spans -1..1.
+  const variance = (2 * 0.3081) ** 2;
+  for (const [schedule, golden] of [
+    [SEED, ISOTROPIC_OPTIMUM.seed],
+    [COSINE, ISOTROPIC_OPTIMUM.cosine],
+  ] as const) {
+    const losses = schedule.alphaBar.subarray(1).map((a) => (a * variance) / (a * variance + 1 - a));
+    const mean = losses.reduce((sum, loss) => sum + loss, 0) / schedule.T;
+    assert.equal(mean.toFixed(4), golden.toFixed(4));
+  }
 });
 
 test('alphaBar falls strictly from step to step and stays above 0, and no beta exceeds 0.999', () => {

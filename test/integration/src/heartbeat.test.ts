@@ -60,6 +60,7 @@ describe('a worker that computes a long step', () => {
       run: 'test',
       settings: {
         preset: 'default',
+        data: 'mnist',
         seed: 1,
         steps: 10,
         globalBatch: LONG_MICROBATCH,

@@ -26,6 +26,7 @@ export function settingsOf(options: Options): Settings {
     run: 'sim',
     runSettings: {
       preset: 'sim',
+      data: 'mnist',
       seed: 0,
       steps: STEPS,
       globalBatch: MICROBATCHES,

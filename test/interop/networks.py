@@ -1,36 +1,30 @@
-"""PyTorch's half of the comparison: the same network, written with PyTorch's own layers, on the weights and inputs that
-unet_parity.mjs wrote. Prints the largest difference of the predictions and fails above 1e-4.
+"""Both networks, written with PyTorch's own layers on the tensors of a checkpoint.
 
-    python test/interop/unet_parity.py DIR        (needs torch and numpy)
+    parameters(file)           tensors of a .safetensors file by name, in PyTorch's axes
+    predict(config, p, x, t)   the noise in x [n, channels, rows, columns] at t [n], what the network sees of the timestep
 
-Layouts: convolution kernels come as HWIO and become OIHW, linear weights as [in, out] and become [out, in], images NHWC and
-become NCHW. Strided convolutions pad zeros after the last row and column only.
+Four axes are [height, width, in, out] of a convolution, or [height, width, out, in] of a transposed one; both become PyTorch's by
+the same permutation. Two axes are [in, out] of a linear layer. Strided convolutions pad zeros after the last row and column only.
 """
 
-import json
 import math
-import sys
-from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 
-LIMIT = 1e-4
+AXES = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}
 
 
-def load(folder: Path):
-    description = json.loads((folder / "table.json").read_text())
-    flat = np.fromfile(folder / "weights.f32", dtype="<f4")
-    tensors = {}
-    for span in description["table"]:
-        value = flat[span["offset"] : span["offset"] + span["size"]].reshape(span["shape"])
-        axes = {4: (3, 2, 0, 1), 2: (1, 0)}.get(value.ndim)
-        tensors[span["name"]] = torch.from_numpy((value.transpose(axes) if axes else value).copy())
-    return description["config"], description["images"], tensors
+def parameters(file):
+    return {name: value.permute(AXES[value.ndim]).contiguous() for name, value in load_file(file).items()}
 
 
 def predict(config, p, x, t):
+    return {"unet": unet, "seed-unet": seed_unet}[config["kind"]](config, p, x, t)
+
+
+def unet(config, p, x, t):
     groups, widths = config["groups"], [config["base"] * m for m in config["channelMultipliers"]]
 
     def norm(name, h):
@@ -77,21 +71,26 @@ def predict(config, p, x, t):
     return conv("conv_out", F.silu(norm("norm_out", h)))
 
 
-def main(folder: Path) -> int:
-    torch.set_num_threads(1)
-    config, images, parameters = load(folder)
-    shape = (images, config["imageSize"], config["imageSize"], config["channels"])
-    read = lambda name: torch.from_numpy(np.fromfile(folder / f"{name}.f32", dtype="<f4"))
-    x = read("x").reshape(shape).permute(0, 3, 1, 2).contiguous()
-    expected = read("eps").reshape(shape).permute(0, 3, 1, 2)
-    with torch.no_grad():
-        found = predict(config, parameters, x, read("t"))
-    difference = (found - expected).abs().max().item()
-    print(f"largest difference {difference:.3g}, largest prediction {expected.abs().max().item():.3g}, limit {LIMIT:g}")
-    return 0 if difference <= LIMIT else 1
+def seed_unet(config, p, x, t):
+    def block(name, h):
+        return norm_relu(f"{name}.norm", F.conv2d(h, p[f"{name}.conv.weight"], p[f"{name}.conv.bias"], padding=1))
 
+    def norm_relu(name, h):
+        return F.relu(F.group_norm(h, 8, p[f"{name}.weight"], p[f"{name}.bias"], eps=1e-5))
 
-if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    sys.exit(main(Path(sys.argv[1])))
+    def up(name, h, output_padding=0):
+        weight, bias = p[f"{name}.up.weight"], p[f"{name}.up.bias"]
+        return F.conv_transpose2d(h, weight, bias, stride=weight.shape[-1], output_padding=output_padding)
+
+    x_f = block("in", x)
+    d1 = F.max_pool2d(block("down.1", x_f), 2)
+    d2 = F.max_pool2d(block("down.2", d1), 2)
+    d3 = F.max_pool2d(block("down.3", d2), 2)
+    latent = F.relu(F.avg_pool2d(d3, 3))
+    waves = torch.sin(F.linear(t[:, None], p["time.linear1.weight"]))
+    e = F.linear(waves, p["time.linear2.weight"], p["time.linear2.bias"])
+    u1 = norm_relu("up.1.norm", up("up.1", latent + e[:, :, None, None]))
+    u2 = block("up.2", up("up.2", torch.cat([u1, d3], dim=1), output_padding=1))
+    u3 = block("up.3", up("up.3", torch.cat([u2, d2], dim=1)))
+    u4 = block("up.4", up("up.4", torch.cat([u3, d1], dim=1)))
+    return F.conv2d(torch.cat([u4, x_f], dim=1), p["out.weight"], p["out.bias"], padding=1)
