@@ -12,6 +12,8 @@
  * - E_MNIST_MISSING: a file of the MNIST data set cannot be read.
  * - E_MNIST_FORMAT: a file is not an IDX file of the expected kind.
  * - E_MNIST_DIGEST: a file's sha256 is not the published data set's.
+ * - E_CLASSIFIER_DATA: images to train a classifier on are missing, or have labels that it does not know.
+ * - E_METRIC: a metric of evaluation was asked of too few images, or of arrays that do not fit together.
  */
 export const DIFFUSION_ERROR_CODES = [
   'E_RANDOM_KEY',
@@ -25,6 +27,8 @@ export const DIFFUSION_ERROR_CODES = [
   'E_MNIST_MISSING',
   'E_MNIST_FORMAT',
   'E_MNIST_DIGEST',
+  'E_CLASSIFIER_DATA',
+  'E_METRIC',
 ] as const;
 
 export type DiffusionErrorCode = (typeof DIFFUSION_ERROR_CODES)[number];

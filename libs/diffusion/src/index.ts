@@ -1,3 +1,7 @@
+export { classifierPrediction, classifierTable, FEATURES } from './classifier.js';
+export type { ClassifierConfig } from './classifier.js';
+export { CLASSIFIER_RECIPE, trainClassifier } from './classifier-training.js';
+export type { ClassifierRecipe, LabelledImages } from './classifier-training.js';
 export { DIFFUSION_ERROR_CODES, DiffusionError } from './errors.js';
 export type { DiffusionErrorCode } from './errors.js';
 export { gradientFunction, gradientInputs, networkEps, predictionFunction } from './loss.js';

@@ -6,6 +6,7 @@
  */
 import { DiffusionError } from './errors.js';
 import { fillUniform, STREAMS } from './random.js';
+import type { Stream } from './random.js';
 
 /** A tensor inside the flat array; offset and size in elements. */
 export type TensorSpan = {
@@ -80,11 +81,16 @@ export function parameterCount(table: ParameterTable): number {
  * Weights to start from, as PyTorch initialises the same layers: convolution and linear weights and biases uniform on
  * (-1, 1) / sqrt(fan-in), norms 1 and 0.
  *
- * @param zeroLayer the layer whose weight and bias start at zero
+ * @param zeroLayer the layer whose weight and bias start at zero; null: none
  * @param seed 0..2^53-1; each tensor has its own random position, so the values do not depend on the order of filling
  * @throws E_RANDOM_KEY for a bad seed
  */
-export function initialise(layers: readonly Layer[], zeroLayer: string, seed: number): Float32Array {
+export function initialise(
+  layers: readonly Layer[],
+  zeroLayer: string | null,
+  seed: number,
+  stream: Stream = STREAMS.parameters,
+): Float32Array {
   const table = tableOf(layers);
   const flat = new Float32Array(parameterCount(table));
   layers.forEach((layer, l) => {
@@ -94,7 +100,7 @@ export function initialise(layers: readonly Layer[], zeroLayer: string, seed: nu
       if (layer.kind === 'norm') {
         part.fill(position === 2 * l ? 1 : 0);
       } else if (layer.name !== zeroLayer) {
-        fillUniform(part, 1 / Math.sqrt(fanIn(layer)), { seed, stream: STREAMS.parameters, step: 0, position });
+        fillUniform(part, 1 / Math.sqrt(fanIn(layer)), { seed, stream, step: 0, position });
       }
     });
   });
