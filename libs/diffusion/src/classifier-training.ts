@@ -36,7 +36,7 @@ export const CLASSIFIER_RECIPE: ClassifierRecipe = {
   version: 1,
   seed: 0,
   batch: 64,
-  steps: 6000,
+  steps: 4000,
   peakLearningRate: 2e-3,
   warmupSteps: 100,
   finalFraction: 0.01,
@@ -130,8 +130,12 @@ function endlessOrder(count: number, seed: number): (position: number) => number
 function checkData({ classes }: ClassifierConfig, { count, labels }: LabelledImages): void {
   const wrong = labels.subarray(0, count).findIndex((label) => label >= classes);
   if (count < 1 || labels.length < count || wrong >= 0) {
-    const what = wrong >= 0 ? `image ${wrong} has label ${labels[wrong]}` : `${count} images with ${labels.length} labels`;
-    throw new DiffusionError('E_CLASSIFIER_DATA', `${what}: use at least one image, each with a label below ${classes}`);
+    const what =
+      wrong >= 0 ? `image ${wrong} has label ${labels[wrong]}` : `${count} images with ${labels.length} labels`;
+    throw new DiffusionError(
+      'E_CLASSIFIER_DATA',
+      `${what}: use at least one image, each with a label below ${classes}`,
+    );
   }
 }
 

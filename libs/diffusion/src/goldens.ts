@@ -45,3 +45,18 @@ export const WHOLE_SAMPLER = {
 
 /** 1 - (1 + n)^-0.75 */
 export const EMA_WARMUP = { 10: 0.83443997, 1000: 0.9943808 } as const;
+
+/** Frechet distance, squared, of two normal distributions in the plane. */
+export const FRECHET_2D = {
+  mu1: [0, 0],
+  mu2: [1, -2],
+  cov1: [
+    [2, 0.5],
+    [0.5, 1],
+  ],
+  cov2: [
+    [1, -0.3],
+    [-0.3, 3],
+  ],
+  distance: 5.929311854967773,
+} as const;

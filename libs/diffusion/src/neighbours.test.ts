@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+
+import { testEngine } from './engine.fixture.js';
+import { engineDistances, nearestNeighbours } from './neighbours.js';
+import type { SquaredDistances } from './neighbours.js';
+import { precisionRecall } from './precision-recall.js';
+import { fillNormal, STREAMS } from './random.js';
+
+/** By the definition, in float64. */
+function plainDistances(d: number): SquaredDistances {
+  return (a, b) =>
+    Float32Array.from({ length: (a.length / d) * (b.length / d) }, (_, pair) => {
+      const [i, j] = [Math.floor(pair / (b.length / d)), pair % (b.length / d)];
+      let sum = 0;
+      for (let k = 0; k < d; k++) sum += (a[i * d + k] - b[j * d + k]) ** 2;
+      return sum;
+    });
+}
+
+function randomPoints(n: number, d: number, position: number): Float32Array {
+  const points = new Float32Array(n * d);
+  fillNormal(points, { seed: 4, stream: STREAMS.noise, step: 0, position });
+  return points;
+}
+
+const D = 7;
+const byEngine = engineDistances(testEngine(), D);
+after(() => byEngine.dispose());
+const onLine = plainDistances(1);
+
+test('the k nearest points on a line are found, with the squares of their distances', () => {
+  const { nearest, squared } = nearestNeighbours(Float32Array.of(0, 10), Float32Array.of(8, 1, -2, 11), 1, 3, onLine);
+  assert.deepEqual([...nearest], [1, 3]);
+  assert.deepEqual([...squared], [1, 4, 64, 1, 4, 81]);
+});
+
+test('where there are fewer than k points the rest is infinitely far', () => {
+  const { squared } = nearestNeighbours(Float32Array.of(0), Float32Array.of(2), 1, 2, onLine);
+  assert.deepEqual([...squared], [4, Infinity]);
+});
+
+test("over several blocks of queries and points, the engine's neighbours are those of a full search", () => {
+  const [queries, points] = [randomPoints(300, D, 0), randomPoints(4500, D, 1)];
+  const k = 4;
+  const found = nearestNeighbours(queries, points, D, k, byEngine);
+  const all = plainDistances(D)(queries, points);
+  for (let i = 0; i < 300; i++) {
+    const row = all.subarray(i * 4500, (i + 1) * 4500);
+    assert.equal(found.nearest[i], row.indexOf(row.reduce((least, value) => Math.min(least, value))));
+    const sorted = row.slice().sort().subarray(0, k);
+    sorted.forEach((value, place) => assert.ok(Math.abs(found.squared[i * k + place] - value) < 1e-4));
+  }
+});
+
+test('a point is at distance zero from itself up to rounding, never below', () => {
+  const points = randomPoints(50, D, 2).map((value) => 1000 * value);
+  const { nearest, squared } = nearestNeighbours(points, points, D, 1, byEngine);
+  nearest.forEach((point, i) => assert.equal(point, i));
+  assert.ok(squared.every((value) => value >= 0 && value < 10));
+});
+
+test('rows that are not whole, and no neighbours at all, are refused', () => {
+  assert.throws(() => nearestNeighbours(new Float32Array(3), new Float32Array(4), 2, 1, onLine), { code: 'E_METRIC' });
+  assert.throws(() => nearestNeighbours(new Float32Array(4), new Float32Array(4), 2, 0, onLine), { code: 'E_METRIC' });
+});
+
+test('precision and recall on a line are those counted by hand', () => {
+  // With k = 1 the balls of the real points are [-1, 1], [0, 2], [1, 3], [14, 16] and [15, 17].
+  const real = Float32Array.of(0, 1, 2, 15, 16);
+  // Those of the generated ones: [-0.25, 1.25], [0.5, 2], [29, 31] and [30, 32].
+  const generated = Float32Array.of(0.5, 1.25, 30, 31);
+  assert.deepEqual(precisionRecall(real, generated, 1, onLine, 1), { precision: 1 / 2, recall: 3 / 5 });
+});
+
+test('a set has precision and recall 1 against itself, and 0 against one far away', () => {
+  const [here, there] = [randomPoints(200, D, 3), randomPoints(200, D, 4).map((value) => value + 100)];
+  assert.deepEqual(precisionRecall(here, here, D, byEngine), { precision: 1, recall: 1 });
+  assert.deepEqual(precisionRecall(here, there, D, byEngine), { precision: 0, recall: 0 });
+});
+
+test('samples of one half of the data have full precision and half the recall', () => {
+  const real = randomPoints(600, D, 5).map((value, i) => (i < 300 * D ? value : value + 100));
+  const { precision, recall } = precisionRecall(real, randomPoints(600, D, 6), D, byEngine);
+  assert.ok(precision > 0.8, `${precision}`);
+  assert.ok(recall > 0.4 && recall <= 0.5, `${recall}`);
+});
+
+test('a set with no more points than neighbours is refused', () => {
+  assert.throws(() => precisionRecall(Float32Array.of(1, 2, 3), new Float32Array(9), 1, onLine), { code: 'E_METRIC' });
+});
