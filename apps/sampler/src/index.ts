@@ -1,4 +1,5 @@
 export { sampleCommand } from './cli.js';
+export { evaluateCommand } from './evaluate-command.js';
 export { draw } from './draw.js';
 export { SAMPLER_ERRORS, SamplerError } from './errors.js';
 export type { DrawRequest, Drawn } from './draw.js';

@@ -1,19 +1,38 @@
-/**
- * Nearest neighbours among many points, block by block: the distances of all pairs never lie in memory at once.
- *
- * Points are rows of a flat array [n, d].
- */
+/** Nearest neighbours among many points, block by block: the distances of all pairs never lie in memory at once. */
 import { compile } from '@lockstep/engine';
 import type { Engine } from '@lockstep/engine';
 
 import { DiffusionError } from './errors.js';
+import type { Images } from './judge.js';
+import { pixelToFloat } from './mnist.js';
+
+/** Points of d numbers each, handed out as rows [count, d] where they are needed: all pixels of a data set are a large array. */
+export type Points = { readonly count: number; rows(first: number, count: number): Float32Array };
 
 /** Squared Euclidean distances [m, n] between points a [m, d] and b [n, d]. */
 export type SquaredDistances = (a: Float32Array, b: Float32Array) => Float32Array;
 
-/** Rows of a block of queries and of points: 4 MB of distances, and 10 MB of points of 784 numbers. */
-const QUERY_BLOCK = 256;
+/** Rows of a block of queries and of points: 8 MB of distances, and 13 MB of points of 784 numbers. */
+const QUERY_BLOCK = 512;
 const POINT_BLOCK = 4096;
+
+const PIXELS = Float32Array.from({ length: 256 }, (_, byte) => pixelToFloat(byte));
+
+/** The rows of an array [n, d]. @throws E_METRIC if they are not whole */
+export function arrayPoints(array: Float32Array, d: number): Points {
+  const count = array.length / d;
+  if (!Number.isInteger(count)) throw new DiffusionError('E_METRIC', `${count} rows of ${d} numbers: pass whole rows`);
+  return { count, rows: (first, rows) => array.subarray(first * d, (first + rows) * d) };
+}
+
+/** Images as points of one number a pixel, -1 to 1. */
+export function pixelPoints({ images, count, rows, columns }: Images): Points {
+  const d = rows * columns;
+  return {
+    count,
+    rows: (first, some) => Float32Array.from(images.subarray(first * d, (first + some) * d), (byte) => PIXELS[byte]),
+  };
+}
 
 export type Neighbours = {
   /** [queries] index of the nearest point. */
@@ -25,25 +44,18 @@ export type Neighbours = {
 /**
  * The k nearest points of each query.
  *
- * @throws E_METRIC if rows are not whole, or k is not a positive integer
+ * @throws E_METRIC if there are no queries, no points or no neighbours asked for
  */
-export function nearestNeighbours(
-  queries: Float32Array,
-  points: Float32Array,
-  d: number,
-  k: number,
-  distances: SquaredDistances,
-): Neighbours {
-  const [m, n] = [queries.length / d, points.length / d];
-  if (![m, n, k].every((value) => Number.isInteger(value) && value > 0)) {
+export function nearestNeighbours(queries: Points, points: Points, k: number, distances: SquaredDistances): Neighbours {
+  if (queries.count < 1 || points.count < 1 || !(k >= 1)) {
     throw new DiffusionError(
       'E_METRIC',
-      `${k} neighbours of ${m} queries among ${n} points: use positive whole numbers`,
+      `${k} neighbours of ${queries.count} queries among ${points.count} points: pass some of each`,
     );
   }
-  const nearest = new Uint32Array(m);
-  const squared = new Float64Array(m * k).fill(Infinity);
-  forEachPair(queries, points, d, distances, (query, point, distance) => {
+  const nearest = new Uint32Array(queries.count);
+  const squared = new Float64Array(queries.count * k).fill(Infinity);
+  forEachPair(queries, points, distances, (query, point, distance) => {
     if (distance >= squared[query * k + k - 1]) return;
     if (distance < squared[query * k]) nearest[query] = point;
     insert(squared, query * k, k, distance);
@@ -51,21 +63,18 @@ export function nearestNeighbours(
   return { nearest, squared };
 }
 
-/** Visits all pairs of a row of `a` and a row of `b` with their squared distance. */
+/** Visits all pairs of a point of `a` and a point of `b` with their squared distance. */
 export function forEachPair(
-  a: Float32Array,
-  b: Float32Array,
-  d: number,
+  a: Points,
+  b: Points,
   distances: SquaredDistances,
-  visit: (row: number, other: number, squared: number) => void,
+  visit: (index: number, other: number, squared: number) => void,
 ): void {
-  const [m, n] = [a.length / d, b.length / d];
-  for (let q = 0; q < m; q += QUERY_BLOCK) {
-    const block = a.subarray(q * d, (q + QUERY_BLOCK) * d);
-    for (let p = 0; p < n; p += POINT_BLOCK) {
-      const others = b.subarray(p * d, (p + POINT_BLOCK) * d);
-      const found = distances(block, others);
-      const width = others.length / d;
+  for (let q = 0; q < a.count; q += QUERY_BLOCK) {
+    const block = a.rows(q, Math.min(QUERY_BLOCK, a.count - q));
+    for (let p = 0; p < b.count; p += POINT_BLOCK) {
+      const width = Math.min(POINT_BLOCK, b.count - p);
+      const found = distances(block, b.rows(p, width));
       for (let i = 0; i < found.length; i++) visit(q + Math.floor(i / width), p + (i % width), found[i]);
     }
   }

@@ -8,7 +8,7 @@
  */
 import { DiffusionError } from './errors.js';
 import { forEachPair, nearestNeighbours } from './neighbours.js';
-import type { SquaredDistances } from './neighbours.js';
+import type { Points, SquaredDistances } from './neighbours.js';
 
 /** The paper's k. */
 export const MANIFOLD_NEIGHBOURS = 3;
@@ -16,40 +16,28 @@ export const MANIFOLD_NEIGHBOURS = 3;
 export type PrecisionRecall = { readonly precision: number; readonly recall: number };
 
 /**
- * Both figures, from 0 to 1, of features [n, d]. The sets should be equally large.
+ * Both figures, from 0 to 1. The sets should be equally large.
  *
  * @throws E_METRIC if a set has no more than k points
  */
 export function precisionRecall(
-  real: Float32Array,
-  generated: Float32Array,
-  d: number,
+  real: Points,
+  generated: Points,
   distances: SquaredDistances,
   k: number = MANIFOLD_NEIGHBOURS,
 ): PrecisionRecall {
-  for (const points of [real, generated]) {
-    if (points.length / d <= k) {
-      throw new DiffusionError('E_METRIC', `${points.length / d} points with ${k} neighbours each: use more images`);
-    }
+  for (const { count } of [real, generated]) {
+    if (count <= k) throw new DiffusionError('E_METRIC', `${count} points with ${k} neighbours each: use more images`);
   }
-  return {
-    precision: shareInside(generated, real, d, distances, k),
-    recall: shareInside(real, generated, d, distances, k),
-  };
+  return { precision: shareInside(generated, real, distances, k), recall: shareInside(real, generated, distances, k) };
 }
 
 /** Share of `points` that lie in a ball of the manifold of `around`. */
-function shareInside(
-  points: Float32Array,
-  around: Float32Array,
-  d: number,
-  distances: SquaredDistances,
-  k: number,
-): number {
+function shareInside(points: Points, around: Points, distances: SquaredDistances, k: number): number {
   // A point is its own nearest neighbour.
-  const { squared } = nearestNeighbours(around, around, d, k + 1, distances);
-  const inside = new Uint8Array(points.length / d);
-  forEachPair(points, around, d, distances, (point, centre, distance) => {
+  const { squared } = nearestNeighbours(around, around, k + 1, distances);
+  const inside = new Uint8Array(points.count);
+  forEachPair(points, around, distances, (point, centre, distance) => {
     if (distance <= squared[centre * (k + 1) + k]) inside[point] = 1;
   });
   return inside.reduce((sum, one) => sum + one, 0) / inside.length;
