@@ -53,6 +53,7 @@ const STATUS: Status = {
   etaSeconds: 75,
   checkpoint: 10,
   reproducible: true,
+  evaluation: null,
 };
 
 /** A server on a port of its own; returns its address. */
