@@ -34,15 +34,17 @@ export function workerCount(text: string): number {
 }
 
 /**
- * Shows how far a drawing is: on a terminal one line that is written over, elsewhere a line whenever images are finished.
+ * Shows how far a drawing is: on a terminal one line that is written over, elsewhere a line for every tenth of the images.
  */
 export function progressOn(stream: NodeJS.WriteStream, count: number): (progress: DrawProgress) => void {
   let told = 0;
   return ({ steps, allSteps, images }) => {
     const text = `drawing: ${images} of ${count} images, ${Math.floor((100 * steps) / allSteps)} %`;
     if (stream.isTTY) stream.write(`\r${text}${images === count ? '\n' : ''}`);
-    else if (images > told) stream.write(`${text}\n`);
-    told = images;
+    else if (images - told >= count / 10 || (images === count && images > told)) {
+      stream.write(`${text}\n`);
+      told = images;
+    }
   };
 }
 

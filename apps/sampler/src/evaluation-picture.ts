@@ -1,9 +1,10 @@
 /**
  * An evaluation as a picture. Left: the first 64 samples. Right, a column a class: how many samples are of it, as a bar, with lines at
- * the fair count and 20 % above and below; under it the sample of the class that is nearest to a training image, and that image.
+ * the fair count and 20 % above and below; under it a training image of the class, small and inverted, to say which it is; then the
+ * sample of the class that is nearest to a training image, and that image.
  */
 import type { Evaluation } from '@lockstep/checkpoint';
-import type { Images } from '@lockstep/diffusion';
+import type { Images, LabelledImages } from '@lockstep/diffusion';
 import { greyPng } from './png.js';
 
 const WHITE = 255;
@@ -25,7 +26,7 @@ export interface PictureTask {
   readonly evaluation: Pick<Evaluation, 'classes' | 'closestPairs' | 'samples'>;
   /** At least 64. */
   readonly samples: Images;
-  readonly train: Images;
+  readonly train: LabelledImages;
 }
 
 /** PNG bytes. */
@@ -39,12 +40,15 @@ export function evaluationPicture({ evaluation, samples, train }: PictureTask): 
   for (let i = 0; i < SIDE * SIDE; i++)
     canvas.image(samples, i, GAP + (i % SIDE) * cellWidth, GAP + Math.floor(i / SIDE) * cellHeight, scale);
 
-  const floor = (SIDE - 2) * cellHeight - GAP;
+  const floor = (SIDE - 2) * cellHeight - GAP - rows;
   const heightOf = (share: number): number => Math.round((Math.min(share, FULL_BAR) / FULL_BAR) * (floor - GAP));
+  const margin = Math.floor((cellWidth - columns) / 2);
   const fair = evaluation.samples / counts.length;
   counts.forEach((count, label) => {
     const height = heightOf(count / fair);
-    canvas.rectangle(right + label * cellWidth + GAP, floor - height, cellWidth - 2 * GAP, height, BAR);
+    canvas.rectangle(right + label * cellWidth + GAP, floor - height, cellWidth - 3 * GAP, height, BAR);
+    const named = train.labels.indexOf(label);
+    if (named >= 0) canvas.image(inverted(train, named), 0, right + label * cellWidth + margin, floor, 1);
   });
   const width = counts.length * cellWidth;
   for (const share of [1 - TOLERANCE, 1 + TOLERANCE])
@@ -56,6 +60,12 @@ export function evaluationPicture({ evaluation, samples, train }: PictureTask): 
     canvas.image(train, trainingImage, left, GAP + (SIDE - 1) * cellHeight, scale);
   }
   return greyPng(canvas.pixels, canvas.width, canvas.height);
+}
+
+/** One image, black on white. */
+function inverted({ images, rows, columns }: Images, index: number): Pick<Images, 'images' | 'rows' | 'columns'> {
+  const size = rows * columns;
+  return { rows, columns, images: images.subarray(index * size, (index + 1) * size).map((byte) => WHITE - byte) };
 }
 
 /** Grey pixels that are drawn on; what lies outside is a mistake of the layout and throws. */
@@ -78,7 +88,13 @@ class Canvas {
     }
   }
 
-  image({ images, rows, columns }: Images, index: number, left: number, top: number, scale: number): void {
+  image(
+    { images, rows, columns }: Omit<Images, 'count'>,
+    index: number,
+    left: number,
+    top: number,
+    scale: number,
+  ): void {
     for (let y = 0; y < rows; y++) {
       for (let x = 0; x < columns; x++) {
         const grey = images[(index * rows + y) * columns + x];

@@ -7,6 +7,7 @@ import {
   arrayPoints,
   chooseImages,
   classBalance,
+  densityCoverage,
   FEATURES,
   fillNormal,
   frechetDistance,
@@ -44,6 +45,8 @@ type Figures = Pick<
   | 'frechetDistanceOfTestSet'
   | 'precision'
   | 'recall'
+  | 'density'
+  | 'coverage'
   | 'classes'
   | 'trainingDistance'
   | 'closestPairs'
@@ -64,10 +67,12 @@ export function figuresOf(task: FiguresTask): Figures {
   const figuresOfSet = (name: string, images: Images) => {
     onPart(`judging ${images.count} ${name}`);
     const { features, labels } = judge(images);
+    const points = arrayPoints(features, FEATURES);
     const { nearest, squared } = nearestNeighbours(pixelPoints(images), trainingPixels, 1, distances.pixels);
     return {
       frechetDistance: frechetDistance(gaussianOf(features, FEATURES), trainingGaussian),
-      ...precisionRecall(reference, arrayPoints(features, FEATURES), distances.features),
+      ...precisionRecall(reference, points, distances.features),
+      ...densityCoverage(reference, points, distances.features),
       classes: classBalance(labels, classes),
       trainingDistance: distancesOf(squared),
       pairs: { labels, nearest, squared },
@@ -98,6 +103,8 @@ export function figuresOf(task: FiguresTask): Figures {
     frechetDistanceOfTestSet: frechetDistance(gaussianOf(judge(test).features, FEATURES), trainingGaussian),
     precision: beside('precision'),
     recall: beside('recall'),
+    density: beside('density'),
+    coverage: beside('coverage'),
     classes: beside('classes'),
     trainingDistance: beside('trainingDistance'),
     closestPairs: closestPairs(samples, train, ofSamples.pairs),
