@@ -90,11 +90,10 @@ export class Metrics {
   private readonly evalFrechet = this.figure('lockstep_eval_frechet_distance', 'LeNet-FD to the training set');
   private readonly evalPrecision = this.figure('lockstep_eval_precision', 'Share of images that look real');
   private readonly evalRecall = this.figure('lockstep_eval_recall', 'Share of real images that could be drawn');
-  private readonly evalDensity = this.figure(
-    'lockstep_eval_density',
-    'Precision that an outlier does not mislead; about 1',
+  private readonly evalCoverage = this.figure(
+    'lockstep_eval_coverage',
+    'Share of real images beside which one was drawn',
   );
-  private readonly evalCoverage = this.figure('lockstep_eval_coverage', 'Recall that an outlier does not mislead');
   private readonly evalDeviation = this.figure(
     'lockstep_eval_class_deviation',
     'Largest deviation of a class from its fair share, 0.2: 20 %',
@@ -177,7 +176,6 @@ export class Metrics {
     setBeside(this.evalFrechet, evaluation.frechetDistance, (distance) => distance);
     setBeside(this.evalPrecision, evaluation.precision, (share) => share);
     setBeside(this.evalRecall, evaluation.recall, (share) => share);
-    setBeside(this.evalDensity, evaluation.density, (density) => density);
     setBeside(this.evalCoverage, evaluation.coverage, (share) => share);
     setBeside(this.evalDeviation, classes, ({ largestDeviation }) => largestDeviation);
     setBeside(this.evalDistance, trainingDistance, ({ median }) => median);

@@ -1,8 +1,12 @@
 /** The evaluate command, shared by `lockstep eval` and `nx run sampler:evaluate`. */
+import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { encodeEvaluation } from '@lockstep/checkpoint';
+import { CLASSIFIER_RECIPE } from '@lockstep/diffusion';
+import { cacheDirectory } from '@lockstep/engine';
 import { positive, progressOn, wholeNumber, workerCount } from './cli.js';
 import { evaluate } from './evaluate.js';
+import { loadEvaluationData } from './evaluation-data.js';
 import { evaluationLines } from './evaluation-table.js';
 
 type Options = {
@@ -56,6 +60,9 @@ export function evaluateCommand(name: string, processors: number, env: NodeJS.Pr
         env,
         out: options.out ?? null,
         picture: options.picture ?? null,
+        classifier: CLASSIFIER_RECIPE,
+        classifiers: join(cacheDirectory(env), 'classifiers'),
+        dataOf: loadEvaluationData,
         now: Date.now(),
         onPart: tell,
         onProgress: progressOn(process.stderr, samples),

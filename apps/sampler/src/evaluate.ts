@@ -3,14 +3,14 @@ import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { checkpointFolder, encodeEvaluation, readRun, runPaths, type Evaluation } from '@lockstep/checkpoint';
 import { failureOf } from '@lockstep/config';
-import { accuracyOf, CLASSIFIER_RECIPE, engineDistances, FEATURES, makeJudge } from '@lockstep/diffusion';
-import type { Images } from '@lockstep/diffusion';
-import { cacheDirectory, engineEnvironment, loadEngine, type EngineOptions } from '@lockstep/engine';
+import { accuracyOf, engineDistances, FEATURES, makeJudge } from '@lockstep/diffusion';
+import type { ClassifierRecipe, Images } from '@lockstep/diffusion';
+import { engineEnvironment, loadEngine, type EngineOptions } from '@lockstep/engine';
 import { classifierFor } from './classifier-store.js';
 import { networkOf } from './draw-batch.js';
 import { drawImages, jobOf, newestCheckpoint, type ImagesRequest } from './draw.js';
 import { SamplerError } from './errors.js';
-import { loadEvaluationData } from './evaluation-data.js';
+import type { EvaluationData } from './evaluation-data.js';
 import { evaluationPicture } from './evaluation-picture.js';
 import { figuresOf, toBytes } from './figures.js';
 
@@ -26,6 +26,12 @@ export interface EvaluateRequest extends ImagesRequest {
   readonly out: string | null;
   /** PNG file; null: beside, with the same name. */
   readonly picture: string | null;
+  /** How the classifier is trained; figures of two recipes do not compare. */
+  readonly classifier: ClassifierRecipe;
+  /** Folder in which classifiers are kept. */
+  readonly classifiers: string;
+  /** The data of a run, by its digest. */
+  readonly dataOf: (digest: string) => EvaluationData;
   /** Milliseconds since the epoch. */
   readonly now: number;
   /** Told what is being done. */
@@ -52,20 +58,24 @@ export async function evaluate(request: EvaluateRequest): Promise<Evaluated> {
   const record = await readRun(run);
   const checkpoint = await newestCheckpoint(request);
   const job = jobOf(checkpoint, request);
-  const data = loadEvaluationData(record.dataDigest);
+  const name = join(runPaths(run).evaluations, checkpointFolder(checkpoint.state.step));
+  const { out, picture } = { out: request.out ?? `${name}.json`, picture: request.picture ?? `${name}.png` };
+  // What takes minutes must not end with a file that cannot be written.
+  for (const path of [out, picture]) writing(path, () => mkdirSync(dirname(path), { recursive: true }));
+  const data = request.dataOf(record.dataDigest);
   const { rows, columns } = data.train;
   const engine = loadHere(job.engine, env);
 
   const config = { kind: 'lenet', rows, columns, classes: data.classes } as const;
   const classifier = await classifierFor({
     engine,
-    folder: join(cacheDirectory(env), 'classifiers'),
+    folder: request.classifiers,
     config,
-    recipe: CLASSIFIER_RECIPE,
+    recipe: request.classifier,
     data: data.train,
     now: request.now,
     onStep: (done) => {
-      if (done % TOLD_EVERY === 0) onPart(`training the classifier: ${done} of ${CLASSIFIER_RECIPE.steps} steps`);
+      if (done % TOLD_EVERY === 0) onPart(`training the classifier: ${done} of ${request.classifier.steps} steps`);
     },
     warn,
   });
@@ -90,8 +100,6 @@ export async function evaluate(request: EvaluateRequest): Promise<Evaluated> {
     classifier: { digest: classifier.digest, testAccuracy: accuracyOf(judge(data.test).labels, data.test.labels) },
     ...figuresOf({ samples, data, judge, distances, network, seed, onPart }),
   };
-  const name = join(runPaths(run).evaluations, checkpointFolder(evaluation.step));
-  const { out, picture } = { out: request.out ?? `${name}.json`, picture: request.picture ?? `${name}.png` };
   writeWhole(picture, evaluationPicture({ evaluation, samples, train: data.train }));
   writeWhole(out, encodeEvaluation(evaluation));
   return { evaluation, out, picture };
@@ -108,10 +116,16 @@ function loadHere(options: EngineOptions, env: NodeJS.ProcessEnv): ReturnType<ty
 
 function writeWhole(path: string, content: string | Uint8Array): void {
   const temporary = `${path}.${process.pid}.tmp`;
-  try {
-    mkdirSync(dirname(path), { recursive: true });
+  writing(path, () => {
     writeFileSync(temporary, content);
     renameSync(temporary, path);
+  });
+}
+
+/** @throws SamplerError E_EVALUATE_WRITE for what `write` throws */
+function writing(path: string, write: () => void): void {
+  try {
+    write();
   } catch (error) {
     throw new SamplerError(
       'E_EVALUATE_WRITE',

@@ -23,7 +23,6 @@ export function evaluationLines(evaluation: Evaluation): string[] {
     row('LeNet-FD to the training set', evaluation.frechetDistance, fixed(2)),
     row('precision', evaluation.precision, percent),
     row('recall', evaluation.recall, percent),
-    row('density', evaluation.density, fixed(2)),
     row('coverage', evaluation.coverage, percent),
     row('classes: largest deviation from equal', classes, ({ largestDeviation }) => percent(largestDeviation)),
     row(`classes: chi^2, ${classes.samples.counts.length - 1} by chance`, classes, ({ chiSquared }) =>

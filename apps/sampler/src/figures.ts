@@ -7,7 +7,7 @@ import {
   arrayPoints,
   chooseImages,
   classBalance,
-  densityCoverage,
+  coverageOf,
   FEATURES,
   fillNormal,
   frechetDistance,
@@ -16,13 +16,14 @@ import {
   noiseErrorByQuartile,
   pixelPoints,
   precisionRecall,
+  QUARTILES,
   STREAMS,
 } from '@lockstep/diffusion';
 import type { EpsFunction, Images, Judge, Schedule, SquaredDistances } from '@lockstep/diffusion';
 import type { EvaluationData } from './evaluation-data.js';
 import { IMAGES_A_BATCH } from './job.js';
 
-/** Batches of the held-out noise error: 2,048 images, for a standard error of about a hundredth of each quartile's figure. */
+/** Batches of the noise error, where the data has so many images: 2,048, for a standard error of about a hundredth of each figure. */
 const NOISE_ERROR_BATCHES = 256;
 
 export interface FiguresTask {
@@ -45,7 +46,6 @@ type Figures = Pick<
   | 'frechetDistanceOfTestSet'
   | 'precision'
   | 'recall'
-  | 'density'
   | 'coverage'
   | 'classes'
   | 'trainingDistance'
@@ -72,7 +72,7 @@ export function figuresOf(task: FiguresTask): Figures {
     return {
       frechetDistance: frechetDistance(gaussianOf(features, FEATURES), trainingGaussian),
       ...precisionRecall(reference, points, distances.features),
-      ...densityCoverage(reference, points, distances.features),
+      coverage: coverageOf(reference, points, distances.features),
       classes: classBalance(labels, classes),
       trainingDistance: distancesOf(squared),
       pairs: { labels, nearest, squared },
@@ -88,12 +88,15 @@ export function figuresOf(task: FiguresTask): Figures {
   });
 
   onPart('predicting noise of held-out and of training images');
+  // The same number of both, so that they have the same timesteps and noise.
+  const quarter = Math.floor(Math.min(train.count, test.count) / (IMAGES_A_BATCH * QUARTILES));
+  const batches = Math.min(NOISE_ERROR_BATCHES, QUARTILES * quarter);
   const noiseError = (dataset: Images): [number, number, number, number] => {
     const errors = noiseErrorByQuartile({
       ...network,
       dataset,
       batchSize: IMAGES_A_BATCH,
-      batches: NOISE_ERROR_BATCHES,
+      batches,
       seed,
     });
     return [errors[0], errors[1], errors[2], errors[3]];
@@ -103,7 +106,6 @@ export function figuresOf(task: FiguresTask): Figures {
     frechetDistanceOfTestSet: frechetDistance(gaussianOf(judge(test).features, FEATURES), trainingGaussian),
     precision: beside('precision'),
     recall: beside('recall'),
-    density: beside('density'),
     coverage: beside('coverage'),
     classes: beside('classes'),
     trainingDistance: beside('trainingDistance'),

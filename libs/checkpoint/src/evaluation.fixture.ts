@@ -13,7 +13,6 @@ export const EVALUATION: Evaluation = {
   frechetDistance: { samples: 68.7, floor: 5.97, ceiling: 949 },
   frechetDistanceOfTestSet: 0.7,
   precision: { samples: 0.6, floor: 0.9, ceiling: 0 },
-  density: { samples: 0.55, floor: 0.98, ceiling: 0.2 },
   coverage: { samples: 0.45, floor: 0.93, ceiling: 0.002 },
   recall: { samples: 0.5, floor: 0.91, ceiling: 0.01 },
   classes: {

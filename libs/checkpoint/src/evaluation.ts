@@ -41,7 +41,6 @@ const evaluationSchema = z
     frechetDistanceOfTestSet: figure,
     precision: beside(share),
     recall: beside(share),
-    density: beside(amount),
     coverage: beside(share),
     classes: beside(classCounts),
     trainingDistance: beside(trainingDistance),
@@ -92,8 +91,6 @@ export type Evaluation = {
   /** Against as many training images. */
   readonly precision: Beside<number>;
   readonly recall: Beside<number>;
-  /** Precision and recall that one outlier does not mislead; density is about 1 for real images. */
-  readonly density: Beside<number>;
   readonly coverage: Beside<number>;
   readonly classes: Beside<ClassCounts>;
   readonly trainingDistance: Beside<TrainingDistance>;

@@ -6,19 +6,19 @@
  *   precision  share of generated points inside the real manifold: how many look real
  *   recall     share of real points inside the generated manifold: how much of the data's variety is drawn
  *
- * One outlier has a wide ball, in which even noise may lie. Two figures that it does not mislead: Naeem et al., "Reliable fidelity
- * and diversity metrics for generative models", 2020, of the balls around real points alone:
+ * Both have a weakness: an outlier has a wide ball. A classifier that knows digits only may put noise into one, and then noise has
+ * full precision. What is not misled by that:
  *
- *   density    balls that a generated point lies in, over k: about 1 for points of the same distribution, and it may be more
- *   coverage   share of the balls in which a generated point lies
+ *   coverage   share of the balls around real points in which a generated point lies (Naeem et al., "Reliable fidelity and
+ *              diversity metrics for generative models", 2020)
  */
 import { DiffusionError } from './errors.js';
 import { forEachPair, nearestNeighbours } from './neighbours.js';
 import type { Points, SquaredDistances } from './neighbours.js';
 
-/** The papers' k: for precision and recall, for density and coverage. */
+/** The papers' k: for precision and recall, and for coverage. */
 export const MANIFOLD_NEIGHBOURS = 3;
-export const DENSITY_NEIGHBOURS = 5;
+export const COVERAGE_NEIGHBOURS = 5;
 
 export type PrecisionRecall = { readonly precision: number; readonly recall: number };
 
@@ -47,29 +47,24 @@ function shareInside(points: Points, around: Points, distances: SquaredDistances
   return inside.reduce((sum, one) => sum + one, 0) / inside.length;
 }
 
-export type DensityCoverage = { readonly density: number; readonly coverage: number };
-
 /**
- * Both figures; coverage is from 0 to 1. The sets should be equally large.
+ * Coverage, from 0 to 1. The sets should be equally large.
  *
  * @throws E_METRIC if a set has no more than k points
  */
-export function densityCoverage(
+export function coverageOf(
   real: Points,
   generated: Points,
   distances: SquaredDistances,
-  k: number = DENSITY_NEIGHBOURS,
-): DensityCoverage {
+  k: number = COVERAGE_NEIGHBOURS,
+): number {
   checkCounts([real, generated], k);
   const radius = squaredRadii(real, distances, k);
   const covered = new Uint8Array(real.count);
-  let balls = 0;
-  forEachPair(generated, real, distances, (_, centre, distance) => {
-    if (distance > radius[centre]) return;
-    covered[centre] = 1;
-    balls++;
+  forEachPair(real, generated, distances, (centre, _, distance) => {
+    if (distance <= radius[centre]) covered[centre] = 1;
   });
-  return { density: balls / (k * generated.count), coverage: covered.reduce((sum, one) => sum + one, 0) / real.count };
+  return covered.reduce((sum, one) => sum + one, 0) / real.count;
 }
 
 /** Of the ball around each point: the squared distance to its k-th neighbour, itself not counted. */
