@@ -15,9 +15,11 @@ import { evaluationPicture } from './evaluation-picture.js';
 import { figuresOf, toBytes } from './figures.js';
 
 /** Of fewer, the covariance of 84 features says nothing. */
-export const LEAST_SAMPLES = 100;
+const LEAST_SAMPLES = 100;
 /** As many as MNIST has test images, which the floor is made of. */
-export const MOST_SAMPLES = 10_000;
+const MOST_SAMPLES = 10_000;
+/** Steps of the classifier's training between two words about it: some seconds. */
+const TOLD_EVERY = 200;
 
 export interface EvaluateRequest extends ImagesRequest {
   /** Images to draw. */
@@ -104,9 +106,6 @@ export async function evaluate(request: EvaluateRequest): Promise<Evaluated> {
   writeWhole(out, encodeEvaluation(evaluation));
   return { evaluation, out, picture };
 }
-
-/** Steps of the classifier's training between two words about it: some seconds. */
-const TOLD_EVERY = 200;
 
 /** Before it is loaded its settings must be in the process' own environment. */
 function loadHere(options: EngineOptions, env: NodeJS.ProcessEnv): ReturnType<typeof loadEngine> {
