@@ -92,6 +92,24 @@ test("a coordinator's status is a table with each straggler's reason", async (co
   ]);
 });
 
+test('the last evaluation is a line, its distance beside those of real images and of noise', async (context) => {
+  const evaluation = {
+    step: 400,
+    samples: 1000,
+    frechetDistance: 68.71,
+    frechetFloor: 5.97,
+    frechetCeiling: 949,
+    precision: 0.61,
+    recall: 0.52,
+    classDeviation: 0.25,
+  };
+  const { status } = await askStatus(await serve(context, answering({ ...STATUS, evaluation })));
+  assert.equal(
+    describeStatus(status)[4],
+    'samples of step 400 (1000): LeNet-FD 68.7 (real images 6.0, noise 949), precision 0.61, recall 0.52, classes within 25 % of equal',
+  );
+});
+
 test('a run that has just begun has dashes and no worker', () => {
   const lines = describeStatus({
     ...STATUS,
