@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { Command, CommanderError } from 'commander';
 import { failureLine } from '@lockstep/config';
-import { sampleCommand } from '@lockstep/sampler';
+import { evaluateCommand, sampleCommand } from '@lockstep/sampler';
 import { digestCommand } from './digest-command.js';
 import { exitStatusOf } from './errors.js';
 import { exportCommand } from './export-command.js';
@@ -18,6 +18,7 @@ const program = new Command('lockstep').description(
 for (const command of [
   upCommand(),
   sampleCommand('sample', availableParallelism(), process.env),
+  evaluateCommand('eval', availableParallelism(), process.env),
   digestCommand(),
   statusCommand(process.env),
   verifyCommand(),

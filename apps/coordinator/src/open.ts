@@ -5,6 +5,7 @@ import type { DurableFs, JsonValue } from '@lockstep/checkpoint';
 import type { RunConfig } from '@lockstep/config';
 import { checkDataset, initialTrainingState, loadDataset, MNIST, parameterTable, recipeOf } from '@lockstep/diffusion';
 import { CoordinatorError } from './errors.js';
+import type { EvaluatorSetting } from './evaluator.js';
 import { CoordinatorServer, type Report } from './server.js';
 import { TIERS_FROM } from './topology.js';
 
@@ -16,6 +17,8 @@ export interface Surroundings {
   readonly warn: (text: string) => void;
   /** The disk on which checkpoints are written; the file system where it is left out. */
   readonly disk?: DurableFs;
+  /** How to start an evaluation; without it none is started. */
+  readonly evaluator?: Pick<EvaluatorSetting, 'module' | 'env'>;
   /** Takes in the phases of every step, if they are to be traced. */
   readonly trace?: Trace;
 }
@@ -26,7 +29,7 @@ export interface Surroundings {
  */
 export async function openCoordinator(
   config: RunConfig,
-  { now, freshRunId, report, warn, disk, trace = NO_TRACE }: Surroundings,
+  { now, freshRunId, report, warn, disk, evaluator, trace = NO_TRACE }: Surroundings,
 ): Promise<CoordinatorServer> {
   const recipe = recipeOf(config);
   // Workers may run in another folder.
@@ -108,6 +111,15 @@ export async function openCoordinator(
     seedState: () => initialTrainingState(recipe, seed),
     globalBatch: recipe.globalBatch,
     keepCheckpoints: config.keepCheckpoints,
+    evaluator:
+      evaluator === undefined || config.evaluateEvery === 0
+        ? null
+        : {
+            ...evaluator,
+            everySteps: config.evaluateEvery * config.checkpointEvery,
+            directory: config.out,
+            device: config.device,
+          },
     table: parameterTable(recipe.model),
     model: JSON.parse(JSON.stringify(recipe)) as JsonValue,
     ledger,

@@ -15,34 +15,36 @@ function grid(text: string): { rows: number; columns: number } {
   return parsed;
 }
 
-function wholeNumber(text: string): number {
+export function wholeNumber(text: string): number {
   const value = Number(text);
   if (!/^\d+$/.test(text) || !Number.isSafeInteger(value)) throw new InvalidArgumentError('write a whole number.');
   return value;
 }
 
-function positive(text: string): number {
+export function positive(text: string): number {
   const value = wholeNumber(text);
   if (value < 1) throw new InvalidArgumentError('write a whole number of at least 1.');
   return value;
 }
 
-function workerCount(text: string): number {
+export function workerCount(text: string): number {
   const value = positive(text);
   if (value > MOST_WORKERS) throw new InvalidArgumentError(`write a whole number from 1 to ${MOST_WORKERS}.`);
   return value;
 }
 
 /**
- * Shows how far a drawing is: on a terminal one line that is written over, elsewhere a line whenever images are finished.
+ * Shows how far a drawing is: on a terminal one line that is written over, elsewhere a line for every tenth of the images.
  */
-function progressOn(stream: NodeJS.WriteStream, count: number): (progress: DrawProgress) => void {
+export function progressOn(stream: NodeJS.WriteStream, count: number): (progress: DrawProgress) => void {
   let told = 0;
   return ({ steps, allSteps, images }) => {
     const text = `drawing: ${images} of ${count} images, ${Math.floor((100 * steps) / allSteps)} %`;
     if (stream.isTTY) stream.write(`\r${text}${images === count ? '\n' : ''}`);
-    else if (images > told) stream.write(`${text}\n`);
-    told = images;
+    else if (images - told >= count / 10 || (images === count && images > told)) {
+      stream.write(`${text}\n`);
+      told = images;
+    }
   };
 }
 

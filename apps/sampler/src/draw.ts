@@ -13,17 +13,14 @@ import { parseStoredRecipe, type StoredRecipe } from './recipe.js';
 /** A picture of this many grey pixels is held twice while it is written: some hundred MB. */
 const MOST_PIXELS = 100_000_000;
 
-export interface DrawRequest {
+/** What images are drawn from a run, and with what. */
+export interface ImagesRequest {
   /** The run's directory. */
   readonly run: string;
-  readonly out: string;
-  readonly rows: number;
-  readonly columns: number;
   readonly seed: number;
   /** Null: the preset's sampler. */
   readonly sampler: 'ddpm' | 'ddim' | null;
   readonly steps: number | null;
-  readonly scale: number;
   readonly device: Device;
   /** Worker processes, at most: there are never more than batches. The images do not depend on it. Null: one a processor, or one a GPU. */
   readonly workers: number | null;
@@ -32,6 +29,13 @@ export interface DrawRequest {
   readonly env: NodeJS.ProcessEnv;
   readonly onProgress: (progress: DrawProgress) => void;
   readonly warn: (text: string) => void;
+}
+
+export interface DrawRequest extends ImagesRequest {
+  readonly out: string;
+  readonly rows: number;
+  readonly columns: number;
+  readonly scale: number;
 }
 
 export interface DrawProgress {
@@ -57,7 +61,7 @@ export async function draw(request: DrawRequest): Promise<Drawn> {
   const job = jobOf(checkpoint, request);
   const size = job.recipe.model.imageSize;
   checkPixels(request, size);
-  const images = await drawImages(job, request);
+  const images = await drawImages(job, request.rows * request.columns, request);
   const temporary = `${request.out}.${process.pid}.tmp`;
   writeFileSync(temporary, gridPng(images, request.rows, request.columns, size, size, request.scale));
   renameSync(temporary, request.out);
@@ -65,7 +69,7 @@ export async function draw(request: DrawRequest): Promise<Drawn> {
 }
 
 /** @throws SamplerError E_SAMPLE_NO_CHECKPOINT; CheckpointError E_CHECKPOINT_READ */
-export async function newestCheckpoint({ run, warn }: Pick<DrawRequest, 'run' | 'warn'>): Promise<Checkpoint> {
+export async function newestCheckpoint({ run, warn }: Pick<ImagesRequest, 'run' | 'warn'>): Promise<Checkpoint> {
   const { checkpoint, skipped } = await new DirectoryStore(runPaths(run).checkpoints).newest();
   for (const bad of skipped) warn(`${bad.code}: the checkpoint of step ${bad.step} is not used: ${bad.reason}`);
   if (checkpoint === undefined) {
@@ -90,7 +94,8 @@ export function storedModel(checkpoint: Checkpoint): { recipe: StoredRecipe; wei
   return { recipe, weights };
 }
 
-function jobOf(checkpoint: Checkpoint, request: DrawRequest): DrawJob {
+/** @throws SamplerError E_SAMPLE_MODEL */
+export function jobOf(checkpoint: Checkpoint, request: ImagesRequest): DrawJob {
   const { recipe, weights } = storedModel(checkpoint);
   const { device, env, seed } = request;
   const engine = { device, threads: THREADS, directory: engineDirectory(device, env), graphs: graphDirectory(env) };
@@ -106,10 +111,9 @@ function checkPixels({ rows, columns, scale }: DrawRequest, size: number): void 
     );
 }
 
-/** rows * columns images, one after another. */
-async function drawImages(job: DrawJob, request: DrawRequest): Promise<Float32Array> {
+/** `count` images, one after another, and those that fill the last batch. @throws as draw */
+export async function drawImages(job: DrawJob, count: number, request: ImagesRequest): Promise<Float32Array> {
   const { model } = job.recipe;
-  const count = request.rows * request.columns;
   const batches = Math.ceil(count / IMAGES_A_BATCH);
   const batchSize = IMAGES_A_BATCH * model.imageSize * model.imageSize * model.channels;
   const images = new Float32Array(batches * batchSize);
@@ -145,7 +149,7 @@ async function drawImages(job: DrawJob, request: DrawRequest): Promise<Float32Ar
   return images;
 }
 
-function chosenSampler(preset: SamplerConfig, { sampler, steps }: DrawRequest): SamplerConfig {
+function chosenSampler(preset: SamplerConfig, { sampler, steps }: ImagesRequest): SamplerConfig {
   switch (sampler) {
     case null:
       return { ...preset, steps: steps ?? preset.steps };

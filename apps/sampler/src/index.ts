@@ -1,4 +1,5 @@
 export { sampleCommand } from './cli.js';
+export { evaluateCommand } from './evaluate-command.js';
 export { draw } from './draw.js';
 export { exportSavedModel } from './export.js';
 export type { ExportRequest } from './export.js';

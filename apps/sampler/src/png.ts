@@ -33,14 +33,6 @@ export function gridPng(
   if (images.length < rows * columns * height * width)
     throw new RangeError(`a grid of ${rows}x${columns} needs ${rows * columns} images`);
   const { width: gridWidth, height: gridHeight } = gridPixels(rows, columns, height, width, scale);
-  const png = new PNG({
-    width: gridWidth,
-    height: gridHeight,
-    colorType: 0,
-    inputColorType: 0,
-    inputHasAlpha: false,
-    bitDepth: 8,
-  });
   const pixels = Buffer.alloc(gridWidth * gridHeight, WHITE);
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++) {
@@ -54,6 +46,13 @@ export function gridPng(
       }
     }
   }
+  return greyPng(pixels, gridWidth, gridHeight);
+}
+
+/** Grey pixels, 0 black to 255 white, row after row, as PNG bytes. */
+export function greyPng(pixels: Buffer, width: number, height: number): Buffer {
+  const options = { colorType: 0, inputColorType: 0, inputHasAlpha: false, bitDepth: 8 } as const;
+  const png = new PNG({ width, height, ...options });
   png.data = pixels;
-  return PNG.sync.write(png, { colorType: 0, inputColorType: 0, inputHasAlpha: false, bitDepth: 8 });
+  return PNG.sync.write(png, options);
 }

@@ -1,5 +1,5 @@
 /**
- * A run's directory:  run.json  checkpoints/  ledger/  incidents/  coordinator.json
+ * A run's directory:  run.json  checkpoints/  ledger/  incidents/  evaluations/  coordinator.json
  *
  * run.json holds what must never change during a run. It is written once, whole; later openings must bring the same.
  */
@@ -43,6 +43,8 @@ export type RunPaths = {
   readonly ledger: string;
   /** States kept for replay: never pruned. */
   readonly incidents: string;
+  /** What was found of checkpoints' samples: see evaluation.ts. */
+  readonly evaluations: string;
   /** File with the coordinator's address: see address.ts. */
   readonly address: string;
 };
@@ -56,6 +58,7 @@ export function runPaths(root: string): RunPaths {
     checkpoints: join(root, 'checkpoints'),
     ledger: join(root, 'ledger'),
     incidents: join(root, 'incidents'),
+    evaluations: join(root, 'evaluations'),
     address: join(root, 'coordinator.json'),
   };
 }

@@ -36,6 +36,11 @@ export const runKeys = {
   }),
   checkpointEvery: integerKey({ default: 200, min: 1, doc: 'steps between checkpoints' }),
   keepCheckpoints: integerKey({ default: 3, min: 1, doc: 'how many of the newest checkpoints are kept' }),
+  evaluateEvery: integerKey({
+    default: 0,
+    min: 0,
+    doc: 'judge samples of every so many-th checkpoint, beside the training and at the lowest priority; 0: never',
+  }),
   minWorkers: integerKey({ default: 1, min: 1, doc: 'workers that must have joined before a step begins' }),
   heartbeatTimeoutMs: integerKey({
     default: 5000,

@@ -17,6 +17,8 @@
  * - E_DATA_PNG: an image is no PNG, damaged, transparent, or has more than 8 bits a channel.
  * - E_DATA_SIZE: images are not of the model's size or of one size, or more than can be held.
  * - E_DATA_LABEL: a label is not one of the model's classes, or there are too many classes.
+ * - E_CLASSIFIER_DATA: images to train a classifier on are missing, or have labels that it does not know.
+ * - E_METRIC: a metric of evaluation was asked of too few images, or of arrays that do not fit together.
  */
 export const DIFFUSION_ERROR_CODES = [
   'E_RANDOM_KEY',
@@ -35,6 +37,8 @@ export const DIFFUSION_ERROR_CODES = [
   'E_DATA_PNG',
   'E_DATA_SIZE',
   'E_DATA_LABEL',
+  'E_CLASSIFIER_DATA',
+  'E_METRIC',
 ] as const;
 
 export type DiffusionErrorCode = (typeof DIFFUSION_ERROR_CODES)[number];

@@ -54,3 +54,18 @@ export const SEED_PARAMETERS = { 16: 55_665, 32: 220_385, 64: 876_993, 128: 3_49
  * network has to fall below. To four digits; a network that predicts zero has 1.
  */
 export const ISOTROPIC_OPTIMUM = { seed: 0.2004, cosine: 0.3759 } as const;
+
+/** Frechet distance, squared, of two normal distributions in the plane. */
+export const FRECHET_2D = {
+  mu1: [0, 0],
+  mu2: [1, -2],
+  cov1: [
+    [2, 0.5],
+    [0.5, 1],
+  ],
+  cov2: [
+    [1, -0.3],
+    [-0.3, 3],
+  ],
+  distance: 5.929311854967773,
+} as const;

@@ -1,11 +1,34 @@
 export { loadDataset, MNIST } from './data-source.js';
 export { checkDataset, datasetDigest, idxHeader } from './dataset.js';
 export type { DataNeeds, Dataset, Split } from './dataset.js';
+export { classBalance } from './class-balance.js';
+export type { ClassBalance } from './class-balance.js';
+export { classifierPrediction, classifierTable, FEATURES } from './classifier.js';
+export type { ClassifierConfig } from './classifier.js';
+export { CLASSIFIER_RECIPE, trainClassifier } from './classifier-training.js';
+export type { ClassifierRecipe, LabelledImages } from './classifier-training.js';
+export { frechetDistance, gaussianOf } from './frechet.js';
+export type { Gaussian } from './frechet.js';
+export { chooseImages, noiseErrorByQuartile, QUARTILES } from './heldout.js';
+export type { NoiseErrorTask } from './heldout.js';
+export { accuracyOf, makeJudge, trainOnSyntheticAccuracy } from './judge.js';
+export type { Images, Judge, Judgement } from './judge.js';
+export { arrayPoints, engineDistances, nearestNeighbours, pixelPoints } from './neighbours.js';
+export type { Neighbours, Points, SquaredDistances } from './neighbours.js';
+export { coverageOf, precisionRecall } from './precision-recall.js';
+export type { PrecisionRecall } from './precision-recall.js';
 export { DIFFUSION_ERROR_CODES, DiffusionError } from './errors.js';
 export type { DiffusionErrorCode } from './errors.js';
 export { IDX_NAMES, parseIdx } from './idx.js';
 export type { IdxFile } from './idx.js';
-export { gradientFunction, gradientInputs, gradientTargets, networkEps, predictionFunction, savedPrediction } from './loss.js';
+export {
+  gradientFunction,
+  gradientInputs,
+  gradientTargets,
+  networkEps,
+  predictionFunction,
+  savedPrediction,
+} from './loss.js';
 export type { GraphFunction } from './loss.js';
 export { makeMicrobatch, MIN_SNR_GAMMA, networkTimeOf } from './microbatch.js';
 export type { LossWeighting, Microbatch, MicrobatchTask, NetworkTime } from './microbatch.js';

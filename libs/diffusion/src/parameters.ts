@@ -7,6 +7,7 @@
  */
 import { DiffusionError } from './errors.js';
 import { fillUniform, STREAMS } from './random.js';
+import type { Stream } from './random.js';
 
 /** The axes in words, for the metadata of files that are read without Lockstep. */
 export const TENSOR_LAYOUT =
@@ -113,7 +114,12 @@ export function parameterCount(table: ParameterTable): number {
  * @param seed 0..2^53-1; each tensor has its own random position, so the values do not depend on the order of filling
  * @throws E_RANDOM_KEY for a bad seed
  */
-export function initialise(layers: readonly Layer[], zeroLayer: string | null, seed: number): Float32Array {
+export function initialise(
+  layers: readonly Layer[],
+  zeroLayer: string | null,
+  seed: number,
+  stream: Stream = STREAMS.parameters,
+): Float32Array {
   const flat = new Float32Array(parameterCount(tableOf(layers)));
   let offset = 0;
   layers.forEach((layer, l) => {
@@ -124,8 +130,7 @@ export function initialise(layers: readonly Layer[], zeroLayer: string | null, s
       if (layer.kind === 'norm') {
         part.fill(i === 0 ? 1 : 0);
       } else if (layer.name !== zeroLayer) {
-        const key = { seed, stream: STREAMS.parameters, step: 0, position: 2 * l + i };
-        fillUniform(part, 1 / Math.sqrt(fanIn(layer)), key);
+        fillUniform(part, 1 / Math.sqrt(fanIn(layer)), { seed, stream, step: 0, position: 2 * l + i });
       }
     });
   });

@@ -8,7 +8,7 @@ export { conv3x3 } from './conv3x3.js';
 export type { Conv3x3Options } from './conv3x3.js';
 export { customGradient } from './customGradient.js';
 export type { Backward, Forward } from './customGradient.js';
-export { engineDirectory, graphDirectory } from './directory.js';
+export { cacheDirectory, engineDirectory, graphDirectory } from './directory.js';
 export { runEager } from './eager.js';
 export { checkEnvironment, engineEnvironment, realEnvironment } from './environment.js';
 export type { EngineSetting } from './environment.js';
