@@ -7,10 +7,11 @@ import { after, test } from 'node:test';
 import { compile, runEager } from '@lockstep/engine';
 
 import { floats, testEngine, tinyTask } from './engine.fixture.js';
-import { gradientFunction, gradientInputs, networkEps, predictionFunction } from './loss.js';
+import { gradientFunction, gradientInputs, predictionFunction } from './loss.js';
 import { makeMicrobatch } from './microbatch.js';
 import type { Microbatch } from './microbatch.js';
 import { forward, initialParameters, parameterTable, unflatten } from './model.js';
+import { networkEps } from './network-eps.js';
 import { adamStep, globalNorm } from './optimizer.js';
 import { parameterCount, tensorOf } from './parameters.js';
 import { PRESETS } from './presets.js';
@@ -22,7 +23,7 @@ const CONFIG = PRESETS.tiny.model;
 const TABLE = parameterTable(CONFIG);
 const TASK = tinyTask();
 const N = TASK.microbatchSize;
-const graph = gradientFunction(engine, CONFIG, N);
+const graph = gradientFunction(engine, CONFIG, N, 'eps');
 const compiled = compile(engine, graph.fn, graph.specs);
 after(() => compiled.dispose());
 
@@ -87,7 +88,7 @@ test('the gradient of every tensor is the slope of the mean loss along it, by ce
 
 test('the gradient is the mean over the microbatch: that of one sample alone, averaged', () => {
   const weights = awakeWeights();
-  const single = gradientFunction(engine, CONFIG, 1);
+  const single = gradientFunction(engine, CONFIG, 1, 'eps');
   const averaged = new Float64Array(parameterCount(TABLE));
   for (let index = 0; index < N; index++) {
     const batch = makeMicrobatch({ ...TASK, microbatchSize: 1 }, 0, index);
@@ -146,16 +147,18 @@ for (const networkTime of ['timestep', 'fraction'] as const) {
   test(`the sampler's network sees the same ${networkTime} as the gradient's`, () => {
     const asked: number[][] = [];
     const { schedule } = TASK;
-    const eps = networkEps(
-      ([, x, times]) => {
+    const eps = networkEps({
+      run: ([, x, times]) => {
         asked.push([...times]);
         return [x];
       },
-      awakeWeights(),
-      2,
+      weights: awakeWeights(),
+      n: 2,
       schedule,
       networkTime,
-    );
+      prediction: 'eps',
+      condition: null,
+    });
     const trained = makeMicrobatch({ ...TASK, networkTime }, 0, 0);
     BATCH.t.forEach((t) => eps(new Float32Array(2 * 784), t));
     assert.deepEqual(
@@ -169,7 +172,15 @@ test('the sampler draws images from a compiled network, the same ones again, and
   const draw = (firstImage: number, count: number): Float32Array => {
     const prediction = predictionFunction(engine, CONFIG, count);
     const network = compile(engine, prediction.fn, prediction.specs);
-    const eps = networkEps((inputs) => network.run(inputs), awakeWeights(), count, TASK.schedule, TASK.networkTime);
+    const eps = networkEps({
+      run: (inputs) => network.run(inputs),
+      weights: awakeWeights(),
+      n: count,
+      schedule: TASK.schedule,
+      networkTime: TASK.networkTime,
+      prediction: 'eps',
+      condition: null,
+    });
     const images = sample({
       schedule: TASK.schedule,
       sampler: PRESETS.tiny.sampler,
@@ -216,14 +227,15 @@ test('the graph carries its weights as an input, not inside: it stays below 300 
 
 test('what tells graphs on disk apart is the function, the network, the number of images and the code', () => {
   const identities = [
-    gradientFunction(engine, CONFIG, 2),
-    gradientFunction(engine, CONFIG, 3),
-    gradientFunction(engine, { ...CONFIG, attentionAt: 'nowhere' }, 2),
+    gradientFunction(engine, CONFIG, 2, 'eps'),
+    gradientFunction(engine, CONFIG, 3, 'eps'),
+    gradientFunction(engine, { ...CONFIG, attentionAt: 'nowhere' }, 2, 'eps'),
+    gradientFunction(engine, CONFIG, 2, 'v'),
     predictionFunction(engine, CONFIG, 2),
     predictionFunction(engine, CONFIG, 3),
   ].map(({ identity }) => identity);
   assert.equal(new Set(identities.map((identity) => JSON.stringify(identity))).size, identities.length);
-  assert.deepEqual(gradientFunction(engine, { ...CONFIG }, 2).identity, identities[0]);
+  assert.deepEqual(gradientFunction(engine, { ...CONFIG }, 2, 'eps').identity, identities[0]);
   for (const { code } of identities) assert.match(code, /^[0-9a-f]{64}$/);
 });
 

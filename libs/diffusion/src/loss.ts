@@ -2,19 +2,18 @@
  * The two functions of tensors that are compiled and run: a microbatch's gradient, and a prediction for sampling.
  *
  * Loss of Ho et al. 2020, equation 14, with a weight a sample: the mean over samples of weight * mean over pixels of
- * (eps - epsHat(x_t, t))^2, with x_t = sqrt(alphaBar_t) x0 + sqrt(1 - alphaBar_t) eps made inside the graph.
+ * (target - network(x_t, t, label))^2, with x_t = sqrt(alphaBar_t) x0 + sqrt(1 - alphaBar_t) eps made inside the graph. The
+ * target is eps, or v = sqrt(alphaBar_t) eps - sqrt(1 - alphaBar_t) x0 (Salimans and Ho, "Progressive distillation for fast
+ * sampling of diffusion models", 2022, appendix D).
  */
 import { codeDigest } from '@lockstep/engine';
 import type { Engine, FunctionIdentity, Tensor, TensorFunction, TensorSpec, TypedArray } from '@lockstep/engine';
 
-import { DiffusionError } from './errors.js';
-import { networkTimeOf } from './microbatch.js';
-import type { Microbatch, NetworkTime } from './microbatch.js';
-import { forward, imageShape, parameterTable, unflatten } from './model.js';
+import type { Microbatch } from './microbatch.js';
+import { classCount, forward, imageShape, parameterTable, unflatten } from './model.js';
 import type { ModelConfig } from './model.js';
 import { parameterCount } from './parameters.js';
-import type { EpsFunction } from './sampler.js';
-import type { Schedule } from './schedule.js';
+import type { Prediction } from './schedule.js';
 
 /** A function for the engine's compile and runEager, with its inputs' shapes. */
 export type GraphFunction = {
@@ -31,6 +30,11 @@ function float32(...shape: number[]): TensorSpec {
   return { shape, dtype: 'float32' };
 }
 
+/** The labels of n images, which only a conditional network takes. */
+function labelSpecs(config: ModelConfig, n: number): TensorSpec[] {
+  return classCount(config) > 0 ? [{ shape: [n], dtype: 'int32' }] : [];
+}
+
 /**
  * Gradient of the mean loss of n samples.
  *
@@ -39,14 +43,21 @@ function float32(...shape: number[]): TensorSpec {
  *
  * @throws E_MODEL_CONFIG if the config cannot be built
  */
-export function gradientFunction(engine: Engine, config: ModelConfig, n: number): GraphFunction {
+export function gradientFunction(
+  engine: Engine,
+  config: ModelConfig,
+  n: number,
+  prediction: Prediction,
+): GraphFunction {
   const { tf } = engine;
   const table = parameterTable(config);
-  const fn = ([weights, x0, eps, sqrtAlphaBar, sqrtOneMinusAlphaBar, t, lossWeight]: Tensor[]): Tensor[] => {
+  const fn = ([weights, x0, eps, sqrtAlphaBar, sqrtOneMinusAlphaBar, t, lossWeight, labels]: Tensor[]): Tensor[] => {
     const aSample = (values: Tensor): Tensor => tf.reshape(values, [n, 1, 1, 1]);
-    const xt = tf.add(tf.mul(aSample(sqrtAlphaBar), x0), tf.mul(aSample(sqrtOneMinusAlphaBar), eps));
+    const [signal, noise] = [aSample(sqrtAlphaBar), aSample(sqrtOneMinusAlphaBar)];
+    const xt = tf.add(tf.mul(signal, x0), tf.mul(noise, eps));
+    const target = prediction === 'v' ? tf.sub(tf.mul(signal, eps), tf.mul(noise, x0)) : eps;
     const losses = (...parameters: Tensor[]): Tensor => {
-      const error = tf.sub(forward(engine, config, parameters, xt, t), eps);
+      const error = tf.sub(forward(engine, config, parameters, xt, t, labels), target);
       return tf.mul(lossWeight, tf.mean(tf.square(error), [1, 2, 3]));
     };
     // The mean over samples enters as the derivative 1/n of each sample's loss.
@@ -59,49 +70,34 @@ export function gradientFunction(engine: Engine, config: ModelConfig, n: number)
     float32(...images),
     float32(...images),
     ...Array.from({ length: 4 }, () => float32(n)),
+    ...labelSpecs(config, n),
   ];
-  return { fn, specs, identity: { name: 'diffusion/gradient', parameters: { config, n }, code: CODE } };
+  return { fn, specs, identity: { name: 'diffusion/gradient', parameters: { config, n, prediction }, code: CODE } };
 }
 
 /** The inputs of a gradient function, in order. */
-export function gradientInputs(weights: Float32Array, batch: Microbatch): Float32Array[] {
-  return [weights, batch.x0, batch.eps, batch.sqrtAlphaBar, batch.sqrtOneMinusAlphaBar, batch.t, batch.lossWeight];
+export function gradientInputs(weights: Float32Array, batch: Microbatch): TypedArray[] {
+  const { x0, eps, sqrtAlphaBar, sqrtOneMinusAlphaBar, t, lossWeight, labels } = batch;
+  const inputs = [weights, x0, eps, sqrtAlphaBar, sqrtOneMinusAlphaBar, t, lossWeight];
+  return labels === null ? inputs : [...inputs, labels];
 }
 
 /**
- * The predicted noise of n images: inputs weights [P], x [n, rows, columns, channels], t [n]; output eps in x's shape.
+ * What the network predicts of n images: inputs weights [P], x [n, rows, columns, channels], t [n] and, for a conditional network,
+ * labels [n]; output in x's shape.
  *
  * @throws E_MODEL_CONFIG if the config cannot be built
  */
 export function predictionFunction(engine: Engine, config: ModelConfig, n: number): GraphFunction {
   const table = parameterTable(config);
   return {
-    fn: ([weights, x, t]) => [forward(engine, config, unflatten(engine, table, weights), x, t)],
-    specs: [float32(parameterCount(table)), float32(n, ...imageShape(config)), float32(n)],
+    fn: ([weights, x, t, labels]) => [forward(engine, config, unflatten(engine, table, weights), x, t, labels)],
+    specs: [
+      float32(parameterCount(table)),
+      float32(n, ...imageShape(config)),
+      float32(n),
+      ...labelSpecs(config, n),
+    ],
     identity: { name: 'diffusion/prediction', parameters: { config, n }, code: CODE },
-  };
-}
-
-/**
- * The sampler's eps from a compiled prediction function.
- *
- * @param run the compiled function's run, of predictionFunction for n images: what the sampler's batch has
- * @param weights [P]; the moving average, in a sample that is meant to be looked at
- * @returns eps, which throws E_SAMPLER if the function gives something else than float32
- */
-export function networkEps(
-  run: (inputs: readonly Float32Array[]) => readonly TypedArray[],
-  weights: Float32Array,
-  n: number,
-  schedule: Schedule,
-  networkTime: NetworkTime,
-): EpsFunction {
-  const times = new Float32Array(n);
-  return (x, t) => {
-    const [eps] = run([weights, x, times.fill(networkTimeOf(networkTime, t, schedule.T))]);
-    if (!(eps instanceof Float32Array)) {
-      throw new DiffusionError('E_SAMPLER', 'the prediction is not float32: pass the run of a predictionFunction');
-    }
-    return eps;
   };
 }

@@ -1,11 +1,13 @@
 /**
  * Parameters of a network: one flat Float32Array and the table that says which tensor lies where.
  *
- * Layouts: convolution kernels [height, width, in, out] (HWIO), linear weights [in, out], vectors [channels], all row-major.
+ * Layouts: convolution kernels [height, width, in, out] (HWIO), linear weights [in, out], embeddings [rows, width], vectors
+ * [channels], all row-major.
  * Names are those PyTorch would give: `down.0.conv1.weight`.
  */
 import { DiffusionError } from './errors.js';
-import { fillUniform, STREAMS } from './random.js';
+import { fillNormal, fillUniform, STREAMS } from './random.js';
+import type { RandomKey } from './random.js';
 
 /** A tensor inside the flat array; offset and size in elements. */
 export type TensorSpan = {
@@ -28,9 +30,11 @@ export type Layer =
       readonly to: number;
     }
   | { readonly kind: 'linear'; readonly name: string; readonly from: number; readonly to: number }
-  | { readonly kind: 'norm'; readonly name: string; readonly channels: number };
+  | { readonly kind: 'norm'; readonly name: string; readonly channels: number }
+  /** A table from which rows are taken; it has no bias. */
+  | { readonly kind: 'embedding'; readonly name: string; readonly rows: number; readonly width: number };
 
-/** Number of inputs each output of a convolution or linear layer sums over. */
+/** Number of inputs each output of a convolution or linear layer sums over; 1 for others. */
 function fanIn(layer: Layer): number {
   switch (layer.kind) {
     case 'conv':
@@ -38,13 +42,14 @@ function fanIn(layer: Layer): number {
     case 'linear':
       return layer.from;
     case 'norm':
+    case 'embedding':
       return 1;
     default:
       return layer satisfies never;
   }
 }
 
-function shapesOf(layer: Layer): { weight: number[]; bias: number[] } {
+function shapesOf(layer: Layer): { weight: number[]; bias?: number[] } {
   switch (layer.kind) {
     case 'conv':
       return { weight: [layer.kernel, layer.kernel, layer.from, layer.to], bias: [layer.to] };
@@ -52,12 +57,14 @@ function shapesOf(layer: Layer): { weight: number[]; bias: number[] } {
       return { weight: [layer.from, layer.to], bias: [layer.to] };
     case 'norm':
       return { weight: [layer.channels], bias: [layer.channels] };
+    case 'embedding':
+      return { weight: [layer.rows, layer.width] };
     default:
       return layer satisfies never;
   }
 }
 
-/** The table of a list of layers: each layer's weight, then its bias. */
+/** The table of a list of layers: each layer's weight, then its bias if it has one. */
 export function tableOf(layers: readonly Layer[]): ParameterTable {
   const table: TensorSpan[] = [];
   let offset = 0;
@@ -78,7 +85,7 @@ export function parameterCount(table: ParameterTable): number {
 
 /**
  * Weights to start from, as PyTorch initialises the same layers: convolution and linear weights and biases uniform on
- * (-1, 1) / sqrt(fan-in), norms 1 and 0.
+ * (-1, 1) / sqrt(fan-in), norms 1 and 0, embeddings standard normal.
  *
  * @param zeroLayer the layer whose weight and bias start at zero
  * @param seed 0..2^53-1; each tensor has its own random position, so the values do not depend on the order of filling
@@ -88,17 +95,26 @@ export function initialise(layers: readonly Layer[], zeroLayer: string, seed: nu
   const table = tableOf(layers);
   const flat = new Float32Array(parameterCount(table));
   layers.forEach((layer, l) => {
-    [2 * l, 2 * l + 1].forEach((position) => {
-      const { offset, size } = table[position];
-      const part = flat.subarray(offset, offset + size);
-      if (layer.kind === 'norm') {
-        part.fill(position === 2 * l ? 1 : 0);
-      } else if (layer.name !== zeroLayer) {
-        fillUniform(part, 1 / Math.sqrt(fanIn(layer)), { seed, stream: STREAMS.parameters, step: 0, position });
+    ['weight', 'bias'].forEach((part, i) => {
+      const span = table.find(({ name }) => name === `${layer.name}.${part}`);
+      if (span !== undefined) {
+        const values = flat.subarray(span.offset, span.offset + span.size);
+        fillInitial(values, layer, i, zeroLayer, { seed, stream: STREAMS.parameters, step: 0, position: 2 * l + i });
       }
     });
   });
   return flat;
+}
+
+/** Fills part 0, the weight, or 1, the bias, of a layer. */
+function fillInitial(values: Float32Array, layer: Layer, part: number, zeroLayer: string, key: RandomKey): void {
+  if (layer.kind === 'norm') {
+    values.fill(part === 0 ? 1 : 0);
+  } else if (layer.kind === 'embedding') {
+    fillNormal(values, key);
+  } else if (layer.name !== zeroLayer) {
+    fillUniform(values, 1 / Math.sqrt(fanIn(layer)), key);
+  }
 }
 
 /**

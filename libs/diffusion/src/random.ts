@@ -17,6 +17,7 @@ export const STREAMS = {
   parameters: 4,
   samplerStart: 5,
   samplerNoise: 6,
+  labelDrop: 7,
 } as const;
 
 export type Stream = (typeof STREAMS)[keyof typeof STREAMS];
