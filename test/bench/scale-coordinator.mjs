@@ -19,13 +19,8 @@ function measure(workers) {
   const settings = {
     run: 'scale',
     runSettings: {
-      preset: 'x',
       seed: 0,
-      steps: 1e6,
-      globalBatch: workers,
-      microbatchSize: 1,
-      learningRate: null,
-      timesteps: null,
+      recipe: {},
       checkpointEvery: 1e6,
       dataDigest: digestOf(0),
     },

@@ -2,7 +2,7 @@
 import { DirectoryStore, Ledger, NO_TRACE, openRun, stateDigest, type Trace } from '@lockstep/checkpoint';
 import type { DurableFs, JsonValue } from '@lockstep/checkpoint';
 import type { RunConfig } from '@lockstep/config';
-import { initialTrainingState, loadMnist, parameterTable, recipeOf } from '@lockstep/diffusion';
+import { DiffusionError, initialTrainingState, loadMnist, parameterTable, parseRecipe, recipeOf } from '@lockstep/diffusion';
 import { CoordinatorError } from './errors.js';
 import { CoordinatorServer, type Report } from './server.js';
 import { TIERS_FROM } from './topology.js';
@@ -32,13 +32,8 @@ export async function openCoordinator(
   const { seed } = config;
   // A round trip through JSON, so that what is compared on resume is what is stored.
   const stored = JSON.parse(JSON.stringify({ preset: config.preset, recipe })) as JsonValue;
-  const { record, paths } = await openRun(config.out, {
-    runId: freshRunId,
-    seed,
-    dataDigest,
-    config: stored,
-    createdAt: now(),
-  });
+  const proposal = { runId: freshRunId, seed, dataDigest, config: stored, createdAt: now() };
+  const { record, paths } = await openRun(config.out, proposal, { meaning: meaningOf });
   const ledger = await Ledger.open(paths.ledger);
   const store = new DirectoryStore(paths.checkpoints, disk === undefined ? {} : { disk });
   const incidents = new DirectoryStore(paths.incidents);
@@ -71,13 +66,8 @@ export async function openCoordinator(
     settings: {
       run: record.runId,
       runSettings: {
-        preset: config.preset,
         seed,
-        steps: recipe.steps,
-        globalBatch: recipe.globalBatch,
-        microbatchSize: recipe.microbatchSize,
-        learningRate: config.learningRate,
-        timesteps: config.timesteps,
+        recipe,
         checkpointEvery: config.checkpointEvery,
         dataDigest,
       },
@@ -111,4 +101,16 @@ export async function openCoordinator(
     report,
     trace,
   });
+}
+
+/** What a stored config means today: its recipe may have been written before the newer keys of recipes. As it is, if it holds none. */
+function meaningOf(stored: JsonValue): JsonValue {
+  const members = new Map(Object.entries<JsonValue>(Object(stored)));
+  try {
+    const recipe = JSON.parse(JSON.stringify(parseRecipe(members.get('recipe')))) as JsonValue;
+    return Object.fromEntries(members.set('recipe', recipe));
+  } catch (error) {
+    if (error instanceof DiffusionError) return stored;
+    throw error;
+  }
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
 import { stateDigest } from '@lockstep/checkpoint';
 import { addFixedPoint, maxExponents, tensorExponents } from '@lockstep/comm';
-import { initialTrainingState, parameterCount, parameterTable, recipeOf } from '@lockstep/diffusion';
+import { initialTrainingState, parameterCount, parameterTable, parseRecipe } from '@lockstep/diffusion';
 import { engineDirectory } from '@lockstep/engine';
 import { allocateArena, copyState, openArena, type Arena, type ArenaBuffers } from './arena.js';
 import { PortablePasses } from './portable-passes.js';
@@ -11,7 +11,7 @@ import { passesFor } from './native-passes.js';
 import { Reducer, type StoredGradient } from './reducer.js';
 
 const settings = tinySettings();
-const recipe = recipeOf(settings);
+const recipe = parseRecipe(settings.recipe);
 const table = parameterTable(recipe.model);
 const P = parameterCount(table);
 const portable = new PortablePasses(table, recipe.globalBatch / recipe.microbatchSize);

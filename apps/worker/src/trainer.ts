@@ -12,9 +12,9 @@ import {
   learningRateAt,
   loadMnist,
   makeMicrobatch,
-  makeSchedule,
+  microbatchTask,
   parameterTable,
-  recipeOf,
+  parseRecipe,
   samplesDigest,
   type AdamStep,
   type Microbatch,
@@ -105,23 +105,13 @@ export class Trainer implements Training {
         `the training data here has digest ${dataset.digest}, the run's ${settings.dataDigest}; install the same data set`,
       );
     }
-    const { seed } = settings;
-    this.recipe = recipeOf(settings);
-    const { globalBatch, microbatchSize, timesteps, lossWeighting, networkTime, model } = this.recipe;
+    this.recipe = parseRecipe(settings.recipe);
+    const { globalBatch, microbatchSize, model, prediction } = this.recipe;
     this.table = parameterTable(model);
     this.passes = passes ?? new PortablePasses(this.table, globalBatch / microbatchSize);
     this.trace = trace;
-    this.task = {
-      seed,
-      dataset,
-      schedule: makeSchedule(this.recipe.schedule),
-      globalBatch,
-      microbatchSize,
-      timesteps,
-      lossWeighting,
-      networkTime,
-    };
-    const { fn, specs, identity } = gradientFunction(engine, model, microbatchSize);
+    this.task = microbatchTask(this.recipe, settings.seed, dataset);
+    const { fn, specs, identity } = gradientFunction(engine, model, microbatchSize, prediction);
     this.compiled = compile(engine, fn, specs, { identity });
     this.pool = new GradientPool(arena.sum.length);
   }

@@ -8,7 +8,7 @@
 import { z } from 'zod';
 
 /** Both ends must speak the same version: the coordinator refuses another with E_PROTOCOL_VERSION. */
-export const PROTOCOL_VERSION = 2;
+export const PROTOCOL_VERSION = 3;
 
 /** A step has at most this many microbatches: bounds every list in a message. */
 export const MAX_MICROBATCHES = 65_536;
@@ -82,15 +82,9 @@ export type CommitRecord = z.infer<typeof commitRecordSchema>;
 
 /** What a worker must know of the run to compute its gradients: all that decides the weights, and how often to keep a state. */
 export const runSettingsSchema = z.strictObject({
-  preset: name,
   seed: count,
-  steps: count,
-  globalBatch: count,
-  microbatchSize: count,
-  /** Null: the preset's. */
-  learningRate: z.number().positive().nullable(),
-  /** Null: the preset's. */
-  timesteps: z.enum(['uniform', 'stratified']).nullable(),
+  /** The whole of it, in the form of libs/diffusion (`parseRecipe`), which whoever reads it checks. */
+  recipe: z.record(z.string().max(64), z.unknown()),
   checkpointEvery: count,
   /** Names the training data; a worker with other data must not take part. */
   dataDigest: digest,

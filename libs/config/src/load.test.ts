@@ -54,7 +54,7 @@ test('with nothing given every key has its documented default', () => {
 
 test('the types of a config are those of its keys', () => {
   const run: RunConfig = loadConfig({ schema: 'run', ...nothing });
-  const preset: 'default' | 'tiny' = run.preset;
+  const preset: 'default' | 'conditional' | 'tiny' = run.preset;
   const learningRate: number | null = run.learningRate;
   // @ts-expect-error a preset is never any other word
   const wrong: 'other' = run.preset;

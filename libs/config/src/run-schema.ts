@@ -5,6 +5,8 @@ import {
   fractionKey,
   integerKey,
   optionalChoiceKey,
+  optionalFractionKey,
+  optionalIntegerKey,
   optionalPositiveKey,
   portKey,
   textKey,
@@ -17,7 +19,7 @@ import { traceKey } from './trace-key.js';
 const MIN_HEARTBEAT_TIMEOUT_MS = 500;
 
 export const runKeys = {
-  preset: choiceKey({ default: 'default', choices: ['default', 'tiny'], doc: 'network and recipe' }),
+  preset: choiceKey({ default: 'default', choices: ['default', 'conditional', 'tiny'], doc: 'network and recipe' }),
   steps: integerKey({ default: 1000, min: 1, doc: 'optimiser updates in the whole run' }),
   seed: integerKey({ default: 0, min: 0, doc: 'of all random numbers; the same seed gives the same weights' }),
   globalBatch: integerKey({ default: 32, min: 1, doc: 'samples a step, whatever the number of workers' }),
@@ -55,6 +57,29 @@ export const runKeys = {
   timesteps: optionalChoiceKey({
     choices: ['uniform', 'stratified'],
     doc: "how timesteps are drawn over a global batch; null: the preset's",
+  }),
+  warmupSteps: optionalIntegerKey({ min: 0, doc: "steps of linear warm-up of the learning rate; null: the preset's" }),
+  emaDecay: optionalFractionKey({
+    doc: "most that a step keeps of the moving average of the weights, from which samples are drawn; 0: the average is the weights; null: the preset's",
+  }),
+  schedule: optionalChoiceKey({
+    choices: ['seed', 'linear', 'cosine', 'sigmoid'],
+    doc: "noise schedule; null: the preset's",
+  }),
+  prediction: optionalChoiceKey({
+    choices: ['eps', 'v'],
+    doc: "what the network predicts: the noise, or v, a mixture of noise and image; null: the preset's",
+  }),
+  lossWeighting: optionalChoiceKey({
+    choices: ['none', 'min-snr'],
+    doc: "weight of a sample's loss by its timestep; null: the preset's",
+  }),
+  baseWidth: optionalIntegerKey({
+    min: 1,
+    doc: "channels of the network's first level, of which the others' are multiples; null: the preset's",
+  }),
+  labelDrop: optionalFractionKey({
+    doc: "share of samples that a conditional network is trained on without their label; null: the preset's",
   }),
   device: deviceKey,
   trace: traceKey,
