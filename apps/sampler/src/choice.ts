@@ -1,5 +1,5 @@
 /** What is to be drawn, from what was asked for and what the run's recipe allows: the sampler, and each image's class. Pure. */
-import { checkedLabel, classCount, noLabel, type ModelConfig, type SamplerConfig } from '@lockstep/diffusion';
+import { checkedLabel, classCount, MAX_GUIDANCE, noLabel, type ModelConfig, type SamplerConfig } from '@lockstep/diffusion';
 import { SamplerError } from './errors.js';
 import { IMAGES_A_BATCH, type DrawCondition } from './job.js';
 
@@ -102,8 +102,15 @@ export function chosenCondition(model: ModelConfig, choice: ClassChoice, { rows,
       'E_SAMPLE_OPTION',
       '--guidance needs a class to guide to; leave it out, or --class none',
     );
+  const guidance = choice.class === 'none' ? 0 : (choice.guidance ?? USUAL_GUIDANCE);
+  if (guidance > MAX_GUIDANCE)
+    throw new SamplerError('E_SAMPLE_OPTION', `--guidance is ${guidance}; use a number from 0 to ${MAX_GUIDANCE}`);
   const labels = new Int32Array(IMAGES_A_BATCH * Math.ceil((rows * columns) / IMAGES_A_BATCH));
-  const one = choice.class === 'none' ? noLabel(classes) : choice.class === null ? null : checkedLabel(choice.class, classes);
-  labels.forEach((_, i) => (labels[i] = one ?? (choice.allClasses ? Math.floor(i / columns) : i) % classes));
-  return { labels, guidance: choice.class === 'none' ? 0 : (choice.guidance ?? USUAL_GUIDANCE) };
+  const labelOf = (image: number): number => {
+    if (choice.class === 'none') return noLabel(classes);
+    if (choice.class !== null) return checkedLabel(choice.class, classes);
+    return (choice.allClasses ? Math.floor(image / columns) : image) % classes;
+  };
+  labels.forEach((_, image) => (labels[image] = labelOf(image)));
+  return { labels, guidance };
 }
