@@ -20,6 +20,7 @@ import {
   parameterTable,
   philox4x32,
   recipeOf,
+  updateAt,
 } from '@lockstep/diffusion';
 import { Trainer } from '../../apps/worker/dist/trainer.js';
 import { allocateArena, copyState, openArena } from '../../apps/worker/dist/arena.js';
@@ -79,7 +80,7 @@ const float32 = (order) => (trainer, arena, step, gradients) => {
   const mean = new Float32Array(gradients[0].length);
   for (const index of order) for (let at = 0; at < mean.length; at++) mean[at] += gradients[index][at];
   for (let at = 0; at < mean.length; at++) mean[at] /= microbatches;
-  adamStep(arena.state, mean, trainer.adamOf(step, globalNorm(mean)));
+  adamStep(arena.state, mean, updateAt(recipe, step, globalNorm(mean)));
   // Lets go of the gradients; the sum is not used.
   trainer.apply(step, [], true);
 };

@@ -2,7 +2,14 @@
 import { DirectoryStore, Ledger, NO_TRACE, openRun, stateDigest, type Trace } from '@lockstep/checkpoint';
 import type { DurableFs, JsonValue } from '@lockstep/checkpoint';
 import type { RunConfig } from '@lockstep/config';
-import { DiffusionError, initialTrainingState, loadMnist, parameterTable, parseRecipe, recipeOf } from '@lockstep/diffusion';
+import {
+  DiffusionError,
+  initialTrainingState,
+  loadMnist,
+  parameterTable,
+  parseRecipe,
+  recipeOf,
+} from '@lockstep/diffusion';
 import { CoordinatorError } from './errors.js';
 import { CoordinatorServer, type Report } from './server.js';
 import { TIERS_FROM } from './topology.js';
@@ -105,7 +112,8 @@ export async function openCoordinator(
 
 /** What a stored config means today: its recipe may have been written before the newer keys of recipes. As it is, if it holds none. */
 function meaningOf(stored: JsonValue): JsonValue {
-  const members = new Map(Object.entries<JsonValue>(Object(stored)));
+  if (typeof stored !== 'object' || stored === null) return stored;
+  const members = new Map(Object.entries<JsonValue>(stored));
   try {
     const recipe = JSON.parse(JSON.stringify(parseRecipe(members.get('recipe')))) as JsonValue;
     return Object.fromEntries(members.set('recipe', recipe));

@@ -59,7 +59,7 @@ function control(sequence: number, size: Buffer, milliseconds: number): Buffer {
 
 function chunksOf(png: Buffer): Chunk[] {
   const chunks: Chunk[] = [];
-  for (let at = SIGNATURE_BYTES; at < png.length; ) {
+  for (let at = SIGNATURE_BYTES; at < png.length;) {
     const start = at + LENGTH_BYTES + TYPE_BYTES;
     const end = start + png.readUInt32BE(at);
     chunks.push({ type: png.toString('latin1', at + LENGTH_BYTES, start), data: png.subarray(start, end) });

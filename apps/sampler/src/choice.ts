@@ -1,5 +1,12 @@
 /** What is to be drawn, from what was asked for and what the run's recipe allows: the sampler, and each image's class. Pure. */
-import { checkedLabel, classCount, MAX_GUIDANCE, noLabel, type ModelConfig, type SamplerConfig } from '@lockstep/diffusion';
+import {
+  checkedLabel,
+  classCount,
+  MAX_GUIDANCE,
+  noLabel,
+  type ModelConfig,
+  type SamplerConfig,
+} from '@lockstep/diffusion';
 import { SamplerError } from './errors.js';
 import { IMAGES_A_BATCH, type DrawCondition } from './job.js';
 
@@ -86,7 +93,11 @@ export function chosenCells(model: ModelConfig, { allClasses }: ClassChoice, { r
  * The label of each image of whole batches, and the guidance; null for a network that knows no labels.
  * @throws SamplerError E_SAMPLE_UNCONDITIONAL, E_SAMPLE_OPTION; DiffusionError E_LABEL
  */
-export function chosenCondition(model: ModelConfig, choice: ClassChoice, { rows, columns }: Cells): DrawCondition | null {
+export function chosenCondition(
+  model: ModelConfig,
+  choice: ClassChoice,
+  { rows, columns }: Cells,
+): DrawCondition | null {
   const classes = classCount(model);
   if (classes === 0) {
     if (choice.class === null && !choice.allClasses && choice.guidance === null) return null;
@@ -98,10 +109,7 @@ export function chosenCondition(model: ModelConfig, choice: ClassChoice, { rows,
   if (choice.allClasses && choice.class !== null)
     throw new SamplerError('E_SAMPLE_OPTION', '--all-classes and --class exclude each other; leave one of them out');
   if (choice.class === 'none' && choice.guidance !== null)
-    throw new SamplerError(
-      'E_SAMPLE_OPTION',
-      '--guidance needs a class to guide to; leave it out, or --class none',
-    );
+    throw new SamplerError('E_SAMPLE_OPTION', '--guidance needs a class to guide to; leave it out, or --class none');
   const guidance = choice.class === 'none' ? 0 : (choice.guidance ?? USUAL_GUIDANCE);
   if (guidance > MAX_GUIDANCE)
     throw new SamplerError('E_SAMPLE_OPTION', `--guidance is ${guidance}; use a number from 0 to ${MAX_GUIDANCE}`);

@@ -6,6 +6,7 @@ import {
   predictionFunction,
   sampleSteps,
   type Condition,
+  type NetworkOptions,
 } from '@lockstep/diffusion';
 import { compile, loadEngine } from '@lockstep/engine';
 import { IMAGES_A_BATCH, type DrawJob } from './job.js';
@@ -26,7 +27,8 @@ export function drawingOf(job: DrawJob): (batch: number) => BatchSteps {
   const { fn, specs, identity } = predictionFunction(engine, model, IMAGES_A_BATCH);
   const compiled = compile(engine, fn, specs, { identity });
   const schedule = makeSchedule(job.recipe.schedule);
-  const network = { run: compiled.run, weights, n: IMAGES_A_BATCH, schedule, networkTime, prediction };
+  const run: NetworkOptions['run'] = (inputs) => compiled.run(inputs);
+  const network = { run, weights, n: IMAGES_A_BATCH, schedule, networkTime, prediction };
   const imageSize = model.imageSize * model.imageSize * model.channels;
   return function* (batch) {
     const eps = networkEps({ ...network, condition: conditionOf(job, batch) });

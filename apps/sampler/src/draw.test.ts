@@ -65,7 +65,9 @@ async function drawn(run: string, more: Partial<DrawRequest> = {}): Promise<Draw
 test('images are drawn from the moving average, and the weights beside it change no pixel', async (context) => {
   const recipe = PRESETS.tiny;
   const images = await Promise.all(
-    [awake(recipe, 4), awake(recipe, 5)].map(async (weights) => (await drawn(await trained(context, recipe, weights))).images),
+    [awake(recipe, 4), awake(recipe, 5)].map(
+      async (weights) => (await drawn(await trained(context, recipe, weights))).images,
+    ),
   );
   assert.deepEqual(images[1], images[0]);
   assert.ok(new Set(images[0]).size > 100, 'images, not a constant');

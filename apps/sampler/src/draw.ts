@@ -12,7 +12,14 @@ import {
 } from '@lockstep/diffusion';
 import { engineDirectory, engineEnvironment, graphDirectory, type Device } from '@lockstep/engine';
 import { animatedPng } from './apng.js';
-import { chosenCells, chosenCondition, chosenSampler, type Cells, type ClassChoice, type SamplerChoice } from './choice.js';
+import {
+  chosenCells,
+  chosenCondition,
+  chosenSampler,
+  type Cells,
+  type ClassChoice,
+  type SamplerChoice,
+} from './choice.js';
 import { SamplerError } from './errors.js';
 import { IMAGES_A_BATCH, THREADS, type DrawJob } from './job.js';
 import { gridPixels, gridPng, type Grid } from './png.js';

@@ -5,18 +5,15 @@
 import { NO_TRACE, type Trace } from '@lockstep/checkpoint';
 import type { RunSettings } from '@lockstep/comm';
 import {
-  clipScale,
-  emaDecayAt,
   gradientFunction,
   gradientInputs,
-  learningRateAt,
   loadMnist,
   makeMicrobatch,
   microbatchTask,
   parameterTable,
   parseRecipe,
   samplesDigest,
-  type AdamStep,
+  updateAt,
   type Microbatch,
   type MicrobatchTask,
   type ParameterTable,
@@ -172,27 +169,9 @@ export class Trainer implements Training {
    */
   apply(step: number, exponents: readonly number[], skip: boolean): Applied {
     this.pool.releaseAll();
-    if (!skip) return this.passes.update(this.arena, Int16Array.from(exponents), (norm) => this.adamOf(step, norm));
+    if (!skip)
+      return this.passes.update(this.arena, Int16Array.from(exponents), (norm) => updateAt(this.recipe, step, norm));
     const left = this.passes.marks(this.arena);
     return { found: left.digest, left };
-  }
-
-  /** The update of step `step` by a mean gradient of this norm. */
-  adamOf(step: number, norm: number): AdamStep {
-    const { optimizer, steps } = this.recipe;
-    return {
-      learningRate: learningRateAt(step, {
-        peak: optimizer.peakLearningRate,
-        warmup: optimizer.warmupSteps,
-        total: steps,
-        finalFraction: optimizer.finalFraction,
-      }),
-      beta1: optimizer.beta1,
-      beta2: optimizer.beta2,
-      eps: optimizer.eps,
-      step,
-      clipScale: clipScale(norm, optimizer.maxGradientNorm),
-      emaDecay: emaDecayAt(step, optimizer.emaMaxDecay),
-    };
   }
 }

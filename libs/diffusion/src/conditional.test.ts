@@ -103,7 +103,8 @@ test('labels for a network that knows none, and none for one that does, are bugs
   const { tf } = engine;
   tf.tidy(() => {
     const [x, t] = [tf.zeros([1, 28, 28, 1]), tf.zeros([1])];
-    const of = (config: typeof CONFIG) => unflatten(engine, parameterTable(config), tf.tensor1d(initialParameters(config, 1)));
+    const of = (config: typeof CONFIG) =>
+      unflatten(engine, parameterTable(config), tf.tensor1d(initialParameters(config, 1)));
     assert.throws(() => forward(engine, CONFIG, of(CONFIG), x, t), TypeError);
     const plain = { ...CONFIG, classes: 0 };
     assert.throws(() => forward(engine, plain, of(plain), x, t, tf.tensor1d([1], 'int32')), TypeError);

@@ -40,6 +40,7 @@ export type { EpsFunction, SampleProgress, SampleRequest, SamplerConfig } from '
 export { microbatchIndices, samplesDigest } from './samples.js';
 export { makeSchedule, minSnrWeight, qSample, standardSchedule } from './schedule.js';
 export type { Prediction, Schedule, ScheduleConfig } from './schedule.js';
+export { updateAt } from './training.js';
 export { stratifiedTimesteps, uniformTimestep } from './timesteps.js';
 export type { TimestepSampling } from './timesteps.js';
 export type { UNetConfig } from './unet-layers.js';

@@ -92,12 +92,7 @@ export function predictionFunction(engine: Engine, config: ModelConfig, n: numbe
   const table = parameterTable(config);
   return {
     fn: ([weights, x, t, labels]) => [forward(engine, config, unflatten(engine, table, weights), x, t, labels)],
-    specs: [
-      float32(parameterCount(table)),
-      float32(n, ...imageShape(config)),
-      float32(n),
-      ...labelSpecs(config, n),
-    ],
+    specs: [float32(parameterCount(table)), float32(n, ...imageShape(config)), float32(n), ...labelSpecs(config, n)],
     identity: { name: 'diffusion/prediction', parameters: { config, n }, code: CODE },
   };
 }

@@ -148,7 +148,10 @@ test('which labels are dropped changes with seed, step and position, and no othe
   assert.notDeepEqual(none({ ...task, seed: 4 }), none(task));
   assert.notDeepEqual(none(task).slice(0, 8), none(task).slice(8, 16));
   assert.ok(new Set(none(task).slice(0, 8)).size === 2);
-  assert.deepEqual({ ...makeMicrobatch(task, 3, 0), labels: null }, makeMicrobatch({ ...TASK, microbatchSize: 8 }, 3, 0));
+  assert.deepEqual(
+    { ...makeMicrobatch(task, 3, 0), labels: null },
+    makeMicrobatch({ ...TASK, microbatchSize: 8 }, 3, 0),
+  );
 });
 
 test('a data set with more classes than the network is refused with its code', () => {

@@ -17,7 +17,9 @@ test('a conditional network is the same with one tensor more: a row for each of 
   const table = parameterTable(PRESETS.conditional.model);
   const unconditional = parameterTable(DEFAULT);
   assert.deepEqual(
-    table.filter(({ name }) => !unconditional.some((span) => span.name === name)).map(({ name, shape }) => [name, shape]),
+    table
+      .filter(({ name }) => !unconditional.some((span) => span.name === name))
+      .map(({ name, shape }) => [name, shape]),
     [['class_embedding.weight', [11, 128]]],
   );
   assert.equal(parameterCount(table), 764_929 + 11 * 128);
