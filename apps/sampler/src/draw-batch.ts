@@ -1,6 +1,7 @@
 /** Draws one batch after another with the engine. */
 import {
   classCount,
+  imagesARun,
   makeSchedule,
   networkEps,
   predictionFunction,
@@ -24,7 +25,8 @@ export function drawingOf(job: DrawJob): (batch: number) => BatchSteps {
   const engine = loadEngine(job.engine);
   const { model, networkTime, prediction } = job.recipe;
   const { sampler, seed, weights, kept } = job;
-  const { fn, specs, identity } = predictionFunction(engine, model, IMAGES_A_BATCH);
+  const seen = imagesARun(IMAGES_A_BATCH, job.condition?.guidance ?? null);
+  const { fn, specs, identity } = predictionFunction(engine, model, seen);
   const compiled = compile(engine, fn, specs, { identity });
   const schedule = makeSchedule(job.recipe.schedule);
   const run: NetworkOptions['run'] = (inputs) => compiled.run(inputs);
@@ -34,13 +36,13 @@ export function drawingOf(job: DrawJob): (batch: number) => BatchSteps {
     const eps = networkEps({ ...network, condition: conditionOf(job, batch) });
     const firstImage = batch * IMAGES_A_BATCH;
     const steps = sampleSteps({ schedule, sampler, eps, seed, firstImage, count: IMAGES_A_BATCH, imageSize });
-    const images = new Float32Array(kept.length * IMAGES_A_BATCH * imageSize);
+    const drawn = new Float32Array(kept.length * IMAGES_A_BATCH * imageSize);
     for (const { done, x } of steps) {
       const place = kept.indexOf(done);
-      if (place >= 0) images.set(x, place * x.length);
+      if (place >= 0) drawn.set(x, place * x.length);
       yield { done };
     }
-    return images;
+    return drawn;
   };
 }
 

@@ -9,7 +9,7 @@ export { loadMnist, MNIST_FILES, mnistDirectory, parseIdx, pixelToFloat } from '
 export type { Dataset, IdxFile, MnistSplit } from './mnist.js';
 export { classCount, forward, imageShape, initialParameters, parameterTable, unflatten } from './model.js';
 export type { ModelConfig } from './model.js';
-export { MAX_GUIDANCE, networkEps } from './network-eps.js';
+export { imagesARun, MAX_GUIDANCE, networkEps } from './network-eps.js';
 export type { Condition, NetworkOptions } from './network-eps.js';
 export { ppnd16 } from './normal.js';
 export {

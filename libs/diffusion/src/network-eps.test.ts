@@ -3,7 +3,7 @@ import { test } from 'node:test';
 
 import type { TypedArray } from '@lockstep/engine';
 
-import { networkEps } from './network-eps.js';
+import { imagesARun, networkEps } from './network-eps.js';
 import type { Condition, NetworkOptions } from './network-eps.js';
 import { levelAt } from './reverse.js';
 import { makeSchedule } from './schedule.js';
@@ -33,13 +33,23 @@ function labelled(condition: Partial<Condition>, more: Partial<NetworkOptions> =
 const near = (found: Float32Array, expected: readonly number[]): void =>
   found.forEach((value, i) => assert.ok(Math.abs(value - expected[i]) < 1e-6, `${value}, not ${expected[i]}`));
 
-test('guidance 1 is the prediction for the label, and guidance 0 that without one, each in one run of the network', () => {
+test('guidance 1 is the prediction for the label, and guidance 0 that without one, each in one run of the network for the batch', () => {
   const one = labelled({ guidance: 1 });
   near(one.eps(X, 500), [0.7, 0.3]);
   assert.deepEqual(one.asked, [[7, 3]]);
   const zero = labelled({ guidance: 0 });
   near(zero.eps(X, 500), [1, 1]);
   assert.deepEqual(zero.asked, [[10, 10]]);
+});
+
+test('other guidance asks the network for every image with its label and without, in one run', () => {
+  const { eps, asked } = labelled({ guidance: 2 });
+  eps(X, 500);
+  assert.deepEqual(asked, [[7, 3, 10, 10]]);
+  assert.deepEqual(
+    [null, 0, 1, 0.5, 2].map((guidance) => imagesARun(8, guidance)),
+    [8, 8, 8, 16, 16],
+  );
 });
 
 test('guidance s goes s times the way from the prediction without the label to that with it', () => {
