@@ -2,7 +2,7 @@
 
     python compare.py CHECKPOINT EXPECTED      (needs torch and safetensors)
 
-EXPECTED is a .safetensors file with x, t, and Lockstep's prediction eps. Prints a line of JSON; fails above the limit.
+EXPECTED is a .safetensors file with x, t, labels (which only a conditional network looks at), and Lockstep's prediction eps. Prints a line of JSON; fails above the limit.
 """
 
 import json
@@ -24,7 +24,8 @@ def main(checkpoint: Path, expected: Path) -> int:
     p = parameters(checkpoint / "ema.safetensors")
     ours = load_file(expected)
     with torch.no_grad():
-        found = predict(config, p, ours["x"].permute(0, 3, 1, 2).contiguous(), ours["t"]).permute(0, 2, 3, 1)
+        x, labels = ours["x"].permute(0, 3, 1, 2).contiguous(), ours["labels"].long()
+        found = predict(config, p, x, ours["t"], labels).permute(0, 2, 3, 1)
     difference = (found - ours["eps"]).abs().max().item()
     largest = ours["eps"].abs().max().item()
     print(

@@ -13,6 +13,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { checkpointFolder, DirectoryStore, encodeSafetensors } from '../../libs/checkpoint/dist/index.js';
 import {
+  classCount,
   fillNormal,
   imageShape,
   initialTrainingState,
@@ -28,6 +29,8 @@ import { peerEnvironment, peerPython, versionsOf } from '../bench/peers.mjs';
 
 const IMAGES = 3;
 const STEP = 1;
+/** Two classes, and none (of ten). */
+const LABELS = [3, 8, 10];
 const script = (name) => fileURLToPath(new URL(name, import.meta.url));
 
 const ran = (python, ...args) =>
@@ -57,10 +60,16 @@ function predictionOf(engine, { model }, weights, times) {
   const t = Float32Array.from(times);
   const { fn, specs } = predictionFunction(engine, model, IMAGES);
   const compiled = compile(engine, fn, specs);
-  const [eps] = compiled.run([weights, x, t]);
+  const labels = classCount(model) > 0 ? [Int32Array.from(LABELS)] : [];
+  const [eps] = compiled.run([weights, x, t, ...labels]);
   compiled.dispose();
   const tensor = (name, of, data) => ({ name, dtype: 'F32', shape: of, data });
-  return [tensor('x', shape, x), tensor('t', [IMAGES], t), tensor('eps', shape, eps)];
+  return [
+    tensor('x', shape, x),
+    tensor('t', [IMAGES], t),
+    tensor('labels', [IMAGES], Float32Array.from(LABELS)),
+    tensor('eps', shape, eps),
+  ];
 }
 
 async function compare(engine, { python, tensorflow }, name, times) {
@@ -77,7 +86,7 @@ async function compare(engine, { python, tensorflow }, name, times) {
     if (tensorflow === undefined) return same;
     const exported = join(folder, 'exported');
     mkdirSync(exported);
-    writeFileSync(join(exported, 'saved_model.pb'), savedPrediction(engine, preset.model, state.ema, IMAGES));
+    writeFileSync(join(exported, 'saved_model.pb'), savedPrediction(engine, preset, state.ema, IMAGES));
     return ran(tensorflow, script('saved_model.py'), exported, expected) && same;
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -97,6 +106,7 @@ const engine = loadEngine({ ...setting, directory: engineDirectory('cpu', proces
 const pythons = { python, tensorflow: values.tensorflow };
 const same = [
   await compare(engine, pythons, 'default', [1, 500, 1000]),
+  await compare(engine, pythons, 'conditional', [1, 500, 1000]),
   await compare(engine, pythons, 'seed', [0.001, 0.5, 1]),
 ];
 process.exitCode = same.every(Boolean) ? 0 : 1;

@@ -1,10 +1,11 @@
 """Both networks, written with PyTorch's own layers on the tensors of a checkpoint.
 
     parameters(file)           tensors of a .safetensors file by name, in PyTorch's axes
-    predict(config, p, x, t)   the noise in x [n, channels, rows, columns] at t [n], what the network sees of the timestep
+    predict(config, p, x, t, labels)   the noise in x [n, channels, rows, columns] at t [n], what the network sees of the timestep,
+                               with labels [n], of a conditional network only
 
 Four axes are [height, width, in, out] of a convolution, or [height, width, out, in] of a transposed one; both become PyTorch's by
-the same permutation. Two axes are [in, out] of a linear layer. Strided convolutions pad zeros after the last row and column only.
+the same permutation. Two axes are [in, out] of a linear layer, or [rows, width] of an embedding, which is the same on one-hot rows. Strided convolutions pad zeros after the last row and column only.
 """
 
 import math
@@ -20,11 +21,11 @@ def parameters(file):
     return {name: value.permute(AXES[value.ndim]).contiguous() for name, value in load_file(file).items()}
 
 
-def predict(config, p, x, t):
-    return {"unet": unet, "seed-unet": seed_unet}[config["kind"]](config, p, x, t)
+def predict(config, p, x, t, labels):
+    return unet(config, p, x, t, labels) if config["kind"] == "unet" else seed_unet(p, x, t)
 
 
-def unet(config, p, x, t):
+def unet(config, p, x, t, labels):
     groups, widths = config["groups"], [config["base"] * m for m in config["channelMultipliers"]]
 
     def norm(name, h):
@@ -55,7 +56,10 @@ def unet(config, p, x, t):
     frequencies = torch.exp(torch.arange(half, dtype=torch.float64) * (-math.log(10000) / half)).float()
     angles = t[:, None] * frequencies
     e = F.silu(linear("time.linear1", torch.cat([angles.sin(), angles.cos()], dim=1)))
-    e = F.silu(linear("time.linear2", e))
+    e = linear("time.linear2", e)
+    if config["classes"] > 0:
+        e = e + F.linear(F.one_hot(labels, config["classes"] + 1).float(), p["class_embedding.weight"])
+    e = F.silu(e)
 
     h, skips = conv("conv_in", x), []
     for i in range(len(widths)):
@@ -71,7 +75,7 @@ def unet(config, p, x, t):
     return conv("conv_out", F.silu(norm("norm_out", h)))
 
 
-def seed_unet(config, p, x, t):
+def seed_unet(p, x, t):
     def block(name, h):
         return norm_relu(f"{name}.norm", F.conv2d(h, p[f"{name}.conv.weight"], p[f"{name}.conv.bias"], padding=1))
 

@@ -3,7 +3,17 @@ import { resolve } from 'node:path';
 import { DirectoryStore, Ledger, NO_TRACE, openRun, stateDigest, type Trace } from '@lockstep/checkpoint';
 import type { DurableFs, JsonValue } from '@lockstep/checkpoint';
 import type { RunConfig } from '@lockstep/config';
-import { checkDataset, initialTrainingState, loadDataset, MNIST, parameterTable, recipeOf } from '@lockstep/diffusion';
+import {
+  checkDataset,
+  DiffusionError,
+  initialTrainingState,
+  labelsOf,
+  loadDataset,
+  MNIST,
+  parameterTable,
+  parseRecipe,
+  recipeOf,
+} from '@lockstep/diffusion';
 import { CoordinatorError } from './errors.js';
 import type { EvaluatorSetting } from './evaluator.js';
 import { CoordinatorServer, type Report } from './server.js';
@@ -35,18 +45,13 @@ export async function openCoordinator(
   // Workers may run in another folder.
   const data = config.data === MNIST ? MNIST : resolve(config.data);
   const dataset = loadDataset(data, 'train');
-  checkDataset(dataset, { ...recipe.model, classes: null });
+  checkDataset(dataset, { ...recipe.model, classes: labelsOf(recipe.model) });
   const dataDigest = dataset.digest;
   const { seed } = config;
   // A round trip through JSON, so that what is compared on resume is what is stored.
   const stored = JSON.parse(JSON.stringify({ preset: config.preset, data, recipe })) as JsonValue;
-  const { record, paths } = await openRun(config.out, {
-    runId: freshRunId,
-    seed,
-    dataDigest,
-    config: stored,
-    createdAt: now(),
-  });
+  const proposal = { runId: freshRunId, seed, dataDigest, config: stored, createdAt: now() };
+  const { record, paths } = await openRun(config.out, proposal, { meaning: meaningOf });
   const ledger = await Ledger.open(paths.ledger);
   const store = new DirectoryStore(paths.checkpoints, disk === undefined ? {} : { disk });
   const incidents = new DirectoryStore(paths.incidents);
@@ -79,14 +84,9 @@ export async function openCoordinator(
     settings: {
       run: record.runId,
       runSettings: {
-        preset: config.preset,
         data,
         seed,
-        steps: recipe.steps,
-        globalBatch: recipe.globalBatch,
-        microbatchSize: recipe.microbatchSize,
-        learningRate: config.learningRate,
-        timesteps: config.timesteps,
+        recipe,
         checkpointEvery: config.checkpointEvery,
         dataDigest,
       },
@@ -129,4 +129,20 @@ export async function openCoordinator(
     report,
     trace,
   });
+}
+
+/**
+ * What a stored config means today: it may have been written before the newer keys of recipes, and before there was a choice of
+ * data. As it is, if it holds no recipe.
+ */
+function meaningOf(stored: JsonValue): JsonValue {
+  if (typeof stored !== 'object' || stored === null) return stored;
+  const members = new Map([['data', MNIST], ...Object.entries<JsonValue>(stored)]);
+  try {
+    const recipe = JSON.parse(JSON.stringify(parseRecipe(members.get('recipe')))) as JsonValue;
+    return Object.fromEntries(members.set('recipe', recipe));
+  } catch (error) {
+    if (error instanceof DiffusionError) return stored;
+    throw error;
+  }
 }

@@ -4,6 +4,7 @@ import { Command, Option } from 'commander';
 import { encodeEvaluation } from '@lockstep/checkpoint';
 import { CLASSIFIER_RECIPE } from '@lockstep/diffusion';
 import { cacheDirectory } from '@lockstep/engine';
+import type { SamplerKind } from './choice.js';
 import { positive, progressOn, wholeNumber, workerCount } from './cli.js';
 import { evaluate } from './evaluate.js';
 import { loadEvaluationData } from './evaluation-data.js';
@@ -12,7 +13,8 @@ import { evaluationLines } from './evaluation-table.js';
 type Options = {
   readonly samples: number;
   readonly seed: number;
-  readonly sampler?: 'ddpm' | 'ddim';
+  readonly synthetic?: number;
+  readonly sampler?: SamplerKind;
   readonly steps?: number;
   readonly device: 'cpu' | 'cuda';
   readonly workers?: number;
@@ -29,8 +31,13 @@ export function evaluateCommand(name: string, processors: number, env: NodeJS.Pr
     )
     .argument('[directory]', 'directory of the run', env['LOCKSTEP_OUT'] ?? 'runs/default')
     .option('--samples <number>', 'images to draw; figures of different numbers do not compare', positive, 2000)
+    .option(
+      '--synthetic <number>',
+      'labelled images to draw and train another classifier on, of a conditional network; it is tested on real ones',
+      positive,
+    )
     .option('--seed <number>', 'of the noise: the same seed gives the same images', wholeNumber, 0)
-    .addOption(new Option('--sampler <name>', "default: the preset's").choices(['ddim', 'ddpm']))
+    .addOption(new Option('--sampler <name>', "default: the preset's").choices(['ddpm', 'ddim', 'dpmpp2m']))
     .option('--steps <number>', "denoising steps; default: the sampler's", positive)
     .addOption(
       new Option('--device <device>', 'where to compute')
@@ -54,6 +61,9 @@ export function evaluateCommand(name: string, processors: number, env: NodeJS.Pr
         seed,
         sampler: options.sampler ?? null,
         steps: options.steps ?? null,
+        eta: null,
+        variance: null,
+        synthetic: options.synthetic ?? null,
         device,
         workers: options.workers ?? null,
         processors,
@@ -65,7 +75,7 @@ export function evaluateCommand(name: string, processors: number, env: NodeJS.Pr
         dataOf: loadEvaluationData,
         now: Date.now(),
         onPart: tell,
-        onProgress: progressOn(process.stderr, samples),
+        onProgress: progressOn(process.stderr),
         warn: tell,
       });
       tell(`written: ${evaluated.out}, ${evaluated.picture}`);

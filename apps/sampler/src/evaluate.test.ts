@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { DirectoryStore, openRun, parseEvaluation, runPaths } from '@lockstep/checkpoint';
 import { CLASSIFIER_RECIPE, initialTrainingState, loadMnist, parameterTable, PRESETS } from '@lockstep/diffusion';
-import type { Dataset } from '@lockstep/diffusion';
+import type { Dataset, Preset } from '@lockstep/diffusion';
 import { engineDirectory, engineEnvironment, graphDirectory, loadEngine } from '@lockstep/engine';
 import { classifierFor, type ClassifierTask } from './classifier-store.js';
 import { evaluate, type EvaluateRequest } from './evaluate.js';
@@ -27,8 +27,7 @@ function part(data: Dataset, count: number): Dataset {
 }
 
 /** A run of the tiny preset with one checkpoint, whose network predicts no noise at all. */
-async function makeRun(directory: string): Promise<string> {
-  const recipe = PRESETS.tiny;
+async function makeRun(directory: string, recipe: Preset = PRESETS.tiny): Promise<string> {
   const record = { runId: 'the run', seed: 0, dataDigest: BOTH.train.digest, config: {}, createdAt: 0 };
   await openRun(directory, record);
   await new DirectoryStore(runPaths(directory).checkpoints).publish({
@@ -49,6 +48,9 @@ function request(run: string, change: Partial<EvaluateRequest> = {}): EvaluateRe
     seed: 3,
     sampler: 'ddim',
     steps: 1,
+    eta: null,
+    variance: null,
+    synthetic: null,
     device: 'cpu',
     workers: 1,
     processors: 1,
@@ -95,6 +97,21 @@ test('a run is evaluated: every figure with floor and ceiling, JSON and picture 
   const text = evaluationLines(evaluation).join('\n');
   assert.match(text, /LeNet-FD to the training set +\d+\.\d\d +\d+\.\d\d +\d+\.\d\d/);
   assert.match(text, /classifier [0-9a-f]{12}: \d\d\.\d % of the test images right/);
+});
+
+test("a conditional network's classes are drawn evenly, and a classifier is trained on labelled samples where that is asked for", async () => {
+  const { tiny } = PRESETS;
+  const run = await makeRun(join(folder, 'conditional'), { ...tiny, model: { ...tiny.model, classes: 10 } });
+  const { evaluation } = await evaluate(request(run, { synthetic: 120 }));
+  assert.deepEqual(evaluation.sampler, { kind: 'ddim', steps: 1, eta: 0, clip: true, guidance: 2 });
+  assert.equal(evaluation.samples, 100);
+  // Noise teaches nothing: one in ten is right by chance.
+  const { syntheticTraining } = evaluation;
+  assert.equal(syntheticTraining?.samples, 120);
+  assert.ok(syntheticTraining.testAccuracy < 0.5 && syntheticTraining.testAccuracy > 0.02);
+  assert.match(evaluationLines(evaluation).join('\n'), /a classifier trained on 120 samples has \d+\.\d % of the test/);
+  const { evaluation: without } = await evaluate(request(run));
+  assert.deepEqual({ ...without, syntheticTraining }, evaluation);
 });
 
 function classifierTask(where: string, change: Partial<ClassifierTask> = {}): ClassifierTask {
@@ -156,6 +173,7 @@ test('other data, too few samples, and a file that cannot be written are told by
   });
   await refused('E_EVALUATE_SAMPLES', { samples: 99 });
   await refused('E_EVALUATE_SAMPLES', { samples: 20_000 });
+  await refused('E_SAMPLE_UNCONDITIONAL', { synthetic: 100 });
   await refused('E_RUN_MISSING', { run: join(folder, 'nowhere') });
   await refused('E_EVALUATE_WRITE', { out: join(run, 'run.json', 'x.json') });
 });

@@ -10,12 +10,20 @@ import {
   type RunRecord,
 } from '@lockstep/checkpoint';
 import { failureOf } from '@lockstep/config';
-import { accuracyOf, engineDistances, FEATURES, makeJudge } from '@lockstep/diffusion';
+import {
+  accuracyOf,
+  classCount,
+  engineDistances,
+  FEATURES,
+  makeJudge,
+  trainOnSyntheticAccuracy,
+} from '@lockstep/diffusion';
 import type { ClassifierRecipe, Images } from '@lockstep/diffusion';
 import { engineEnvironment, loadEngine, type EngineOptions } from '@lockstep/engine';
 import { classifierFor } from './classifier-store.js';
-import { networkOf } from './draw-batch.js';
-import { drawImages, jobOf, newestCheckpoint, type ImagesRequest } from './draw.js';
+import { chosenCondition } from './choice.js';
+import { networkOf, unlabelled } from './draw-batch.js';
+import { drawImages, jobOf, newestCheckpoint, storedModel, type ImagesRequest } from './draw.js';
 import { SamplerError } from './errors.js';
 import type { EvaluationData } from './evaluation-data.js';
 import { evaluationPicture } from './evaluation-picture.js';
@@ -25,12 +33,16 @@ import { figuresOf, toBytes } from './figures.js';
 const LEAST_SAMPLES = 100;
 /** As many as MNIST has test images, which the floor is made of. */
 const MOST_SAMPLES = 10_000;
+/** As many as MNIST has training images, which they stand for. */
+const MOST_SYNTHETIC = 60_000;
 /** Steps of the classifier's training between two words about it: some seconds. */
 const TOLD_EVERY = 200;
 
 export interface EvaluateRequest extends ImagesRequest {
   /** Images to draw. */
   readonly samples: number;
+  /** Labelled images that a classifier is trained on, to be tested on real ones; null: none is. */
+  readonly synthetic: number | null;
   /** JSON file; null: evaluations/step-NNNNNNNN.json in the run's directory. */
   readonly out: string | null;
   /** PNG file; null: beside, with the same name. */
@@ -66,7 +78,14 @@ export async function evaluate(request: EvaluateRequest): Promise<Evaluated> {
     throw new SamplerError('E_EVALUATE_SAMPLES', `${count} samples: use ${LEAST_SAMPLES} to ${MOST_SAMPLES}`);
   const record = await readRun(run);
   const checkpoint = await newestCheckpoint(request);
-  const job = jobOf(checkpoint, request);
+  const model = storedModel(checkpoint);
+  const classes = classCount(model.recipe.model);
+  checkSynthetic(request.synthetic, classes);
+  // A network is always given the same share of each class, by the usual guidance.
+  const drawnCount = Math.max(count, request.synthetic ?? 0);
+  const evenly = { class: null, allClasses: false, guidance: null };
+  const condition = chosenCondition(model.recipe.model, evenly, { rows: drawnCount, columns: 1 });
+  const job = jobOf(model, condition, request);
   const name = join(runPaths(run).evaluations, checkpointFolder(checkpoint.state.step));
   const { out, picture } = { out: request.out ?? `${name}.json`, picture: request.picture ?? `${name}.png` };
   // What takes minutes must not end with a file that cannot be written.
@@ -90,28 +109,61 @@ export async function evaluate(request: EvaluateRequest): Promise<Evaluated> {
   });
   const judge = makeJudge(engine, config, classifier.weights);
 
-  onPart(`drawing ${count} samples`);
-  const drawn = toBytes(await drawImages(job, count, request)).subarray(0, count * rows * columns);
-  const samples: Images = { images: drawn, count, rows, columns };
+  onPart(`drawing ${drawnCount} samples`);
+  const drawn = toBytes(await drawImages(job, drawnCount, request));
+  const firstDrawn = (of: number): Images => ({
+    images: drawn.subarray(0, of * rows * columns),
+    count: of,
+    rows,
+    columns,
+  });
+  const samples = firstDrawn(count);
   const distances = {
     features: engineDistances(engine, FEATURES),
     pixels: engineDistances(engine, rows * columns),
   };
-  const network = networkOf(engine, job.recipe, job.weights);
+  const blind = unlabelled(job.recipe);
+  const { schedule, epsOf } = networkOf(engine, job.recipe, job.weights, blind?.guidance ?? null);
+  const network = { schedule, eps: epsOf(blind) };
+  const syntheticTraining = (): Pick<Evaluation, 'syntheticTraining'> => {
+    if (request.synthetic === null || condition === null) return {};
+    onPart(`training a classifier on ${request.synthetic} samples`);
+    const labels = Uint8Array.from(condition.labels.subarray(0, request.synthetic));
+    const labelled = { ...firstDrawn(request.synthetic), labels };
+    const both = { ...config, classes: Math.max(classes, data.classes) };
+    const testAccuracy = trainOnSyntheticAccuracy(engine, both, request.classifier, labelled, data.test);
+    return { syntheticTraining: { samples: request.synthetic, testAccuracy } };
+  };
   const evaluation: Evaluation = {
     runId: record.runId,
     step: checkpoint.state.step,
     stateDigest: checkpoint.manifest.stateDigest,
     dataDigest: record.dataDigest,
     samples: count,
-    sampler: { ...job.sampler },
+    sampler: condition === null ? { ...job.sampler } : { ...job.sampler, guidance: condition.guidance },
     seed,
     classifier: { digest: classifier.digest, testAccuracy: accuracyOf(judge(data.test).labels, data.test.labels) },
+    ...syntheticTraining(),
     ...figuresOf({ samples, data, judge, distances, network, seed, onPart }),
   };
   writeWhole(picture, evaluationPicture({ evaluation, samples, train: data.train }));
   writeWhole(out, encodeEvaluation(evaluation));
   return { evaluation, out, picture };
+}
+
+/** @throws SamplerError E_SAMPLE_UNCONDITIONAL, E_EVALUATE_SAMPLES */
+function checkSynthetic(synthetic: number | null, classes: number): void {
+  if (synthetic === null) return;
+  if (classes === 0)
+    throw new SamplerError(
+      'E_SAMPLE_UNCONDITIONAL',
+      'the run trained a network without classes, so its samples have no labels to train a classifier on; leave --synthetic out, or train one by --preset conditional',
+    );
+  if (!(synthetic >= LEAST_SAMPLES && synthetic <= MOST_SYNTHETIC))
+    throw new SamplerError(
+      'E_EVALUATE_SAMPLES',
+      `--synthetic is ${synthetic}: use ${LEAST_SAMPLES} to ${MOST_SYNTHETIC}`,
+    );
 }
 
 /** Before it is loaded its settings must be in the process' own environment. */

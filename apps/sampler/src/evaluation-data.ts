@@ -1,7 +1,7 @@
 /** The labelled data that a run is evaluated on. */
 import { z } from 'zod';
 import type { RunRecord } from '@lockstep/checkpoint';
-import { loadDataset, type Dataset } from '@lockstep/diffusion';
+import { loadDataset, MNIST, type Dataset } from '@lockstep/diffusion';
 import { SamplerError } from './errors.js';
 
 export interface EvaluationData {
@@ -12,8 +12,8 @@ export interface EvaluationData {
   readonly classes: number;
 }
 
-/** The part of a run's config that is needed here. */
-const configSchema = z.object({ data: z.string() });
+/** The part of a run's config that is needed here. Before there was a choice of data it was MNIST. */
+const configSchema = z.object({ data: z.string().default(MNIST) });
 
 /**
  * The data set of a run.

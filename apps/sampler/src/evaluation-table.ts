@@ -50,8 +50,17 @@ export function evaluationLines(evaluation: Evaluation): string[] {
     `samples a class (equal: ${fixed(0)(fair)}): ${classes.samples.counts.join(' ')}`,
     `LeNet-FD of all test images: ${fixed(2)(evaluation.frechetDistanceOfTestSet)}; of the samples: ` +
       `${fixed(1)(evaluation.frechetDistance.samples / evaluation.frechetDistance.floor)} times the floor`,
+    ...syntheticLine(evaluation),
     `samples are ${fixed(2)(ratio)} times as far from training images as test images are: ` +
       (ratio < MEMORISED ? 'below 1, as where images are learned by heart' : 'not learned by heart'),
+  ];
+}
+
+function syntheticLine({ syntheticTraining: of, classifier }: Evaluation): string[] {
+  if (of === undefined) return [];
+  return [
+    `a classifier trained on ${of.samples} samples has ${percent(of.testAccuracy)} of the test images right (on real ones: ` +
+      `${percent(classifier.testAccuracy)})`,
   ];
 }
 

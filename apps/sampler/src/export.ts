@@ -18,8 +18,9 @@ export interface ExportRequest {
 }
 
 /**
- * Writes the folder, whole or not at all: saved_model.pb, which takes x [images, rows, columns, channels] and t [images] and gives
- * eps in x's shape, from the moving average; and recipe.json, with the schedule and what the network sees of a timestep.
+ * Writes the folder, whole or not at all: saved_model.pb, which takes x [images, rows, columns, channels], t [images] and, of a
+ * conditional network, labels [images], and gives eps or v in x's shape, from the moving average; and recipe.json, with the
+ * schedule, what the network sees of a timestep, how many classes it knows and which of both it predicts.
  * @returns the step of the checkpoint
  * @throws SamplerError E_EXPORT_EXISTS, E_SAMPLE_NO_CHECKPOINT, E_SAMPLE_MODEL; CheckpointError; EngineError
  */
@@ -32,7 +33,7 @@ export async function exportSavedModel({ run, out, images, engine, warn }: Expor
   try {
     mkdirSync(dirname(temporary), { recursive: true });
     mkdirSync(temporary);
-    writeFileSync(join(temporary, 'saved_model.pb'), savedPrediction(engine, recipe.model, weights, images));
+    writeFileSync(join(temporary, 'saved_model.pb'), savedPrediction(engine, recipe, weights, images));
     writeFileSync(join(temporary, 'recipe.json'), `${JSON.stringify(recipe, null, 2)}\n`);
     renameSync(temporary, out);
   } catch (error) {

@@ -37,6 +37,7 @@ const evaluationSchema = z
     sampler: z.json(),
     seed: count,
     classifier: z.strictObject({ digest: text, testAccuracy: share }),
+    syntheticTraining: z.strictObject({ samples: z.int().positive(), testAccuracy: share }).optional(),
     frechetDistance: beside(figure),
     frechetDistanceOfTestSet: figure,
     precision: beside(share),
@@ -84,6 +85,8 @@ export type Evaluation = {
   readonly seed: number;
   /** Figures of two classifiers cannot be compared. */
   readonly classifier: { readonly digest: string; readonly testAccuracy: number };
+  /** What a classifier does on real test images that was trained on labelled samples alone, where that was asked for. */
+  readonly syntheticTraining?: { readonly samples: number; readonly testAccuracy: number } | undefined;
   /** Squared, of the classifier's features, to the training set. */
   readonly frechetDistance: Beside<number>;
   /** The same of all test images: what is left of the floor when it is not that of few images. */

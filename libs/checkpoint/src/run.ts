@@ -65,13 +65,18 @@ export function runPaths(root: string): RunPaths {
 
 /**
  * Creates the run in `root`, or opens the one that is there if its seed, dataDigest and config are those of `proposal`.
- * An existing run keeps its own runId and createdAt.
+ * An existing run keeps its own runId and createdAt. `meaning` says what a stored config means today, if it was written by an
+ * older version.
  * @throws CheckpointError E_RUN_CONFLICT naming the first key that differs, E_RUN_CORRUPT, E_RUN_WRITE.
  */
 export async function openRun(
   root: string,
   proposal: RunRecord,
-  options: { readonly disk?: DurableFs; readonly nonce?: () => string } = {},
+  options: {
+    readonly disk?: DurableFs;
+    readonly nonce?: () => string;
+    readonly meaning?: (config: JsonValue) => JsonValue;
+  } = {},
 ): Promise<OpenedRun> {
   const disk = options.disk ?? nodeFs;
   const paths = runPaths(root);
@@ -94,7 +99,8 @@ export async function openRun(
       { cause: error },
     );
   }
-  const record = await readRun(root, { disk });
+  const stored = await readRun(root, { disk });
+  const record = { ...stored, config: options.meaning?.(stored.config) ?? stored.config };
   for (const key of ['seed', 'dataDigest', 'config'] as const) {
     const difference = firstDifference(record[key], proposal[key], key);
     if (difference) {

@@ -88,17 +88,11 @@ export type CommitRecord = z.infer<typeof commitRecordSchema>;
 
 /** What a worker must know of the run to compute its gradients: all that decides the weights, and how often to keep a state. */
 export const runSettingsSchema = z.strictObject({
-  preset: name,
   /** Where the training data is, on every worker's machine: `mnist`, or a folder. */
   data: path,
   seed: count,
-  steps: count,
-  globalBatch: count,
-  microbatchSize: count,
-  /** Null: the preset's. */
-  learningRate: z.number().positive().nullable(),
-  /** Null: the preset's. */
-  timesteps: z.enum(['uniform', 'stratified']).nullable(),
+  /** The whole of it, in the form of libs/diffusion (`parseRecipe`), which whoever reads it checks. */
+  recipe: z.record(z.string().max(64), z.unknown()),
   checkpointEvery: count,
   /** Names the training data; a worker with other data must not take part. */
   dataDigest: digest,

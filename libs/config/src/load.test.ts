@@ -146,7 +146,13 @@ test('a bad value is refused, naming key, value, source and what is allowed, fro
   );
   assert.throws(
     () => loadConfig({ schema: 'run', env: { LOCKSTEP_PRESET: 'huge' }, flags: {} }),
-    refused('E_CONFIG_BAD_VALUE', 'preset', '"huge"', 'environment variable LOCKSTEP_PRESET', 'default, tiny'),
+    refused(
+      'E_CONFIG_BAD_VALUE',
+      'preset',
+      '"huge"',
+      'environment variable LOCKSTEP_PRESET',
+      'default, conditional, tiny, seed, seed-16, seed-64, seed-128',
+    ),
   );
   assert.throws(
     () => loadConfig({ schema: 'run', env: {}, flags: { steps: '12x' } }),

@@ -7,6 +7,8 @@
  * - E_MODEL_CONFIG: a model's config does not describe a network that can be built.
  * - E_PARAMETERS: parameters do not have the length that the model's table says.
  * - E_MICROBATCH: a microbatch was asked for that the step does not have, or the sizes do not divide.
+ * - E_LABEL: a sample's label, or the class to be drawn, is none of the network's classes.
+ * - E_RECIPE: a stored or changed recipe has not the form of one, or its parts do not fit each other.
  * - E_OPTIMIZER: the optimiser's arrays differ in length or a hyperparameter is out of range.
  * - E_PRESET: no preset has this name.
  * - E_MNIST_MISSING: a file of the MNIST data set cannot be read.
@@ -27,6 +29,8 @@ export const DIFFUSION_ERROR_CODES = [
   'E_MODEL_CONFIG',
   'E_PARAMETERS',
   'E_MICROBATCH',
+  'E_LABEL',
+  'E_RECIPE',
   'E_OPTIMIZER',
   'E_PRESET',
   'E_MNIST_MISSING',

@@ -41,6 +41,8 @@ export const WHOLE_SAMPLER = {
   linearSigmaSqrtBeta: { mean: 0.299996973, std: 0.50075151 },
   linearDdim1000: { mean: 0.299049945, std: 0.498495283 },
   linearDdim50: { mean: 0.299101579, std: 0.471402673 },
+  linearDpmpp2m20: { mean: 0.299088604, std: 0.478210609 },
+  linearDpmpp2m50: { mean: 0.299046028, std: 0.500550586 },
 } as const;
 
 /** 1 - (1 + n)^-0.75 */

@@ -21,20 +21,25 @@ export { DIFFUSION_ERROR_CODES, DiffusionError } from './errors.js';
 export type { DiffusionErrorCode } from './errors.js';
 export { IDX_NAMES, parseIdx } from './idx.js';
 export type { IdxFile } from './idx.js';
-export {
-  gradientFunction,
-  gradientInputs,
-  gradientTargets,
-  networkEps,
-  predictionFunction,
-  savedPrediction,
-} from './loss.js';
+export { checkedLabel, noLabel } from './labels.js';
+export { gradientFunction, gradientInputs, gradientTargets, predictionFunction, savedPrediction } from './loss.js';
 export type { GraphFunction } from './loss.js';
 export { makeMicrobatch, MIN_SNR_GAMMA, networkTimeOf } from './microbatch.js';
 export type { LossWeighting, Microbatch, MicrobatchTask, NetworkTime } from './microbatch.js';
 export { loadMnist, MNIST_FILES, mnistDirectory, pixelToFloat } from './mnist.js';
-export { earlyFrom, forward, imageShape, initialParameters, parameterTable, unflatten } from './model.js';
+export {
+  classCount,
+  earlyFrom,
+  forward,
+  imageShape,
+  initialParameters,
+  labelsOf,
+  parameterTable,
+  unflatten,
+} from './model.js';
 export type { ModelConfig } from './model.js';
+export { imagesARun, MAX_GUIDANCE, networkEps } from './network-eps.js';
+export type { Condition, NetworkOptions } from './network-eps.js';
 export { ppnd16 } from './normal.js';
 export {
   adamFactors,
@@ -57,16 +62,18 @@ export { PRESET_NAMES, presetOf, PRESETS } from './presets.js';
 export type { Preset, PresetName } from './presets.js';
 export { fillNormal, fillUniform, STREAMS } from './random.js';
 export type { RandomKey, Stream } from './random.js';
-export { clippedEps, ddimStep, ddpmStep, levelAt, respacedTimesteps } from './reverse.js';
+export { clippedEps, ddimStep, ddpmStep, dpmpp2mStep, imageOf, levelAt, respacedTimesteps } from './reverse.js';
 export type { DdpmVariance, Level, ReverseStep } from './reverse.js';
-export { MAX_BATCH, sample, sampleSteps } from './sampler.js';
+export { checkSampler, MAX_BATCH, sample, sampleSteps } from './sampler.js';
 export type { EpsFunction, SampleProgress, SampleRequest, SamplerConfig } from './sampler.js';
 export { microbatchIndices, samplesDigest } from './samples.js';
-export { makeSchedule, minSnrWeight, qSample } from './schedule.js';
-export type { Schedule, ScheduleConfig } from './schedule.js';
+export { makeSchedule, minSnrWeight, qSample, standardSchedule } from './schedule.js';
+export type { Prediction, Schedule, ScheduleConfig } from './schedule.js';
 export type { SeedUNetConfig } from './seed-unet.js';
+export { updateAt } from './training.js';
 export { stratifiedTimesteps, uniformTimestep } from './timesteps.js';
 export type { TimestepSampling } from './timesteps.js';
 export type { UNetConfig } from './unet-layers.js';
-export { initialTrainingState, recipeOf } from './recipe.js';
-export type { RecipeChoice } from './recipe.js';
+export { checkRecipe, initialTrainingState, microbatchTask, recipeOf } from './recipe.js';
+export type { RecipeChanges, RecipeChoice } from './recipe.js';
+export { parseRecipe } from './recipe-schema.js';

@@ -15,6 +15,16 @@ import type { UNetConfig } from './unet-layers.js';
 
 export type ModelConfig = UNetConfig | SeedUNetConfig;
 
+/** How many classes the labels of this network have: 0 for one that knows no labels. */
+export function classCount(config: ModelConfig): number {
+  return config.kind === 'unet' ? config.classes : 0;
+}
+
+/** What a data set's labels must be below to train this network; null: it does not look at them. */
+export function labelsOf(config: ModelConfig): number | null {
+  return classCount(config) > 0 ? classCount(config) : null;
+}
+
 /** Shape of one image of the model: [rows, columns, channels]. */
 export function imageShape(config: ModelConfig): readonly [number, number, number] {
   return [config.imageSize, config.imageSize, config.channels];
@@ -78,12 +88,13 @@ export function unflatten(engine: Engine, table: ParameterTable, flat: Tensor): 
 }
 
 /**
- * Predicts the noise in x.
+ * Predicts the noise in x, or what else the network is trained to predict.
  *
  * @param parameters the table's tensors, in its order
  * @param x [n, rows, columns, channels]
  * @param t [n], what the network sees of the timestep
- * @returns eps, in x's shape
+ * @param labels [n] int32, 0 .. classes (which stands for none), of a conditional network; undefined for one without classes
+ * @returns eps, or what else it is trained to predict, in x's shape
  * @throws E_PARAMETERS if there are more or fewer tensors than the table has
  */
 export function forward(
@@ -92,10 +103,14 @@ export function forward(
   parameters: readonly Tensor[],
   x: Tensor,
   t: Tensor,
+  labels?: Tensor,
 ): Tensor {
   const table = parameterTable(config);
   if (parameters.length !== table.length) {
     throw new DiffusionError('E_PARAMETERS', `${parameters.length} parameter tensors, the model has ${table.length}`);
+  }
+  if ((labels === undefined) !== (classCount(config) === 0)) {
+    throw new TypeError(`a network of ${classCount(config)} classes ${labels ? 'takes no labels' : 'needs labels'}`);
   }
   const byName = new Map(table.map(({ name }, i) => [name, parameters[i]]));
   const parameter = (name: string): Tensor => {
@@ -107,7 +122,7 @@ export function forward(
   };
   switch (config.kind) {
     case 'unet':
-      return unetForward(engine, config, parameter, x, t);
+      return unetForward(engine, config, parameter, x, t, labels);
     case 'seed-unet':
       return seedForward(engine, parameter, x, t);
     default:

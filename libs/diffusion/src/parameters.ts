@@ -2,16 +2,17 @@
  * Parameters of a network: one flat Float32Array and the table that says which tensor lies where.
  *
  * Layouts: convolution kernels [height, width, in, out] (HWIO), transposed convolutions [height, width, out, in], linear
- * weights [in, out], vectors [channels], all row-major.
+ * weights [in, out], embeddings [rows, width], vectors [channels], all row-major.
  * Names are those PyTorch would give: `down.0.conv1.weight`.
  */
 import { DiffusionError } from './errors.js';
-import { fillUniform, STREAMS } from './random.js';
-import type { Stream } from './random.js';
+import { fillNormal, fillUniform, STREAMS } from './random.js';
+import type { RandomKey, Stream } from './random.js';
 
 /** The axes in words, for the metadata of files that are read without Lockstep. */
 export const TENSOR_LAYOUT =
-  'convolutions [height, width, in, out], transposed ones (*.up.weight) [height, width, out, in], linear [in, out]; C order';
+  'convolutions [height, width, in, out], transposed ones (*.up.weight) [height, width, out, in], linear [in, out], ' +
+  'embeddings [rows, width]; C order';
 
 /** A tensor inside the flat array; offset and size in elements. */
 export type TensorSpan = {
@@ -44,11 +45,13 @@ export type Layer =
   | { readonly kind: 'linear'; readonly name: string; readonly from: number; readonly to: number }
   /** A linear layer without bias. */
   | { readonly kind: 'matrix'; readonly name: string; readonly from: number; readonly to: number }
-  | { readonly kind: 'norm'; readonly name: string; readonly channels: number };
+  | { readonly kind: 'norm'; readonly name: string; readonly channels: number }
+  /** A table from which rows are taken; it has no bias. */
+  | { readonly kind: 'embedding'; readonly name: string; readonly rows: number; readonly width: number };
 
 /**
  * Number of inputs each output of a convolution or linear layer sums over; of a transposed convolution what PyTorch takes
- * for it, the second extent of its weight times the kernel's size.
+ * for it, the second extent of its weight times the kernel's size. 1 for others.
  */
 function fanIn(layer: Layer): number {
   switch (layer.kind) {
@@ -60,6 +63,7 @@ function fanIn(layer: Layer): number {
     case 'matrix':
       return layer.from;
     case 'norm':
+    case 'embedding':
       return 1;
     default:
       return layer satisfies never;
@@ -78,6 +82,8 @@ function shapesOf(layer: Layer): { weight: number[]; bias?: number[] } {
       return { weight: [layer.from, layer.to] };
     case 'norm':
       return { weight: [layer.channels], bias: [layer.channels] };
+    case 'embedding':
+      return { weight: [layer.rows, layer.width] };
     default:
       return layer satisfies never;
   }
@@ -108,7 +114,7 @@ export function parameterCount(table: ParameterTable): number {
 
 /**
  * Weights to start from, as PyTorch initialises the same layers: convolution and linear weights and biases uniform on
- * (-1, 1) / sqrt(fan-in), norms 1 and 0.
+ * (-1, 1) / sqrt(fan-in), norms 1 and 0, embeddings standard normal.
  *
  * @param zeroLayer the layer whose weight and bias start at zero; null: none
  * @param seed 0..2^53-1; each tensor has its own random position, so the values do not depend on the order of filling
@@ -127,14 +133,21 @@ export function initialise(
       const size = sizeOf(shape);
       const part = flat.subarray(offset, offset + size);
       offset += size;
-      if (layer.kind === 'norm') {
-        part.fill(i === 0 ? 1 : 0);
-      } else if (layer.name !== zeroLayer) {
-        fillUniform(part, 1 / Math.sqrt(fanIn(layer)), { seed, stream, step: 0, position: 2 * l + i });
-      }
+      fillInitial(part, layer, i, zeroLayer, { seed, stream, step: 0, position: 2 * l + i });
     });
   });
   return flat;
+}
+
+/** Fills part 0, the weight, or 1, the bias, of a layer. */
+function fillInitial(values: Float32Array, layer: Layer, part: number, zeroLayer: string | null, key: RandomKey): void {
+  if (layer.kind === 'norm') {
+    values.fill(part === 0 ? 1 : 0);
+  } else if (layer.kind === 'embedding') {
+    fillNormal(values, key);
+  } else if (layer.name !== zeroLayer) {
+    fillUniform(values, 1 / Math.sqrt(fanIn(layer)), key);
+  }
 }
 
 /**

@@ -17,6 +17,7 @@ export const STREAMS = {
   parameters: 4,
   samplerStart: 5,
   samplerNoise: 6,
+  labelDrop: 7,
   classifierParameters: 32,
   classifierOrder: 33,
   classifierShift: 34,

@@ -3,7 +3,7 @@ import { after, test } from 'node:test';
 
 import { compile, runEager } from '@lockstep/engine';
 
-import { floats, testEngine, tinyTask } from './engine.fixture.js';
+import { floats, testEngine, tinyTask, wholeGradient } from './engine.fixture.js';
 import { SEED_PARAMETERS } from './goldens.js';
 import { gradientFunction, gradientInputs, predictionFunction } from './loss.js';
 import { makeMicrobatch } from './microbatch.js';
@@ -22,8 +22,8 @@ const TABLE = parameterTable(CONFIG);
 const N = 2;
 const TASK = { ...tinyTask(), schedule: makeSchedule(PRESETS.seed.schedule), networkTime: 'fraction' } as const;
 const BATCH = makeMicrobatch({ ...TASK, microbatchSize: N }, 0, 0);
-const graph = gradientFunction(engine, CONFIG, N);
-const compiled = compile(engine, graph.fn, graph.specs);
+const graph = gradientFunction(engine, CONFIG, N, 'eps');
+const compiled = compile(engine, graph.fn, graph.specs, { stages: graph.stages });
 after(() => compiled.dispose());
 
 /** Norms at 1 and 0 would hide a swap of the two. */
@@ -39,8 +39,7 @@ function weights(): Float32Array {
 }
 
 function run(flat: Float32Array, batch: Microbatch): { gradient: Float32Array; losses: Float32Array } {
-  const [gradient, losses] = compiled.run(gradientInputs(flat, batch)).map(floats);
-  return { gradient, losses };
+  return wholeGradient(compiled.run(gradientInputs(flat, batch)));
 }
 
 const mean = (values: Float32Array): number => values.reduce((sum, value) => sum + value, 0) / values.length;
@@ -92,22 +91,22 @@ test('initial weights lie within one over the root of what PyTorch takes for the
 
 test('compiled and eager gradients and losses agree to float32 rounding', () => {
   const inputs = gradientInputs(weights(), BATCH);
-  const eager = runEager(engine, graph.fn, graph.specs, inputs).map(floats);
-  const graphed = compiled.run(inputs).map(floats);
-  const largest = eager[0].reduce((most, g) => Math.max(most, Math.abs(g)), 0);
+  const eager = wholeGradient(runEager(engine, graph.fn, graph.specs, inputs));
+  const graphed = wholeGradient(compiled.run(inputs));
+  const largest = eager.gradient.reduce((most, g) => Math.max(most, Math.abs(g)), 0);
   assert.ok(largest > 0);
-  assert.ok(eager[0].every((g, i) => Math.abs(g - graphed[0][i]) <= 1e-5 * largest));
-  assert.ok(eager[1].every((loss, i) => Math.abs(loss - graphed[1][i]) <= 1e-5 * loss));
+  assert.ok(eager.gradient.every((g, i) => Math.abs(g - graphed.gradient[i]) <= 1e-5 * largest));
+  assert.ok(eager.losses.every((loss, i) => Math.abs(loss - graphed.losses[i]) <= 1e-5 * loss));
 });
 
 test('with and without our kernels, gradients and losses agree to 1e-5', () => {
-  const plain = gradientFunction({ ...engine, native: false }, CONFIG, N);
+  const plain = gradientFunction({ ...engine, native: false }, CONFIG, N, 'eps');
   const inputs = gradientInputs(weights(), BATCH);
-  const composed = runEager(engine, plain.fn, plain.specs, inputs).map(floats);
-  const fused = compiled.run(inputs).map(floats);
-  const largest = composed[0].reduce((most, g) => Math.max(most, Math.abs(g)), 0);
-  assert.ok(composed[0].every((g, i) => Math.abs(g - fused[0][i]) <= 1e-5 * largest));
-  assert.ok(composed[1].every((loss, i) => Math.abs(loss - fused[1][i]) <= 1e-5 * loss));
+  const composed = wholeGradient(runEager(engine, plain.fn, plain.specs, inputs));
+  const fused = wholeGradient(compiled.run(inputs));
+  const largest = composed.gradient.reduce((most, g) => Math.max(most, Math.abs(g)), 0);
+  assert.ok(composed.gradient.every((g, i) => Math.abs(g - fused.gradient[i]) <= 1e-5 * largest));
+  assert.ok(composed.losses.every((loss, i) => Math.abs(loss - fused.losses[i]) <= 1e-5 * loss));
 });
 
 test('the compiled gradient has the same bits every time', () => {
