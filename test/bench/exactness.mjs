@@ -19,8 +19,8 @@ import {
   parameterCount,
   parameterTable,
   philox4x32,
-  presetOf,
   recipeOf,
+  updateAt,
 } from '@lockstep/diffusion';
 import { Trainer } from '../../apps/worker/dist/trainer.js';
 import { allocateArena, copyState, openArena } from '../../apps/worker/dist/arena.js';
@@ -37,24 +37,20 @@ const steps = Number(values.steps);
 
 Object.assign(process.env, engineEnvironment({ device: 'cpu', threads: 1 }));
 const engine = loadEngine({ device: 'cpu', threads: 1, directory: engineDirectory('cpu', process.env) });
+const recipe = recipeOf({ preset: 'default', steps, globalBatch: 32, microbatchSize: 8 });
 const settings = {
-  preset: 'default',
+  data: 'mnist',
   seed: 0,
-  steps,
-  globalBatch: 32,
-  microbatchSize: 8,
-  learningRate: null,
-  timesteps: null,
+  recipe,
   checkpointEvery: steps,
   dataDigest: loadMnist('train').digest,
 };
-const recipe = recipeOf(settings);
-const microbatches = settings.globalBatch / settings.microbatchSize;
+const microbatches = recipe.globalBatch / recipe.microbatchSize;
 const inOrder = Array.from({ length: microbatches }, (_, index) => index);
 
 /** Trains once; `update(trainer, arena, step, gradients)` turns the gradients into the next state. Returns mean losses. */
 function train(update) {
-  const arena = openArena(allocateArena(parameterCount(parameterTable(presetOf('default').model))));
+  const arena = openArena(allocateArena(parameterCount(parameterTable(recipe.model))));
   copyState(initialTrainingState(recipe, settings.seed), arena.state);
   const trainer = new Trainer(engine, settings, arena);
   const losses = [];
@@ -85,7 +81,7 @@ const float32 = (order) => (trainer, arena, step, gradients) => {
   const mean = new Float32Array(gradients[0].length);
   for (const index of order) for (let at = 0; at < mean.length; at++) mean[at] += gradients[index][at];
   for (let at = 0; at < mean.length; at++) mean[at] /= microbatches;
-  adamStep(arena.state, mean, trainer.adamOf(step, globalNorm(mean)));
+  adamStep(arena.state, mean, updateAt(recipe, step, globalNorm(mean)));
   // Lets go of the gradients; the sum is not used.
   trainer.apply(step, [], true);
 };

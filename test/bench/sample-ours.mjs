@@ -2,7 +2,7 @@
 //
 //   node test/bench/sample-ours.mjs IMAGES THREADS BATCH        in engineEnvironment()
 //
-// A line is "KIND VISITED TOTAL": ddim or ddpm, and how many of TOTAL timesteps to visit. Fresh weights: they change no time.
+// A line is "KIND VISITED TOTAL": ddim, ddpm or dpmpp2m, and how many of TOTAL timesteps to visit. Fresh weights: they change no time.
 import { compile, engineDirectory, loadEngine } from '../../libs/engine/dist/index.js';
 import {
   initialParameters,
@@ -16,11 +16,19 @@ import { serve } from './served.mjs';
 
 const [images, threads, batch] = process.argv.slice(2).map(Number);
 const engine = loadEngine({ device: 'cpu', threads, directory: engineDirectory('cpu', process.env) });
-const { model, schedule: config, networkTime } = presetOf('default');
+const { model, schedule: config, networkTime, prediction } = presetOf('default');
 const { fn, specs } = predictionFunction(engine, model, batch);
 const compiled = compile(engine, fn, specs);
 const schedule = makeSchedule(config);
-const eps = networkEps((inputs) => compiled.run(inputs), initialParameters(model, 0), batch, schedule, networkTime);
+const eps = networkEps({
+  run: (inputs) => compiled.run(inputs),
+  weights: initialParameters(model, 0),
+  n: batch,
+  schedule,
+  networkTime,
+  prediction,
+  condition: null,
+});
 const imageSize = model.imageSize ** 2;
 
 /** Thrown in place of the prediction after the last step that is to be timed. */
@@ -28,7 +36,7 @@ class Enough extends Error {}
 
 await serve({ engine: engine.identity }, (line) => {
   const [kind, visited, total] = line.split(' ').map((word, index) => (index === 0 ? word : Number(word)));
-  const options = { ddim: { eta: 0 }, ddpm: { variance: 'beta' } }[kind];
+  const options = { ddim: { eta: 0 }, ddpm: { variance: 'beta' }, dpmpp2m: {} }[kind];
   const sampler = { kind, steps: total, clip: true, ...options };
   const start = performance.now();
   for (let firstImage = 0; firstImage < images; firstImage += batch) {

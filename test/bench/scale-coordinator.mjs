@@ -19,13 +19,9 @@ function measure(workers) {
   const settings = {
     run: 'scale',
     runSettings: {
-      preset: 'x',
+      data: 'mnist',
       seed: 0,
-      steps: 1e6,
-      globalBatch: workers,
-      microbatchSize: 1,
-      learningRate: null,
-      timesteps: null,
+      recipe: {},
       checkpointEvery: 1e6,
       dataDigest: digestOf(0),
     },

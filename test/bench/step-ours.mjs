@@ -7,7 +7,6 @@ import {
   loadMnist,
   parameterCount,
   parameterTable,
-  presetOf,
   recipeOf,
 } from '../../libs/diffusion/dist/index.js';
 import { Trainer } from '../../apps/worker/dist/trainer.js';
@@ -22,19 +21,16 @@ const [threads, microbatchSize, images] = process.argv.slice(2).map(Number);
 const engine = loadEngine({ device: 'cpu', threads, directory: engineDirectory('cpu', process.env) });
 /** More than are ever timed. */
 const STEPS = 1000;
+const recipe = recipeOf({ preset: 'default', steps: STEPS, globalBatch: images, microbatchSize });
 const settings = {
-  preset: 'default',
+  data: 'mnist',
   seed: 0,
-  steps: STEPS,
-  globalBatch: images,
-  microbatchSize,
-  learningRate: null,
-  timesteps: null,
+  recipe,
   checkpointEvery: STEPS,
   dataDigest: loadMnist('train').digest,
 };
-const arena = openArena(allocateArena(parameterCount(parameterTable(presetOf('default').model))));
-copyState(initialTrainingState(recipeOf(settings), 0), arena.state);
+const arena = openArena(allocateArena(parameterCount(parameterTable(recipe.model))));
+copyState(initialTrainingState(recipe, 0), arena.state);
 const passes = passesFor(settings, engineDirectory('cpu', process.env));
 const trainer = new Trainer(engine, settings, arena, { passes });
 const reducer = new Reducer(arena, passes);

@@ -1,6 +1,8 @@
 /** What the command line itself refuses or finds. `usage`: the caller can call it rightly; the status is then 2, else 1. */
 import { CheckpointError } from '@lockstep/checkpoint';
 import { ConfigError } from '@lockstep/config';
+import { DiffusionError, type DiffusionErrorCode } from '@lockstep/diffusion';
+import { SAMPLER_ERRORS, SamplerError } from '@lockstep/sampler';
 import { ReplayError } from '@lockstep/worker/replay';
 
 export const CLI_ERRORS = {
@@ -27,10 +29,15 @@ export class CliError extends Error {
   }
 }
 
+/** What only an option can have caused here: what a run stores is refused by other codes. */
+const USAGE_CODES: readonly DiffusionErrorCode[] = ['E_SAMPLER', 'E_LABEL', 'E_RECIPE', 'E_MODEL_CONFIG'];
+
 /** Exit status after `error`: 2 if the command was called wrongly, else 1. */
 export function exitStatusOf(error: unknown): 1 | 2 {
   if (error instanceof ConfigError) return 2;
   if (error instanceof ReplayError) return error.usage ? 2 : 1;
+  if (error instanceof SamplerError) return SAMPLER_ERRORS[error.code].usage ? 2 : 1;
+  if (error instanceof DiffusionError) return USAGE_CODES.includes(error.code) ? 2 : 1;
   if (error instanceof CliError) return CLI_ERRORS[error.code].usage ? 2 : 1;
   return error instanceof CheckpointError && error.code === 'E_RUN_MISSING' ? 2 : 1;
 }

@@ -11,6 +11,8 @@ test('a command that is called wrongly ends with 2, says what is wrong, and prin
     [['verify'], /missing required argument 'directory'/],
     [['verify', '--nope', nowhere], /unknown option '--nope'/],
     [['verify', nowhere], /E_RUN_MISSING/],
+    [['eval', nowhere], /E_RUN_MISSING/],
+    [['eval', '--samples', '0', nowhere], /whole number of at least 1/],
     [['status', nowhere], /E_STATUS_ADDRESS/],
     [['status', 'ftp://host'], /E_STATUS_ADDRESS/],
   ];

@@ -2,9 +2,10 @@
 import { availableParallelism } from 'node:os';
 import { Command, CommanderError } from 'commander';
 import { failureLine } from '@lockstep/config';
-import { sampleCommand } from '@lockstep/sampler';
+import { evaluateCommand, sampleCommand } from '@lockstep/sampler';
 import { digestCommand } from './digest-command.js';
 import { exitStatusOf } from './errors.js';
+import { exportCommand } from './export-command.js';
 import { replayCommand } from './replay-command.js';
 import { statusCommand } from './status-command.js';
 import { upCommand } from './up-command.js';
@@ -17,10 +18,12 @@ const program = new Command('lockstep').description(
 for (const command of [
   upCommand(),
   sampleCommand('sample', availableParallelism(), process.env),
+  evaluateCommand('eval', availableParallelism(), process.env),
   digestCommand(),
   statusCommand(process.env),
   verifyCommand(),
   replayCommand(process.env),
+  exportCommand(process.env),
 ]) {
   program.addCommand(command);
 }

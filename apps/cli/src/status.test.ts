@@ -53,6 +53,7 @@ const STATUS: Status = {
   etaSeconds: 75,
   checkpoint: 10,
   reproducible: true,
+  evaluation: null,
 };
 
 /** A server on a port of its own; returns its address. */
@@ -89,6 +90,24 @@ test("a coordinator's status is a table with each straggler's reason", async (co
     'worker-2  10.0.0.3  -      no    0      -              -',
     'worker-1 is a straggler: it needs 4.0 times as long as the others, and gets 25 % of a processor',
   ]);
+});
+
+test('the last evaluation is a line, its distance beside those of real images and of noise', async (context) => {
+  const evaluation = {
+    step: 400,
+    samples: 1000,
+    frechetDistance: 68.71,
+    frechetFloor: 5.97,
+    frechetCeiling: 949,
+    precision: 0.61,
+    recall: 0.52,
+    classDeviation: 0.25,
+  };
+  const { status } = await askStatus(await serve(context, answering({ ...STATUS, evaluation })));
+  assert.equal(
+    describeStatus(status)[4],
+    'samples of step 400 (1000): LeNet-FD 68.7 (real images 6.0, noise 949), precision 0.61, recall 0.52, classes within 25 % of equal',
+  );
 });
 
 test('a run that has just begun has dashes and no worker', () => {

@@ -36,6 +36,18 @@ const statusSchema: z.ZodType<Status> = z.object({
   etaSeconds: measured,
   checkpoint: count.nullable(),
   reproducible: z.boolean(),
+  evaluation: z
+    .object({
+      step: count,
+      samples: count,
+      frechetDistance: z.number(),
+      frechetFloor: z.number(),
+      frechetCeiling: z.number(),
+      precision: z.number(),
+      recall: z.number(),
+      classDeviation: z.number(),
+    })
+    .nullable(),
 });
 
 export interface Answer {
@@ -143,12 +155,23 @@ export function describeStatus(status: Status): string[] {
     `loss ${orDash(loss, (value) => value.toFixed(4))}, ${imagesPerSecond.toFixed(0)} images/s, ` +
       `ETA ${orDash(etaSeconds, duration)}, checkpoint ${orDash(checkpoint, (value) => `of step ${value}`)}`,
     `bits reproducible: ${reproducible ? 'yes' : 'no, workers of several numerics classes took part'}`,
+    ...(status.evaluation === null ? [] : [describeEvaluation(status.evaluation)]),
     '',
     ...(rows.length === 0 ? ['no worker is connected'] : table([[...COLUMNS], ...rows])),
     ...status.workers.flatMap(({ id, straggler }) =>
       straggler === null ? [] : [`${id} is a straggler: ${straggler}`],
     ),
   ];
+}
+
+function describeEvaluation(evaluation: NonNullable<Status['evaluation']>): string {
+  const { step, samples, frechetDistance, frechetFloor, frechetCeiling, precision, recall, classDeviation } =
+    evaluation;
+  return (
+    `samples of step ${step} (${samples}): LeNet-FD ${frechetDistance.toFixed(1)} (real images ${frechetFloor.toFixed(1)}, noise ` +
+    `${frechetCeiling.toFixed(0)}), precision ${precision.toFixed(2)}, recall ${recall.toFixed(2)}, ` +
+    `classes within ${(100 * classDeviation).toFixed(0)} % of equal`
+  );
 }
 
 function table(rows: readonly (readonly string[])[]): string[] {

@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { RUN_FILE_NAME } from '@lockstep/checkpoint';
 import { describeConfig, failureOf, loadConfig, localGpus, workerPlaces, type UpConfig } from '@lockstep/config';
+import { recipeOf } from '@lockstep/diffusion';
 import { addConfigFlags, givenFlags } from './config-flags.js';
 import { CliError } from './errors.js';
 import { up } from './up.js';
@@ -28,6 +29,8 @@ async function runUp(options: Readonly<Record<string, unknown>>): Promise<number
   const keys = describeConfig('up');
   const file = typeof options['config'] === 'string' ? { file: options['config'] } : {};
   const config = loadConfig({ schema: 'up', env: process.env, flags: givenFlags(options, keys), ...file });
+  // A network that cannot be built is refused here, not in a log.
+  recipeOf(config);
   const out = resolve(config.out);
   const exists = existsSync(join(out, RUN_FILE_NAME));
   if (exists && options['resume'] !== true) {

@@ -2,7 +2,6 @@
 import { Command } from 'commander';
 import { z } from 'zod';
 import {
-  canonicalJson,
   CheckpointError,
   DirectoryStore,
   Ledger,
@@ -12,7 +11,7 @@ import {
   type LedgerReader,
   type RunRecord,
 } from '@lockstep/checkpoint';
-import { initialTrainingState, loadMnist, PRESETS } from '@lockstep/diffusion';
+import { DiffusionError, initialTrainingState, loadDataset, MNIST, parseRecipe } from '@lockstep/diffusion';
 import { CliError } from './errors.js';
 import { verifyRun, type Check, type Verification } from './verify.js';
 import type { EpochUse } from './verify-samples.js';
@@ -23,8 +22,9 @@ const SHOWN = 10;
 const size = z.int().positive();
 /** What the coordinator stores as a run's config (apps/coordinator, open.ts), as far as it is needed here. */
 const configSchema = z.object({
-  preset: z.string(),
-  recipe: z.object({ globalBatch: size, microbatchSize: size, model: z.json() }),
+  // Before there was a choice it was MNIST.
+  data: z.string().min(1).default(MNIST),
+  recipe: z.object({ globalBatch: size, microbatchSize: size }),
 });
 
 /** Exits with 0 if all is proved, 1 if not. */
@@ -45,16 +45,16 @@ export function verifyCommand(): Command {
 /**
  * Checks the run in `directory`, which may be under way.
  * @throws CheckpointError E_RUN_MISSING, E_RUN_CORRUPT, E_LEDGER_MISSING, E_LEDGER_VERSION; CliError E_VERIFY_RUN,
- *   E_VERIFY_DATA, E_VERIFY_CHANGED; DiffusionError E_MNIST_*
+ *   E_VERIFY_DATA, E_VERIFY_CHANGED; DiffusionError E_MNIST_*, E_DATA_*
  */
 export async function verifyDirectory(directory: string): Promise<Verification> {
   const record = await readRun(directory);
-  const { recipe, preset } = parseConfig(record, directory);
-  const data = loadMnist('train');
+  const { recipe, data: source } = parseConfig(record, directory);
+  const data = loadDataset(source, 'train');
   if (data.digest !== record.dataDigest) {
     throw new CliError(
       'E_VERIFY_DATA',
-      `the run was trained on data ${record.dataDigest}, here is ${data.digest}; verify it with the data that it was trained on`,
+      `the run was trained on data ${record.dataDigest}, in ${source} is ${data.digest}; verify it with the data that it was trained on`,
     );
   }
   const paths = runPaths(directory);
@@ -71,7 +71,7 @@ export async function verifyDirectory(directory: string): Promise<Verification> 
       },
       ledger,
       store: new DirectoryStore(paths.checkpoints),
-      seedDigest: () => seedDigestOf(record.seed, preset, recipe.model),
+      seedDigest: () => seedDigestOf(record),
     });
     if (!(ledger instanceof CheckpointError) && ledger.branches().length !== branches)
       throw new CliError('E_VERIFY_CHANGED', 'the run went back to an earlier step while it was read; verify it again');
@@ -103,15 +103,15 @@ function parseConfig(record: RunRecord, directory: string): z.infer<typeof confi
   );
 }
 
-/** Digest of state 0, if the run's model is that of a preset of this version. */
-function seedDigestOf(
-  seed: number,
-  preset: string,
-  model: z.infer<typeof configSchema>['recipe']['model'],
-): string | null {
-  const found = Object.entries(PRESETS).find(([name]) => name === preset)?.[1];
-  if (found === undefined || canonicalJson(z.json().parse(found.model)) !== canonicalJson(model)) return null;
-  return stateDigest({ step: 0, ...initialTrainingState(found, seed) });
+/** Digest of state 0, if this version can build the run's network. */
+function seedDigestOf({ seed, config }: RunRecord): string | null {
+  try {
+    const recipe = parseRecipe(z.object({ recipe: z.json() }).parse(config).recipe);
+    return stateDigest({ step: 0, ...initialTrainingState(recipe, seed) });
+  } catch (error) {
+    if (error instanceof DiffusionError) return null;
+    throw error;
+  }
 }
 
 /** Lines for a person. */

@@ -75,7 +75,7 @@ async function makeRun(
     runId: 'run-a',
     seed: SEED,
     dataDigest: DATA.digest,
-    config: z.json().parse({ preset: 'tiny', recipe: RECIPE }),
+    config: z.json().parse({ preset: 'tiny', data: 'mnist', recipe: RECIPE }),
     createdAt: 1,
   });
   const ledger = await Ledger.open(paths.ledger);

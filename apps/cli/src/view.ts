@@ -46,6 +46,13 @@ export function describeNote(note: Note): string | null {
       return `checkpoint of step ${note.step} published, state ${note.digest.slice(0, 12)}`;
     case 'publish-failed':
       return `checkpoint of step ${note.step} failed: ${note.code}: ${note.reason}`;
+    case 'evaluated':
+      return (
+        `samples of step ${note.step}: LeNet-FD ${note.frechetDistance.toFixed(1)} (real images ${note.frechetFloor.toFixed(1)}, ` +
+        `noise ${note.frechetCeiling.toFixed(0)}), precision ${note.precision.toFixed(2)}, recall ${note.recall.toFixed(2)}`
+      );
+    case 'evaluation-failed':
+      return `the evaluation of a checkpoint failed: ${note.code}: ${note.reason}`;
     case 'rolled-back':
       return `from step ${note.from} back to ${note.to}: ${note.reason}`;
     case 'over':

@@ -12,6 +12,7 @@ export const COORDINATOR_ERRORS = {
   E_RING_PEER_LOST: 'a worker cannot be reached by its neighbours in the ring',
   E_STATE_UNAVAILABLE: 'a worker could not load the state that the plan starts from',
   E_AUDIT_TIE: 'two workers stand by different gradients of one microbatch, and nobody is left to decide',
+  E_EVALUATION_FAILED: 'the evaluation of a checkpoint ended without a result; the run goes on',
   E_TOO_MANY_WORKERS: 'a run has as many workers as it can have',
   E_WORKER_CORRUPT: "a worker's gradient has other bits than the same microbatch elsewhere",
   E_WORKER_STALLED: 'a worker does not finish a step that the others have finished',

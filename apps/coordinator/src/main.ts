@@ -1,11 +1,15 @@
 /** The coordinator process. Started by `lockstep up`, by `nx run coordinator:serve`, or in a container. */
 import { randomUUID } from 'node:crypto';
+import { fileURLToPath } from 'node:url';
 import { openTrace, writeCoordinatorAddress } from '@lockstep/checkpoint';
 import { hostInUrl } from '@lockstep/comm';
 import { ConfigError, failureLine, loadConfig, parseFlags } from '@lockstep/config';
 import { openCoordinator } from './open.js';
 import type { Report } from './server.js';
 import type { Note } from './state.js';
+
+/** Evaluations run as a process, so this app imports nothing of the sampler; both lie in one workspace. */
+const EVALUATE = fileURLToPath(import.meta.resolve('@lockstep/sampler/evaluate'));
 
 function log(level: string, text: string): void {
   process.stdout.write(`${new Date().toISOString()} ${level} ${text}\n`);
@@ -23,6 +27,7 @@ function fields(note: Note): string {
 /** What a person should look at. */
 const WARNINGS: ReadonlySet<Note['note']> = new Set([
   'publish-failed',
+  'evaluation-failed',
   'worker-lost',
   'worker-refused',
   'worker-admitted',
@@ -44,6 +49,7 @@ async function main(): Promise<number> {
     freshRunId: randomUUID(),
     report: tell,
     warn: (text) => log('warn', text),
+    evaluator: { module: EVALUATE, env: process.env },
     trace: openTrace(config.trace === null ? null : { file: config.trace, process: 'coordinator' }, 'decisions'),
   });
   log('info', `process ${process.pid}, listening on ${config.host}:${server.port}, run directory ${config.out}`);

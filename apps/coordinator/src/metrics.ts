@@ -1,5 +1,6 @@
 /** What Prometheus sees of a run. Names are stable: dashboards and alerts depend on them. */
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import type { Beside, Evaluation } from '@lockstep/checkpoint';
 import type { Note, State } from './state.js';
 
 export class Metrics {
@@ -85,6 +86,30 @@ export class Metrics {
     registers: [this.registry],
   });
 
+  private readonly evalStep = this.gauge('lockstep_eval_step', 'Step of the last evaluated checkpoint');
+  private readonly evalFrechet = this.figure('lockstep_eval_frechet_distance', 'LeNet-FD to the training set');
+  private readonly evalPrecision = this.figure('lockstep_eval_precision', 'Share of images that look real');
+  private readonly evalRecall = this.figure('lockstep_eval_recall', 'Share of real images that could be drawn');
+  private readonly evalCoverage = this.figure(
+    'lockstep_eval_coverage',
+    'Share of real images beside which one was drawn',
+  );
+  private readonly evalDeviation = this.figure(
+    'lockstep_eval_class_deviation',
+    'Largest deviation of a class from its fair share, 0.2: 20 %',
+  );
+  private readonly evalDistance = this.figure(
+    'lockstep_eval_training_distance',
+    'Median distance to the nearest training image',
+  );
+  private readonly evalNoiseError = new Gauge({
+    name: 'lockstep_eval_noise_error',
+    help: 'Mean squared error of the predicted noise, by quarter of 1..T',
+    labelNames: ['of', 'quarter'],
+    registers: [this.registry],
+  });
+  private readonly evalFailures = this.counter('lockstep_eval_failures_total', 'Evaluations without a result');
+
   constructor() {
     this.reproducible.set(1);
     collectDefaultMetrics({ register: this.registry });
@@ -128,6 +153,9 @@ export class Metrics {
       case 'audited':
         this.audited.inc();
         break;
+      case 'evaluation-failed':
+        this.evalFailures.inc();
+        break;
       case 'worker-refused':
         this.refused.inc({ code: note.code });
         break;
@@ -139,6 +167,20 @@ export class Metrics {
     this.workers.set(state.ring.length);
     this.connected.set(state.workers.size);
     this.generation.set(state.generation);
+  }
+
+  /** Takes in what was found of a checkpoint's samples: each figure with its floor (real images) and ceiling (noise). */
+  evaluated(evaluation: Evaluation): void {
+    const { classes, trainingDistance, noiseError } = evaluation;
+    this.evalStep.set(evaluation.step);
+    setBeside(this.evalFrechet, evaluation.frechetDistance, (distance) => distance);
+    setBeside(this.evalPrecision, evaluation.precision, (share) => share);
+    setBeside(this.evalRecall, evaluation.recall, (share) => share);
+    setBeside(this.evalCoverage, evaluation.coverage, (share) => share);
+    setBeside(this.evalDeviation, classes, ({ largestDeviation }) => largestDeviation);
+    setBeside(this.evalDistance, trainingDistance, ({ median }) => median);
+    for (const [of, errors] of Object.entries(noiseError))
+      errors.forEach((error, i) => this.evalNoiseError.set({ of, quarter: i + 1 }, error));
   }
 
   private showWorkers(state: State): void {
@@ -154,7 +196,18 @@ export class Metrics {
     return new Gauge({ name, help, registers: [this.registry] });
   }
 
+  /** A figure of samples, floor and ceiling. */
+  private figure(name: string, help: string): Gauge {
+    return new Gauge({ name, help, labelNames: ['of'], registers: [this.registry] });
+  }
+
   private counter(name: string, help: string): Counter {
     return new Counter({ name, help, registers: [this.registry] });
   }
+}
+
+function setBeside<T>(gauge: Gauge, figures: Beside<T>, valueOf: (figure: T) => number): void {
+  gauge.set({ of: 'samples' }, valueOf(figures.samples));
+  gauge.set({ of: 'floor' }, valueOf(figures.floor));
+  gauge.set({ of: 'ceiling' }, valueOf(figures.ceiling));
 }

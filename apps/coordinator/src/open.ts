@@ -1,9 +1,21 @@
 /** Starts a coordinator on a run directory: what is on disk decides where it goes on. */
+import { resolve } from 'node:path';
 import { DirectoryStore, Ledger, NO_TRACE, openRun, stateDigest, type Trace } from '@lockstep/checkpoint';
 import type { DurableFs, JsonValue } from '@lockstep/checkpoint';
 import type { RunConfig } from '@lockstep/config';
-import { initialTrainingState, loadMnist, parameterTable, recipeOf } from '@lockstep/diffusion';
+import {
+  checkDataset,
+  DiffusionError,
+  initialTrainingState,
+  labelsOf,
+  loadDataset,
+  MNIST,
+  parameterTable,
+  parseRecipe,
+  recipeOf,
+} from '@lockstep/diffusion';
 import { CoordinatorError } from './errors.js';
+import type { EvaluatorSetting } from './evaluator.js';
 import { CoordinatorServer, type Report } from './server.js';
 import { TIERS_FROM } from './topology.js';
 
@@ -15,30 +27,31 @@ export interface Surroundings {
   readonly warn: (text: string) => void;
   /** The disk on which checkpoints are written; the file system where it is left out. */
   readonly disk?: DurableFs;
+  /** How to start an evaluation; without it none is started. */
+  readonly evaluator?: Pick<EvaluatorSetting, 'module' | 'env'>;
   /** Takes in the phases of every step, if they are to be traced. */
   readonly trace?: Trace;
 }
 
 /**
  * Opens (or creates) the run in `config.out` and listens.
- * @throws CheckpointError (E_RUN_*, E_LEDGER_*, E_CHECKPOINT_*), CoordinatorError (E_CHECKPOINT_LEDGER), DiffusionError (E_PRESET, E_MNIST_*), or the system's error for the port
+ * @throws CheckpointError (E_RUN_*, E_LEDGER_*, E_CHECKPOINT_*), CoordinatorError (E_CHECKPOINT_LEDGER), DiffusionError (E_PRESET, E_MNIST_*, E_DATA_*), or the system's error for the port
  */
 export async function openCoordinator(
   config: RunConfig,
-  { now, freshRunId, report, warn, disk, trace = NO_TRACE }: Surroundings,
+  { now, freshRunId, report, warn, disk, evaluator, trace = NO_TRACE }: Surroundings,
 ): Promise<CoordinatorServer> {
   const recipe = recipeOf(config);
-  const dataDigest = loadMnist('train').digest;
+  // Workers may run in another folder.
+  const data = config.data === MNIST ? MNIST : resolve(config.data);
+  const dataset = loadDataset(data, 'train');
+  checkDataset(dataset, { ...recipe.model, classes: labelsOf(recipe.model) });
+  const dataDigest = dataset.digest;
   const { seed } = config;
   // A round trip through JSON, so that what is compared on resume is what is stored.
-  const stored = JSON.parse(JSON.stringify({ preset: config.preset, recipe })) as JsonValue;
-  const { record, paths } = await openRun(config.out, {
-    runId: freshRunId,
-    seed,
-    dataDigest,
-    config: stored,
-    createdAt: now(),
-  });
+  const stored = JSON.parse(JSON.stringify({ preset: config.preset, data, recipe })) as JsonValue;
+  const proposal = { runId: freshRunId, seed, dataDigest, config: stored, createdAt: now() };
+  const { record, paths } = await openRun(config.out, proposal, { meaning: meaningOf });
   const ledger = await Ledger.open(paths.ledger);
   const store = new DirectoryStore(paths.checkpoints, disk === undefined ? {} : { disk });
   const incidents = new DirectoryStore(paths.incidents);
@@ -71,13 +84,9 @@ export async function openCoordinator(
     settings: {
       run: record.runId,
       runSettings: {
-        preset: config.preset,
+        data,
         seed,
-        steps: recipe.steps,
-        globalBatch: recipe.globalBatch,
-        microbatchSize: recipe.microbatchSize,
-        learningRate: config.learningRate,
-        timesteps: config.timesteps,
+        recipe,
         checkpointEvery: config.checkpointEvery,
         dataDigest,
       },
@@ -102,6 +111,15 @@ export async function openCoordinator(
     seedState: () => initialTrainingState(recipe, seed),
     globalBatch: recipe.globalBatch,
     keepCheckpoints: config.keepCheckpoints,
+    evaluator:
+      evaluator === undefined || config.evaluateEvery === 0
+        ? null
+        : {
+            ...evaluator,
+            everySteps: config.evaluateEvery * config.checkpointEvery,
+            directory: config.out,
+            device: config.device,
+          },
     table: parameterTable(recipe.model),
     model: JSON.parse(JSON.stringify(recipe)) as JsonValue,
     ledger,
@@ -111,4 +129,20 @@ export async function openCoordinator(
     report,
     trace,
   });
+}
+
+/**
+ * What a stored config means today: it may have been written before the newer keys of recipes, and before there was a choice of
+ * data. As it is, if it holds no recipe.
+ */
+function meaningOf(stored: JsonValue): JsonValue {
+  if (typeof stored !== 'object' || stored === null) return stored;
+  const members = new Map([['data', MNIST], ...Object.entries<JsonValue>(stored)]);
+  try {
+    const recipe = JSON.parse(JSON.stringify(parseRecipe(members.get('recipe')))) as JsonValue;
+    return Object.fromEntries(members.set('recipe', recipe));
+  } catch (error) {
+    if (error instanceof DiffusionError) return stored;
+    throw error;
+  }
 }

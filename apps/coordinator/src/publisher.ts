@@ -2,6 +2,7 @@
 import { stateUrl, type Member } from '@lockstep/comm';
 import { fetchState, tableLength } from '@lockstep/checkpoint';
 import type { CheckpointStore, JsonValue, ParameterTable, TrainingState } from '@lockstep/checkpoint';
+import { TENSOR_LAYOUT } from '@lockstep/diffusion';
 import { CoordinatorError } from './errors.js';
 
 export interface PublishTask {
@@ -29,6 +30,7 @@ export async function publishState(store: CheckpointStore, task: PublishTask): P
     runId: task.runId,
     state,
     table: task.table,
+    layout: TENSOR_LAYOUT,
     model: task.model,
     generation: task.generation,
     createdAt: task.createdAt,

@@ -20,6 +20,7 @@ import { encodeState } from '@lockstep/checkpoint';
 import type { CheckpointStore, JsonValue, Ledger, ParameterTable, Trace, TrainingState } from '@lockstep/checkpoint';
 import { failureLine, failureOf } from '@lockstep/config';
 import { step } from './core.js';
+import { Evaluator, summaryOf, type EvaluationSummary, type EvaluatorSetting } from './evaluator.js';
 import { Metrics } from './metrics.js';
 import { afterCommit, etaSeconds, imagesPerSecond, noProgress, type Progress } from './progress.js';
 import { publishState, type PublishTask } from './publisher.js';
@@ -56,6 +57,8 @@ export interface ServerOptions {
   readonly seedState: () => Omit<TrainingState, 'step'>;
   readonly globalBatch: number;
   readonly keepCheckpoints: number;
+  /** Null: checkpoints are not evaluated. */
+  readonly evaluator: EvaluatorSetting | null;
   readonly table: ParameterTable;
   readonly model: JsonValue;
   readonly ledger: Ledger;
@@ -98,6 +101,8 @@ export interface Status {
   readonly etaSeconds: number | null;
   readonly checkpoint: number | null;
   readonly reproducible: boolean;
+  /** The last evaluation of a checkpoint by this coordinator process. */
+  readonly evaluation: EvaluationSummary | null;
 }
 
 export class CoordinatorServer {
@@ -111,6 +116,8 @@ export class CoordinatorServer {
   private performing = false;
   private progress: Progress = noProgress;
   private loss: number | null = null;
+  private evaluation: EvaluationSummary | null = null;
+  private readonly evaluator: Evaluator | null;
   private readonly background = new Set<Promise<void>>();
   private publishing: Promise<void> = Promise.resolve();
   private readonly ticker: NodeJS.Timeout;
@@ -125,6 +132,17 @@ export class CoordinatorServer {
     this.durable = { digestOf: (of) => (of === 0 ? options.seedDigest : (options.ledger.get(of - 1)?.digest ?? null)) };
     this.state = initialState(options.recovered, this.durable, options.now());
     this.finished = new Promise((resolve) => (this.resolveFinished = resolve));
+    this.evaluator =
+      options.evaluator === null
+        ? null
+        : new Evaluator(options.evaluator, {
+            onEvaluation: (evaluation) => {
+              this.metrics.evaluated(evaluation);
+              this.evaluation = summaryOf(evaluation);
+              this.tell({ note: 'evaluated', ...this.evaluation });
+            },
+            onFailure: ({ code, message }) => this.tell({ note: 'evaluation-failed', code, reason: message }),
+          });
     const { coordinatorTickMs, heartbeatIntervalMs } = timeoutsFrom(options.settings.heartbeatTimeoutMs);
     this.ticker = setInterval(() => this.dispatch({ type: 'tick', now: this.options.now() }), coordinatorTickMs);
     this.beat = setInterval(() => {
@@ -189,6 +207,7 @@ export class CoordinatorServer {
       etaSeconds: etaSeconds(this.progress, options.settings.steps - state.step),
       checkpoint: state.checkpoint?.step ?? null,
       reproducible: state.reproducible,
+      evaluation: this.evaluation,
     };
   }
 
@@ -392,11 +411,13 @@ export class CoordinatorServer {
       imagesPerSecond(this.progress, this.options.globalBatch),
     );
     this.options.report({ at, note, status: this.status() });
+    if (note.note === 'published') this.evaluator?.published(note.step);
   }
 
   private async shutDown(outcome: Outcome): Promise<void> {
     clearInterval(this.ticker);
     clearInterval(this.beat);
+    this.evaluator?.close();
     while (this.background.size > 0) await Promise.all(this.background);
     for (const socket of this.webSockets.clients) socket.close(1001, outcome.code);
     await new Promise<void>((resolve) => {

@@ -15,6 +15,7 @@ import type {
   WorkerMessage,
 } from '@lockstep/comm';
 import type { Answer } from './audit.js';
+import type { EvaluationSummary } from './evaluator.js';
 import type { Attempts } from './votes.js';
 
 /** What never changes during a run, and what was on disk when the coordinator started. */
@@ -276,6 +277,8 @@ export type Note =
   | { readonly note: 'ring-broken'; readonly worker: string; readonly peer: string | null; readonly reason: string }
   | { readonly note: 'published'; readonly step: number; readonly digest: string }
   | { readonly note: 'publish-failed'; readonly step: number; readonly code: string; readonly reason: string }
+  | ({ readonly note: 'evaluated' } & EvaluationSummary)
+  | { readonly note: 'evaluation-failed'; readonly code: string; readonly reason: string }
   | { readonly note: 'rolled-back'; readonly from: number; readonly to: number; readonly reason: string }
   | { readonly note: 'over'; readonly outcome: Outcome };
 

@@ -1,57 +1,91 @@
 /** The sample command, shared by `lockstep sample` and `nx run sampler:sample`. */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { draw, type DrawProgress } from './draw.js';
+import type { SamplerKind } from './choice.js';
 
 const MOST_CELLS = 100;
 /** Each worker is a process of some hundred MB: more on one machine is a slip. */
 const MOST_WORKERS = 1024;
 
+/** Commander names the option and what was written, and adds this. */
+function refuse(rule: string): never {
+  throw new InvalidArgumentError(`E_SAMPLE_OPTION: ${rule}`);
+}
+
 function grid(text: string): { rows: number; columns: number } {
   const [, rows, columns] = /^(\d+)x(\d+)$/.exec(text) ?? [];
   const parsed = { rows: Number(rows), columns: Number(columns) };
-  if (!(parsed.rows >= 1 && parsed.columns >= 1 && parsed.rows <= MOST_CELLS && parsed.columns <= MOST_CELLS)) {
-    throw new InvalidArgumentError(`write ROWSxCOLUMNS, each from 1 to ${MOST_CELLS}, for example 8x8.`);
-  }
+  if (!(parsed.rows >= 1 && parsed.columns >= 1 && parsed.rows <= MOST_CELLS && parsed.columns <= MOST_CELLS))
+    refuse(`write ROWSxCOLUMNS, each from 1 to ${MOST_CELLS}, for example 8x8.`);
   return parsed;
 }
 
-function wholeNumber(text: string): number {
+export function wholeNumber(text: string): number {
   const value = Number(text);
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value)) throw new InvalidArgumentError('write a whole number.');
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value)) refuse('write a whole number.');
   return value;
 }
 
-function positive(text: string): number {
+export function positive(text: string): number {
   const value = wholeNumber(text);
-  if (value < 1) throw new InvalidArgumentError('write a whole number of at least 1.');
+  if (value < 1) refuse('write a whole number of at least 1.');
   return value;
 }
 
-function workerCount(text: string): number {
+export function workerCount(text: string): number {
   const value = positive(text);
-  if (value > MOST_WORKERS) throw new InvalidArgumentError(`write a whole number from 1 to ${MOST_WORKERS}.`);
+  if (value > MOST_WORKERS) refuse(`write a whole number from 1 to ${MOST_WORKERS}.`);
   return value;
+}
+
+function decimal(text: string): number {
+  if (!/^(\d+\.?\d*|\.\d+)$/.test(text)) refuse('write a number, 0 or more, for example 1.5.');
+  return Number(text);
+}
+
+function classOf(text: string): number | 'none' {
+  if (text === 'none') return text;
+  if (!/^\d+$/.test(text)) refuse("write a class's number, or none.");
+  return Number(text);
+}
+
+function oneOf<const T extends string>(...words: readonly T[]): (text: string) => T {
+  return (text) => words.find((word) => word === text) ?? refuse(`use one of ${words.join(', ')}.`);
+}
+
+/** GIF would need an encoder of its own; browsers and viewers show APNG. */
+function animationFile(text: string): string {
+  if (!/\.a?png$/i.test(text)) refuse('animations are written as APNG: name a file .png or .apng.');
+  return text;
 }
 
 /**
- * Shows how far a drawing is: on a terminal one line that is written over, elsewhere a line whenever images are finished.
+ * Shows how far a drawing is: on a terminal one line that is written over, elsewhere a line for every tenth of the images.
  */
-function progressOn(stream: NodeJS.WriteStream, count: number): (progress: DrawProgress) => void {
+export function progressOn(stream: NodeJS.WriteStream): (progress: DrawProgress) => void {
   let told = 0;
-  return ({ steps, allSteps, images }) => {
-    const text = `drawing: ${images} of ${count} images, ${Math.floor((100 * steps) / allSteps)} %`;
-    if (stream.isTTY) stream.write(`\r${text}${images === count ? '\n' : ''}`);
-    else if (images > told) stream.write(`${text}\n`);
-    told = images;
+  return ({ steps, allSteps, images, allImages }) => {
+    const text = `drawing: ${images} of ${allImages} images, ${Math.floor((100 * steps) / allSteps)} %`;
+    if (stream.isTTY) stream.write(`\r${text}${images === allImages ? '\n' : ''}`);
+    else if (images - told >= allImages / 10 || (images === allImages && images > told)) {
+      stream.write(`${text}\n`);
+      told = images;
+    }
   };
 }
 
 type Options = {
   readonly out: string;
+  readonly animate?: string;
   readonly grid: { readonly rows: number; readonly columns: number };
+  readonly class?: number | 'none';
+  readonly allClasses?: boolean;
+  readonly guidance?: number;
   readonly seed: number;
-  readonly sampler?: 'ddpm' | 'ddim';
+  readonly sampler?: SamplerKind;
   readonly steps?: number;
+  readonly eta?: number;
+  readonly variance?: 'beta' | 'posterior';
   readonly scale: number;
   readonly device: 'cpu' | 'cuda';
   readonly workers?: number;
@@ -59,18 +93,63 @@ type Options = {
 
 /** `processors` is the number of those at hand. */
 export function sampleCommand(name: string, processors: number, env: NodeJS.ProcessEnv): Command {
-  return new Command(name)
+  return optionsOf(new Command(name), env)
     .description("draws a grid of images from a run's newest checkpoint, with its EMA weights")
     .argument('[directory]', 'directory of the run', env['LOCKSTEP_OUT'] ?? 'runs/default')
+    .action(async (directory: string, { grid: cells, ...options }: Options) => {
+      const drawn = await draw({
+        run: directory,
+        out: options.out,
+        animate: options.animate ?? null,
+        ...cells,
+        class: options.class ?? null,
+        allClasses: options.allClasses ?? false,
+        guidance: options.guidance ?? null,
+        seed: options.seed,
+        sampler: options.sampler ?? null,
+        steps: options.steps ?? null,
+        eta: options.eta ?? null,
+        variance: options.variance ?? null,
+        scale: options.scale,
+        device: options.device,
+        workers: options.workers ?? null,
+        processors,
+        env,
+        onProgress: progressOn(process.stderr),
+        warn: (text) => process.stderr.write(`${text}\n`),
+      });
+      const files = [options.out, ...(options.animate === undefined ? [] : [options.animate])].join(', ');
+      process.stdout.write(
+        `${files}: ${drawn.rows}x${drawn.columns} images from the checkpoint of step ${drawn.step}\n`,
+      );
+    });
+}
+
+function optionsOf(command: Command, env: NodeJS.ProcessEnv): Command {
+  return command
     .option('--out <file>', 'PNG to write', 'samples.png')
+    .option('--animate <file>', 'animated PNG (APNG) of the denoising to write as well', animationFile)
     .addOption(
       new Option('--grid <rows>x<columns>', 'images in the grid')
         .default({ rows: 8, columns: 8 }, '8x8')
         .argParser(grid),
     )
+    .option('--class <number>', 'class of all images, or none; default: every class in turn', classOf)
+    .option('--all-classes', 'a row for each class, with its number at the left; of --grid only the columns count')
+    .option(
+      '--guidance <scale>',
+      'how strongly the class guides: 0 not at all, 1 as trained, more exaggerates (default: 2; twice the time of 0 and 1)',
+      decimal,
+    )
     .option('--seed <number>', 'of the noise: the same seed gives the same images', wholeNumber, 0)
-    .addOption(new Option('--sampler <name>', "default: the preset's").choices(['ddim', 'ddpm']))
+    .option('--sampler <name>', "ddpm, ddim or dpmpp2m; default: the preset's", oneOf('ddpm', 'ddim', 'dpmpp2m'))
     .option('--steps <number>', "denoising steps; default: the sampler's", positive)
+    .option('--eta <number>', 'fresh noise of ddim, from 0 (none) to 1 (as ddpm); default: 0', decimal)
+    .option(
+      '--variance <name>',
+      'fresh noise of ddpm: beta or the smaller posterior; default: beta',
+      oneOf('beta', 'posterior'),
+    )
     .option('--scale <number>', 'enlargement in whole pixels', positive, 2)
     .addOption(
       new Option('--device <device>', 'where to compute')
@@ -81,25 +160,5 @@ export function sampleCommand(name: string, processors: number, env: NodeJS.Proc
       '--workers <number>',
       'processes that draw; the images do not depend on it; default: one a processor, or one a GPU',
       workerCount,
-    )
-    .action(async (directory: string, { grid: cells, ...options }: Options) => {
-      const drawn = await draw({
-        run: directory,
-        out: options.out,
-        ...cells,
-        seed: options.seed,
-        sampler: options.sampler ?? null,
-        steps: options.steps ?? null,
-        scale: options.scale,
-        device: options.device,
-        workers: options.workers ?? null,
-        processors,
-        env,
-        onProgress: progressOn(process.stderr, cells.rows * cells.columns),
-        warn: (text) => process.stderr.write(`${text}\n`),
-      });
-      process.stdout.write(
-        `${options.out}: ${cells.rows}x${cells.columns} images from the checkpoint of step ${drawn.step}\n`,
-      );
-    });
+    );
 }

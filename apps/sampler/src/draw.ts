@@ -2,28 +2,42 @@
 import { renameSync, writeFileSync } from 'node:fs';
 import { DirectoryStore, runPaths, type Checkpoint } from '@lockstep/checkpoint';
 import { localGpus, workerPlaces } from '@lockstep/config';
-import { parameterCount, parameterTable, type SamplerConfig } from '@lockstep/diffusion';
+import {
+  checkSampler,
+  DiffusionError,
+  parameterCount,
+  parameterTable,
+  parseRecipe,
+  type Preset,
+} from '@lockstep/diffusion';
 import { engineDirectory, engineEnvironment, graphDirectory, type Device } from '@lockstep/engine';
+import { animatedPng } from './apng.js';
+import {
+  chosenCells,
+  chosenCondition,
+  chosenSampler,
+  type Cells,
+  type ClassChoice,
+  type SamplerChoice,
+} from './choice.js';
 import { SamplerError } from './errors.js';
-import { IMAGES_A_BATCH, THREADS, type DrawJob } from './job.js';
-import { gridPixels, gridPng } from './png.js';
+import { IMAGES_A_BATCH, THREADS, type DrawCondition, type DrawJob } from './job.js';
+import { gridPixels, gridPng, type Grid } from './png.js';
 import { drawBatches } from './pool.js';
-import { parseStoredRecipe } from './recipe.js';
 
-/** A picture of this many grey pixels is held twice while it is written: some hundred MB. */
+/** A picture of this many grey pixels is held twice while it is written: some hundred MB. An animation's are counted together. */
 const MOST_PIXELS = 100_000_000;
+/** Frames of an animation: more only take longer to look at. */
+const MOST_FRAMES = 50;
+const FRAME_MS = 80;
+/** The finished images are what one wants to look at. */
+const LAST_FRAME_MS = 2000;
 
-export interface DrawRequest {
+/** What images are drawn from a run, and with what. */
+export interface ImagesRequest extends SamplerChoice {
   /** The run's directory. */
   readonly run: string;
-  readonly out: string;
-  readonly rows: number;
-  readonly columns: number;
   readonly seed: number;
-  /** Null: the preset's sampler. */
-  readonly sampler: 'ddpm' | 'ddim' | null;
-  readonly steps: number | null;
-  readonly scale: number;
   readonly device: Device;
   /** Worker processes, at most: there are never more than batches. The images do not depend on it. Null: one a processor, or one a GPU. */
   readonly workers: number | null;
@@ -34,37 +48,66 @@ export interface DrawRequest {
   readonly warn: (text: string) => void;
 }
 
+export interface DrawRequest extends ImagesRequest, ClassChoice, Cells {
+  /** File of the finished images. */
+  readonly out: string;
+  /** File of the denoising as an animated PNG; null: none. */
+  readonly animate: string | null;
+  readonly scale: number;
+}
+
 export interface DrawProgress {
   /** Denoising steps done, of all batches together. */
   readonly steps: number;
   readonly allSteps: number;
-  /** Images that are drawn. */
+  /** Images that are drawn, and that there will be. */
   readonly images: number;
+  readonly allImages: number;
 }
 
-export interface Drawn {
+export interface Drawn extends Cells {
   readonly step: number;
   readonly digest: string;
   readonly images: Float32Array;
 }
 
 /**
- * Draws rows * columns images and writes them as one PNG, whole or not at all.
- * @throws SamplerError; ConfigError E_CONFIG_GPUS; CheckpointError; WorkerFailure with a code of EngineError, or DiffusionError E_SAMPLER
+ * Draws rows * columns images and writes them as one PNG, and on request their denoising as an animated one; each file whole or
+ * not at all.
+ * @throws SamplerError; ConfigError E_CONFIG_GPUS; CheckpointError; DiffusionError E_SAMPLER, E_LABEL; WorkerFailure with a code of EngineError
  */
 export async function draw(request: DrawRequest): Promise<Drawn> {
   const checkpoint = await newestCheckpoint(request);
-  const job = jobOf(checkpoint, request);
-  const size = job.recipe.model.imageSize;
-  checkPixels(request, size);
-  const images = await drawImages(job, request);
-  const temporary = `${request.out}.${process.pid}.tmp`;
-  writeFileSync(temporary, gridPng(images, request.rows, request.columns, size, size, request.scale));
-  renameSync(temporary, request.out);
-  return { step: checkpoint.state.step, digest: checkpoint.manifest.stateDigest, images };
+  const { recipe, weights } = storedModel(checkpoint);
+  const cells = chosenCells(recipe.model, request, request);
+  const condition = chosenCondition(recipe.model, request, cells);
+  const still = jobOf({ recipe, weights }, condition, request);
+  const job = request.animate === null ? still : { ...still, kept: keptSteps(still.sampler.steps) };
+  const { imageSize: size } = recipe.model;
+  const grid = { ...cells, height: size, width: size, scale: request.scale, numbered: request.allClasses };
+  checkPixels(grid, job.kept.length);
+  const frames = await drawFrames(job, cells.rows * cells.columns, request);
+  const images = frames.at(-1) ?? new Float32Array(0);
+  writeWhole(request.out, gridPng(images, grid));
+  if (request.animate !== null) writeWhole(request.animate, animation(frames, grid));
+  return { step: checkpoint.state.step, digest: checkpoint.manifest.stateDigest, ...cells, images };
 }
 
-async function newestCheckpoint({ run, warn }: DrawRequest): Promise<Checkpoint> {
+function writeWhole(path: string, bytes: Buffer): void {
+  const temporary = `${path}.${process.pid}.tmp`;
+  writeFileSync(temporary, bytes);
+  renameSync(temporary, path);
+}
+
+function animation(frames: readonly Float32Array[], grid: Grid): Buffer {
+  const last = frames.length - 1;
+  return animatedPng(
+    frames.map((images, i) => ({ png: gridPng(images, grid), milliseconds: i === last ? LAST_FRAME_MS : FRAME_MS })),
+  );
+}
+
+/** @throws SamplerError E_SAMPLE_NO_CHECKPOINT; CheckpointError E_CHECKPOINT_READ */
+export async function newestCheckpoint({ run, warn }: Pick<ImagesRequest, 'run' | 'warn'>): Promise<Checkpoint> {
   const { checkpoint, skipped } = await new DirectoryStore(runPaths(run).checkpoints).newest();
   for (const bad of skipped) warn(`${bad.code}: the checkpoint of step ${bad.step} is not used: ${bad.reason}`);
   if (checkpoint === undefined) {
@@ -76,8 +119,12 @@ async function newestCheckpoint({ run, warn }: DrawRequest): Promise<Checkpoint>
   return checkpoint;
 }
 
-function jobOf(checkpoint: Checkpoint, request: DrawRequest): DrawJob {
-  const recipe = parseStoredRecipe(checkpoint.manifest.model);
+/** A network as a checkpoint holds it. */
+export type StoredModel = Pick<DrawJob, 'recipe' | 'weights'>;
+
+/** What a checkpoint's network is, and its moving average. @throws SamplerError E_SAMPLE_MODEL */
+export function storedModel(checkpoint: Checkpoint): StoredModel {
+  const recipe = recipeOf(checkpoint);
   const P = parameterCount(parameterTable(recipe.model));
   const weights = checkpoint.state.ema;
   if (weights.length !== P)
@@ -85,27 +132,67 @@ function jobOf(checkpoint: Checkpoint, request: DrawRequest): DrawJob {
       'E_SAMPLE_MODEL',
       `the checkpoint has ${weights.length} parameters, its model ${P}; it is of another version of Lockstep`,
     );
-  const { device, env, seed } = request;
-  const engine = { device, threads: THREADS, directory: engineDirectory(device, env), graphs: graphDirectory(env) };
-  return { engine, recipe, sampler: chosenSampler(recipe.sampler, request), seed, weights };
+  return { recipe, weights };
 }
 
-function checkPixels({ rows, columns, scale }: DrawRequest, size: number): void {
-  const { width, height } = gridPixels(rows, columns, size, size, scale);
-  if (width * height > MOST_PIXELS)
+/** The recipe in the checkpoint's manifest, which may come from anywhere. */
+function recipeOf({ manifest }: Checkpoint): Preset {
+  try {
+    return parseRecipe(manifest.model);
+  } catch (error) {
+    if (!(error instanceof DiffusionError)) throw error;
+    throw new SamplerError(
+      'E_SAMPLE_MODEL',
+      `the checkpoint's manifest does not describe a model of this version of Lockstep: ${error.message}`,
+      { cause: error },
+    );
+  }
+}
+
+/**
+ * The job of drawing images of which only the finished ones are kept.
+ * @param condition of all images; null for a network that knows no labels
+ * @throws SamplerError E_SAMPLE_OPTION; DiffusionError E_SAMPLER
+ */
+export function jobOf(
+  { recipe, weights }: StoredModel,
+  condition: DrawCondition | null,
+  request: ImagesRequest,
+): DrawJob {
+  const { device, env, seed } = request;
+  const sampler = chosenSampler(recipe.sampler, request);
+  checkSampler(sampler, recipe.schedule.T);
+  const engine = { device, threads: THREADS, directory: engineDirectory(device, env), graphs: graphDirectory(env) };
+  return { engine, recipe, sampler, seed, condition, kept: [sampler.steps], weights };
+}
+
+/** Evenly spaced, the last of all included. */
+function keptSteps(steps: number): number[] {
+  const frames = Math.min(steps, MOST_FRAMES);
+  return Array.from({ length: frames }, (_, i) => Math.round(((i + 1) * steps) / frames));
+}
+
+function checkPixels(grid: Grid, frames: number): void {
+  const { width, height } = gridPixels(grid);
+  if (width * height * frames > MOST_PIXELS)
     throw new SamplerError(
       'E_SAMPLE_SIZE',
-      `a picture of ${width}x${height} pixels is more than the ${MOST_PIXELS} that are written; use a smaller --grid or --scale`,
+      `${frames === 1 ? 'a picture' : `${frames} pictures`} of ${width}x${height} pixels: more than the ${MOST_PIXELS} that are written; use a smaller --grid or --scale`,
     );
 }
 
-/** rows * columns images, one after another. */
-async function drawImages(job: DrawJob, request: DrawRequest): Promise<Float32Array> {
+/** `count` images, one after another, and those that fill the last batch. @throws as draw */
+export async function drawImages(job: DrawJob, count: number, request: ImagesRequest): Promise<Float32Array> {
+  const frames = await drawFrames({ ...job, kept: [job.sampler.steps] }, count, request);
+  return frames[0];
+}
+
+/** `count` images, one after another, after each of the steps that the job keeps. */
+async function drawFrames(job: DrawJob, count: number, request: ImagesRequest): Promise<Float32Array[]> {
   const { model } = job.recipe;
-  const count = request.rows * request.columns;
   const batches = Math.ceil(count / IMAGES_A_BATCH);
   const batchSize = IMAGES_A_BATCH * model.imageSize * model.imageSize * model.channels;
-  const images = new Float32Array(batches * batchSize);
+  const frames = job.kept.map(() => new Float32Array(batches * batchSize));
   const stepsDone = new Int32Array(batches);
   let batchesDrawn = 0;
   const progress = (): void =>
@@ -113,40 +200,30 @@ async function drawImages(job: DrawJob, request: DrawRequest): Promise<Float32Ar
       steps: stepsDone.reduce((sum, steps) => sum + steps, 0),
       allSteps: batches * job.sampler.steps,
       images: Math.min(batchesDrawn * IMAGES_A_BATCH, count),
+      allImages: count,
     });
-  const gpus = request.device === 'cuda' ? localGpus(request.env) : [];
-  const wanted = request.workers ?? (request.device === 'cuda' ? gpus.length : request.processors);
-  const environment = { ...request.env, ...engineEnvironment(job.engine) };
   await drawBatches({
     job,
     batches,
-    environments: workerPlaces(request.device, Math.min(wanted, batches), gpus).map((place) => ({
-      ...environment,
-      ...place,
-    })),
+    environments: environmentsOf(job, batches, request),
     warn: request.warn,
     onStep: (batch, done) => {
       stepsDone[batch] = done;
       progress();
     },
     onDrawn: (batch, drawn) => {
-      images.set(drawn, batch * batchSize);
+      frames.forEach((images, i) => images.set(drawn.subarray(i * batchSize, (i + 1) * batchSize), batch * batchSize));
       batchesDrawn++;
       progress();
     },
   });
-  return images;
+  return frames;
 }
 
-function chosenSampler(preset: SamplerConfig, { sampler, steps }: DrawRequest): SamplerConfig {
-  switch (sampler) {
-    case null:
-      return { ...preset, steps: steps ?? preset.steps };
-    case 'ddim':
-      return { kind: 'ddim', steps: steps ?? 50, eta: 0, clip: true };
-    case 'ddpm':
-      return { kind: 'ddpm', steps: steps ?? 1000, variance: 'beta', clip: true };
-    default:
-      return sampler satisfies never;
-  }
+/** One environment a worker process. */
+function environmentsOf(job: DrawJob, batches: number, request: ImagesRequest): NodeJS.ProcessEnv[] {
+  const gpus = request.device === 'cuda' ? localGpus(request.env) : [];
+  const wanted = request.workers ?? (request.device === 'cuda' ? gpus.length : request.processors);
+  const environment = { ...request.env, ...engineEnvironment(job.engine) };
+  return workerPlaces(request.device, Math.min(wanted, batches), gpus).map((place) => ({ ...environment, ...place }));
 }

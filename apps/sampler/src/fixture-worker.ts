@@ -3,8 +3,7 @@
  * FIXTURE_ONCE, a file that is not there yet, only the first process that comes to its fate suffers it.
  */
 import { closeSync, openSync } from 'node:fs';
-import type { SampleProgress } from '@lockstep/diffusion';
-import { drawingOf } from './draw-batch.js';
+import { drawingOf, type BatchSteps } from './draw-batch.js';
 import { serveDrawing } from './draw-service.js';
 
 const { FIXTURE_FATE: fate, FIXTURE_ONCE: once } = process.env;
@@ -39,7 +38,7 @@ function suffer(): void {
 serveDrawing((job) => {
   const real = fate === 'real and dies' ? drawingOf(job) : null;
   return function* (batch) {
-    const steps: Generator<SampleProgress, Float32Array> = real?.(batch) ?? pretended(batch, job.seed);
+    const steps: BatchSteps = real?.(batch) ?? pretended(batch, job.seed);
     for (;;) {
       const step = steps.next();
       if (step.done === true) return step.value;
@@ -49,7 +48,7 @@ serveDrawing((job) => {
   };
 });
 
-function* pretended(batch: number, seed: number): Generator<SampleProgress, Float32Array> {
-  for (let done = 1; done <= STEPS; done++) yield { done, steps: STEPS };
+function* pretended(batch: number, seed: number): BatchSteps {
+  for (let done = 1; done <= STEPS; done++) yield { done };
   return Float32Array.from({ length: PIXELS }, (_, pixel) => batch * PIXELS + pixel + seed);
 }

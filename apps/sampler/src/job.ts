@@ -7,9 +7,8 @@
  *          pixels whatever the grid, the number of workers, and whoever draws it.
  */
 import { z } from 'zod';
-import type { SamplerConfig } from '@lockstep/diffusion';
+import type { Preset, SamplerConfig } from '@lockstep/diffusion';
 import type { EngineOptions } from '@lockstep/engine';
-import type { StoredRecipe } from './recipe.js';
 
 /**
  * On one core 16 images a batch are a tenth faster, and more are no faster; with 8, the 64 images of the usual grid keep eight
@@ -20,11 +19,22 @@ export const IMAGES_A_BATCH = 8;
 /** Threads are part of what decides the last bits too: a machine with more cores runs more workers, not more threads. */
 export const THREADS = 1;
 
+export interface DrawCondition {
+  /** [images of all batches] 0 .. classes, which stands for none */
+  readonly labels: Int32Array;
+  /** libs/diffusion, `Condition` */
+  readonly guidance: number;
+}
+
 export interface DrawJob {
   readonly engine: EngineOptions;
-  readonly recipe: StoredRecipe;
+  readonly recipe: Preset;
   readonly sampler: SamplerConfig;
   readonly seed: number;
+  /** Null for a network that knows no labels. */
+  readonly condition: DrawCondition | null;
+  /** Numbers of steps after which a batch's images are kept, ascending; the last is all of them. */
+  readonly kept: readonly number[];
   /** [P] */
   readonly weights: Float32Array;
 }
@@ -44,7 +54,7 @@ export const fromWorkerSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('ready') }),
   /** So many denoising steps of its batch are done. */
   z.object({ kind: z.literal('step'), done: z.int().min(1) }),
-  /** Its batch; it has nothing to do again. */
+  /** Its batch, [job.kept.length, IMAGES_A_BATCH, rows, columns, channels]; it has nothing to do again. */
   z.object({ kind: z.literal('drawn'), images: z.custom<Float32Array>((value) => value instanceof Float32Array) }),
   /** It cannot go on, and another worker could not either; it ends right after. */
   z.object({ kind: z.literal('failed'), code: z.string(), message: z.string() }),

@@ -10,7 +10,7 @@ import { drawBatches, type DrawTask } from './pool.js';
 
 const FIXTURE = new URL('./fixture-worker.js', import.meta.url);
 const SETTING = { device: 'cpu', threads: THREADS } as const;
-const { model, schedule, networkTime } = PRESETS.tiny;
+const { model } = PRESETS.tiny;
 
 /** Eight images a batch of the tiny network, whose last convolution is not zero here, so that it has something to say. */
 function tinyJob(): DrawJob {
@@ -21,9 +21,11 @@ function tinyJob(): DrawJob {
   }
   return {
     engine: { ...SETTING, directory: engineDirectory('cpu', process.env) },
-    recipe: { model, schedule, networkTime, sampler: { kind: 'ddim', steps: 5, eta: 0.5, clip: true } },
+    recipe: PRESETS.tiny,
     sampler: { kind: 'ddim', steps: 5, eta: 0.5, clip: true },
     seed: 9,
+    condition: null,
+    kept: [5],
     weights,
   };
 }

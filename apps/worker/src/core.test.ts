@@ -58,13 +58,9 @@ class Played {
 const EARLY = { generation: 1, step: 0, part: 'early' } as const;
 const LATE = { ...EARLY, part: 'late' } as const;
 const SETTINGS = {
-  preset: 'tiny',
+  data: 'mnist',
   seed: 1,
-  steps: 2,
-  globalBatch: 8,
-  microbatchSize: 4,
-  learningRate: null,
-  timesteps: null,
+  recipe: {},
   checkpointEvery: 1,
   dataDigest: DIGEST,
 };

@@ -6,8 +6,10 @@ import {
   loadMnist,
   parameterCount,
   parameterTable,
+  parseRecipe,
   recipeOf,
   type Preset,
+  type RecipeChanges,
 } from '@lockstep/diffusion';
 import type { Engine } from '@lockstep/engine';
 import { allocateArena, copyState, openArena, snapshotOf, type Arena } from './arena.js';
@@ -15,18 +17,13 @@ import { describeEngine } from './engine-description.js';
 import { agreedExponents, summandOf, sumGradients } from './exact-sum.js';
 import { Trainer, type Gradient } from './trainer.js';
 
-export function tinySettings(changes: Partial<RunSettings> = {}): RunSettings {
+export function tinySettings(changes: RecipeChanges = {}): RunSettings {
   return {
-    preset: 'tiny',
+    data: 'mnist',
     seed: 3,
-    steps: 20,
-    globalBatch: 8,
-    microbatchSize: 4,
-    learningRate: null,
-    timesteps: null,
+    recipe: recipeOf({ preset: 'tiny', steps: 20, globalBatch: 8, microbatchSize: 4, ...changes }),
     checkpointEvery: 2,
     dataDigest: loadMnist('train').digest,
-    ...changes,
   };
 }
 
@@ -39,7 +36,7 @@ export function trainerAtStart(
   engine: Engine,
   settings: RunSettings,
 ): { arena: Arena; trainer: Trainer; recipe: Preset } {
-  const recipe = recipeOf(settings);
+  const recipe = parseRecipe(settings.recipe);
   const arena = openArena(allocateArena(parameterCount(parameterTable(recipe.model))));
   copyState(initialTrainingState(recipe, settings.seed), arena.state);
   return { arena, trainer: new Trainer(engine, settings, arena), recipe };
@@ -72,7 +69,7 @@ export async function writeRun(engine: Engine, root: string, plan: RunPlan): Pro
     runId: 'run-1',
     seed: settings.seed,
     dataDigest: settings.dataDigest,
-    config: jsonOf({ preset: settings.preset, recipe }),
+    config: jsonOf({ preset: 'tiny', data: settings.data, recipe }),
     createdAt: 1,
   });
   const ledger = await Ledger.open(paths.ledger);

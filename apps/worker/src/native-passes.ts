@@ -8,7 +8,7 @@ import {
   type RunSettings,
 } from '@lockstep/comm';
 import { fingerprintChecksum, fingerprintDigest, FINGERPRINT_SUMS } from '@lockstep/checkpoint';
-import { adamFactors, NORM_SUMS, normOf, parameterTable, recipeOf, type AdamStep } from '@lockstep/diffusion';
+import { adamFactors, NORM_SUMS, normOf, parameterTable, parseRecipe, type AdamStep } from '@lockstep/diffusion';
 import { loadPasses, type NativePasses } from '@lockstep/engine';
 import type { Arena } from './arena.js';
 import type { Bucket } from './buckets.js';
@@ -16,9 +16,9 @@ import type { Summand } from './exact-sum.js';
 import { marksOf, part, type BucketMarks, type Passes, type StateMarks } from './passes.js';
 import { PortablePasses } from './portable-passes.js';
 
-/** The quickest passes that there are here. @throws EngineError E_ENGINE_MISSING, E_ENGINE_LOAD; DiffusionError E_PRESET, E_MODEL_CONFIG */
+/** The quickest passes that there are here. @throws EngineError E_ENGINE_MISSING, E_ENGINE_LOAD; DiffusionError E_RECIPE, E_MODEL_CONFIG */
 export function passesFor(settings: RunSettings, engineDirectory: string): Passes {
-  const { model, globalBatch, microbatchSize } = recipeOf(settings);
+  const { model, globalBatch, microbatchSize } = parseRecipe(settings.recipe);
   const table = parameterTable(model);
   const native = loadPasses(engineDirectory);
   const microbatches = globalBatch / microbatchSize;

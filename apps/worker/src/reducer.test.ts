@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
 import { stateDigest } from '@lockstep/checkpoint';
 import { addFixedPoint, maxExponents, tensorExponents } from '@lockstep/comm';
-import { initialTrainingState, parameterCount, parameterTable, recipeOf } from '@lockstep/diffusion';
+import { initialTrainingState, parameterCount, parameterTable, parseRecipe } from '@lockstep/diffusion';
 import { engineDirectory } from '@lockstep/engine';
 import { allocateArena, copyState, openArena, type Arena, type ArenaBuffers } from './arena.js';
 import { bucketsIn, bucketsOf, type Bucket, type Part } from './buckets.js';
@@ -12,7 +12,7 @@ import { passesFor } from './native-passes.js';
 import { Reducer, type StoredBucket } from './reducer.js';
 
 const settings = tinySettings();
-const recipe = recipeOf(settings);
+const recipe = parseRecipe(settings.recipe);
 const table = parameterTable(recipe.model);
 const P = parameterCount(table);
 const portable = new PortablePasses(table, recipe.globalBatch / recipe.microbatchSize);

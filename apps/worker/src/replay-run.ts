@@ -2,7 +2,6 @@
 import {
   DirectoryStore,
   Ledger,
-  canonicalJson,
   readRun,
   runPaths,
   stateDigest,
@@ -10,10 +9,16 @@ import {
   type JsonValue,
   type LedgerEntry,
   type LedgerReader,
-  type RunRecord,
 } from '@lockstep/checkpoint';
-import { runSettingsSchema, type RunSettings } from '@lockstep/comm';
-import { initialTrainingState, recipeOf, type Preset, type TrainingState } from '@lockstep/diffusion';
+import type { RunSettings } from '@lockstep/comm';
+import {
+  DiffusionError,
+  initialTrainingState,
+  MNIST,
+  parseRecipe,
+  type Preset,
+  type TrainingState,
+} from '@lockstep/diffusion';
 import { ReplayError } from './replay-error.js';
 
 export interface RunOnDisk {
@@ -22,51 +27,33 @@ export interface RunOnDisk {
   readonly recipe: Preset;
 }
 
-/** @throws CheckpointError E_RUN_MISSING, E_RUN_CORRUPT; DiffusionError E_PRESET; ReplayError E_REPLAY_RECIPE */
+/** @throws CheckpointError E_RUN_MISSING, E_RUN_CORRUPT; ReplayError E_REPLAY_RECIPE */
 export async function openRunOnDisk(directory: string): Promise<RunOnDisk> {
-  const record = await readRun(directory);
-  const settings = settingsOf(record);
-  const recipe = settings === null ? null : recipeOf(settings);
-  // What the settings do not say must be what this version's preset says.
-  if (
-    settings === null ||
-    recipe === null ||
-    canonicalJson(jsonOf(recipe)) !== canonicalJson(member(record.config, 'recipe'))
-  ) {
+  const { runId, config, seed, dataDigest } = await readRun(directory);
+  try {
+    const recipe = parseRecipe(member(config, 'recipe'));
+    // How often a state is kept changes no number; a replay keeps none.
+    return { runId, recipe, settings: { data: dataOf(config), seed, recipe, checkpointEvery: 1, dataDigest } };
+  } catch (error) {
+    if (!(error instanceof DiffusionError)) throw error;
     throw new ReplayError(
       'E_REPLAY_RECIPE',
-      `${directory} was made with another recipe than this version of Lockstep builds; replay it with the version that made it`,
+      `${directory} was made with a recipe that this version of Lockstep cannot build (${error.message}); replay it with the version that made it`,
+      { cause: error },
     );
   }
-  return { runId: record.runId, settings, recipe };
 }
 
-/** The settings that a run's stored config leads to; null if it has not the form that this version writes. */
-function settingsOf({ config, seed, dataDigest }: RunRecord): RunSettings | null {
-  const recipe = member(config, 'recipe');
-  const parsed = runSettingsSchema.safeParse({
-    preset: member(config, 'preset'),
-    seed,
-    steps: member(recipe, 'steps'),
-    globalBatch: member(recipe, 'globalBatch'),
-    microbatchSize: member(recipe, 'microbatchSize'),
-    learningRate: member(member(recipe, 'optimizer'), 'peakLearningRate'),
-    timesteps: member(recipe, 'timesteps'),
-    // Changes no number; a replay keeps no checkpoints.
-    checkpointEvery: 1,
-    dataDigest,
-  });
-  return parsed.success ? parsed.data : null;
+/** Where a run's data is; before there was a choice it was MNIST. */
+function dataOf(config: JsonValue): string {
+  const data = member(config, 'data');
+  return typeof data === 'string' ? data : MNIST;
 }
 
 /** A member of a JSON object; null if there is none. */
 function member(value: JsonValue, name: string): JsonValue {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return null;
   return Object.entries<JsonValue>(value).find(([key]) => key === name)?.[1] ?? null;
-}
-
-function jsonOf(value: object): JsonValue {
-  return JSON.parse(JSON.stringify(value)) as JsonValue;
 }
 
 /** The ledger of the run, for reading. @throws CheckpointError E_LEDGER_* */

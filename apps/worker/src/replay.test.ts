@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { Ledger, decodeSafetensors, openRun, runPaths } from '@lockstep/checkpoint';
-import { recipeOf } from '@lockstep/diffusion';
+import { parseRecipe } from '@lockstep/diffusion';
 import type { Engine } from '@lockstep/engine';
 import { digestOf } from './checksum.js';
 import { jsonOf, tinySettings, writeRun, type WrittenRun } from './fixture-run.js';
@@ -125,7 +125,7 @@ test("a redone step whose state is not the ledger's is refused, naming step, dig
     runId: 'run-2',
     seed: settings.seed,
     dataDigest: settings.dataDigest,
-    config: jsonOf({ preset: 'tiny', recipe: recipeOf(settings) }),
+    config: jsonOf({ preset: 'tiny', data: 'mnist', recipe: parseRecipe(settings.recipe) }),
     createdAt: 1,
   });
   assert.equal(record.runId, 'run-2');
@@ -151,11 +151,11 @@ test("a redone step whose state is not the ledger's is refused, naming step, dig
   assert.equal((await replayed(0, 0, { directory })).samplesInLedger, samples[0]);
 });
 
-test('a run of another recipe than this version builds is refused', async () => {
+test('a run of a recipe that this version cannot build is refused', async () => {
   const directory = join(root, 'other-recipe');
   const settings = tinySettings();
-  const recipe = { ...recipeOf(settings), lossWeighting: 'min-snr' };
+  const recipe = { ...parseRecipe(settings.recipe), lossWeighting: 'unheard of' };
   const proposal = { runId: 'r', seed: 3, dataDigest: settings.dataDigest, createdAt: 1 };
-  await openRun(directory, { ...proposal, config: jsonOf({ preset: 'tiny', recipe }) });
+  await openRun(directory, { ...proposal, config: jsonOf({ preset: 'tiny', data: 'mnist', recipe }) });
   await assert.rejects(replayed(0, 0, { directory }), { code: 'E_REPLAY_RECIPE' });
 });

@@ -5,19 +5,18 @@
 import { NO_TRACE, type Trace } from '@lockstep/checkpoint';
 import type { RunSettings } from '@lockstep/comm';
 import {
-  clipScale,
-  emaDecayAt,
+  checkDataset,
   gradientFunction,
   gradientInputs,
   gradientTargets,
-  learningRateAt,
-  loadMnist,
+  labelsOf,
+  loadDataset,
   makeMicrobatch,
-  makeSchedule,
+  microbatchTask,
   parameterTable,
-  recipeOf,
+  parseRecipe,
   samplesDigest,
-  type AdamStep,
+  updateAt,
   type Microbatch,
   type MicrobatchTask,
   type ParameterTable,
@@ -103,30 +102,21 @@ export class Trainer implements Training {
     private readonly arena: Arena,
     { passes, trace = NO_TRACE }: TrainerOptions = {},
   ) {
-    const dataset = loadMnist('train');
+    const dataset = loadDataset(settings.data, 'train');
     if (dataset.digest !== settings.dataDigest) {
       throw new DataMismatchError(
-        `the training data here has digest ${dataset.digest}, the run's ${settings.dataDigest}; install the same data set`,
+        `the training data here (${settings.data}) has digest ${dataset.digest}, the run's ${settings.dataDigest}; put the same data there`,
       );
     }
-    const { seed } = settings;
-    this.recipe = recipeOf(settings);
-    const { globalBatch, microbatchSize, timesteps, lossWeighting, networkTime, model } = this.recipe;
+    this.recipe = parseRecipe(settings.recipe);
+    const { globalBatch, microbatchSize, model, prediction } = this.recipe;
+    checkDataset(dataset, { ...model, classes: labelsOf(model) });
     this.table = parameterTable(model);
     this.buckets = bucketsOf(model);
     this.passes = passes ?? new PortablePasses(this.table, globalBatch / microbatchSize);
     this.trace = trace;
-    this.task = {
-      seed,
-      dataset,
-      schedule: makeSchedule(this.recipe.schedule),
-      globalBatch,
-      microbatchSize,
-      timesteps,
-      lossWeighting,
-      networkTime,
-    };
-    const { fn, specs, identity, stages } = gradientFunction(engine, model, microbatchSize);
+    this.task = microbatchTask(this.recipe, settings.seed, dataset);
+    const { fn, specs, identity, stages } = gradientFunction(engine, model, microbatchSize, prediction);
     this.compiled = compile(engine, fn, specs, { identity, stages });
     this.pool = new GradientPool(arena.sum.length);
   }
@@ -205,27 +195,9 @@ export class Trainer implements Training {
    */
   apply(step: number, exponents: readonly number[], skip: boolean): Applied {
     this.pool.releaseAll();
-    if (!skip) return this.passes.update(this.arena, Int16Array.from(exponents), (norm) => this.adamOf(step, norm));
+    if (!skip)
+      return this.passes.update(this.arena, Int16Array.from(exponents), (norm) => updateAt(this.recipe, step, norm));
     const left = this.passes.marks(this.arena);
     return { found: left.digest, left };
-  }
-
-  /** The update of step `step` by a mean gradient of this norm. */
-  adamOf(step: number, norm: number): AdamStep {
-    const { optimizer, steps } = this.recipe;
-    return {
-      learningRate: learningRateAt(step, {
-        peak: optimizer.peakLearningRate,
-        warmup: optimizer.warmupSteps,
-        total: steps,
-        finalFraction: optimizer.finalFraction,
-      }),
-      beta1: optimizer.beta1,
-      beta2: optimizer.beta2,
-      eps: optimizer.eps,
-      step,
-      clipScale: clipScale(norm, optimizer.maxGradientNorm),
-      emaDecay: emaDecayAt(step, optimizer.emaMaxDecay),
-    };
   }
 }

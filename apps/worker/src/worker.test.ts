@@ -3,7 +3,7 @@ import type { ServerResponse } from 'node:http';
 import { afterEach, beforeEach, test } from 'node:test';
 import { encodeState, encodedStateBytes, stateDigest, type TrainingState } from '@lockstep/checkpoint';
 import { maxExponents, type CoordinatorMessage, type WorkerMessage } from '@lockstep/comm';
-import { initialTrainingState, recipeOf } from '@lockstep/diffusion';
+import { initialTrainingState, parseRecipe } from '@lockstep/diffusion';
 import { engineDirectory, engineEnvironment } from '@lockstep/engine';
 import { PlayedCoordinator } from './fixture-coordinator.js';
 import { tinySettings } from './fixture-run.js';
@@ -84,7 +84,7 @@ function plan(change: Partial<Extract<CoordinatorMessage, { type: 'plan' }>>): C
 }
 
 function seedState(): TrainingState {
-  return { step: 0, ...initialTrainingState(recipeOf(settings), settings.seed) };
+  return { step: 0, ...initialTrainingState(parseRecipe(settings.recipe), settings.seed) };
 }
 
 async function gradients(): Promise<Gradient[]> {

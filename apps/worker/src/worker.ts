@@ -10,7 +10,7 @@ import {
   initialTrainingState,
   parameterCount,
   parameterTable,
-  recipeOf,
+  parseRecipe,
   type TrainingState,
 } from '@lockstep/diffusion';
 import { allocateArena, copyState, openArena, snapshotOf, type Arena } from './arena.js';
@@ -197,7 +197,7 @@ export class TrainingWorker {
 
   private initialise(settings: RunSettings): void {
     try {
-      const recipe = recipeOf(settings);
+      const recipe = parseRecipe(settings.recipe);
       this.parameters = parameterCount(parameterTable(recipe.model));
       this.buckets = bucketsOf(recipe.model);
       this.checkpointEvery = settings.checkpointEvery;

@@ -28,6 +28,7 @@ export const CHECKPOINT_ERRORS = {
   E_RUN_CONFLICT: 'The folder holds a run with another config. Resume with the same config, or choose a new folder.',
   E_RUN_CORRUPT: 'run.json is damaged. Restore it from a copy, or start in a new folder.',
   E_RUN_WRITE: 'The run folder could not be written. Check free space and permissions.',
+  E_EVALUATION_FORMAT: 'A text is no evaluation of this version of Lockstep. Evaluate the run again: lockstep eval.',
   E_LEDGER_ENTRY: 'What was to be recorded does not have the form of a ledger entry or record. Fix the caller.',
   E_LEDGER_GAP: 'Steps must be appended one after another. Append the missing step first.',
   E_LEDGER_DIVERGED:

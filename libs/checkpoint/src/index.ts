@@ -41,3 +41,12 @@ export { Ledger, type AdmitResult, type AppendResult } from './ledger.js';
 export { fetchState, type WantedState } from './fetch-state.js';
 export { fingerprintChecksum, fingerprintDigest, fingerprintOf, FINGERPRINT_SUMS } from './fingerprint.js';
 export { joinTraces, NO_TRACE, openTrace, type Trace, type TraceTarget, type TraceValues } from './trace-file.js';
+export {
+  encodeEvaluation,
+  parseEvaluation,
+  type Beside,
+  type ClassCounts,
+  type ClosestPair,
+  type Evaluation,
+  type TrainingDistance,
+} from './evaluation.js';

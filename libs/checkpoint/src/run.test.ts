@@ -33,6 +33,15 @@ test('a new run gets its folders and its record', async (context) => {
   assert.equal(paths.ledger, join(root, 'ledger'));
 });
 
+test('a config that an older version wrote is compared by what it means today', async (context) => {
+  const root = await folder(context);
+  await openRun(root, { ...proposal, config: { preset: 'tiny' } });
+  const newer = { ...proposal, config: { preset: 'tiny', classes: 0 } };
+  await assert.rejects(openRun(root, newer), hasCode('E_RUN_CONFLICT'));
+  const { created, record } = await openRun(root, newer, { meaning: () => newer.config });
+  assert.deepEqual([created, record.config], [false, newer.config]);
+});
+
 test('an existing run keeps its id, whatever order the config keys come in', async (context) => {
   const root = await folder(context);
   await openRun(root, proposal);

@@ -1,5 +1,5 @@
 /**
- * A run's directory:  run.json  checkpoints/  ledger/  incidents/  coordinator.json
+ * A run's directory:  run.json  checkpoints/  ledger/  incidents/  evaluations/  coordinator.json
  *
  * run.json holds what must never change during a run. It is written once, whole; later openings must bring the same.
  */
@@ -43,6 +43,8 @@ export type RunPaths = {
   readonly ledger: string;
   /** States kept for replay: never pruned. */
   readonly incidents: string;
+  /** What was found of checkpoints' samples: see evaluation.ts. */
+  readonly evaluations: string;
   /** File with the coordinator's address: see address.ts. */
   readonly address: string;
 };
@@ -56,19 +58,25 @@ export function runPaths(root: string): RunPaths {
     checkpoints: join(root, 'checkpoints'),
     ledger: join(root, 'ledger'),
     incidents: join(root, 'incidents'),
+    evaluations: join(root, 'evaluations'),
     address: join(root, 'coordinator.json'),
   };
 }
 
 /**
  * Creates the run in `root`, or opens the one that is there if its seed, dataDigest and config are those of `proposal`.
- * An existing run keeps its own runId and createdAt.
+ * An existing run keeps its own runId and createdAt. `meaning` says what a stored config means today, if it was written by an
+ * older version.
  * @throws CheckpointError E_RUN_CONFLICT naming the first key that differs, E_RUN_CORRUPT, E_RUN_WRITE.
  */
 export async function openRun(
   root: string,
   proposal: RunRecord,
-  options: { readonly disk?: DurableFs; readonly nonce?: () => string } = {},
+  options: {
+    readonly disk?: DurableFs;
+    readonly nonce?: () => string;
+    readonly meaning?: (config: JsonValue) => JsonValue;
+  } = {},
 ): Promise<OpenedRun> {
   const disk = options.disk ?? nodeFs;
   const paths = runPaths(root);
@@ -91,7 +99,8 @@ export async function openRun(
       { cause: error },
     );
   }
-  const record = await readRun(root, { disk });
+  const stored = await readRun(root, { disk });
+  const record = { ...stored, config: options.meaning?.(stored.config) ?? stored.config };
   for (const key of ['seed', 'dataDigest', 'config'] as const) {
     const difference = firstDifference(record[key], proposal[key], key);
     if (difference) {

@@ -18,6 +18,8 @@ export const MAX_TENSORS = 65_536;
 /** Most workers in one generation; the coordinator refuses another one with E_TOO_MANY_WORKERS. */
 export const MAX_WORKERS = 4_096;
 
+/** As long as Linux allows a path to be. */
+const path = z.string().min(1).max(4096);
 const name = z.string().min(1).max(128);
 const text = z.string().max(4_096);
 const count = z.number().int().nonnegative();
@@ -86,15 +88,11 @@ export type CommitRecord = z.infer<typeof commitRecordSchema>;
 
 /** What a worker must know of the run to compute its gradients: all that decides the weights, and how often to keep a state. */
 export const runSettingsSchema = z.strictObject({
-  preset: name,
+  /** Where the training data is, on every worker's machine: `mnist`, or a folder. */
+  data: path,
   seed: count,
-  steps: count,
-  globalBatch: count,
-  microbatchSize: count,
-  /** Null: the preset's. */
-  learningRate: z.number().positive().nullable(),
-  /** Null: the preset's. */
-  timesteps: z.enum(['uniform', 'stratified']).nullable(),
+  /** The whole of it, in the form of libs/diffusion (`parseRecipe`), which whoever reads it checks. */
+  recipe: z.record(z.string().max(64), z.unknown()),
   checkpointEvery: count,
   /** Names the training data; a worker with other data must not take part. */
   dataDigest: digest,

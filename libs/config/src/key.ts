@@ -67,6 +67,28 @@ export function optionalPositiveKey(options: { doc: string }): Key<number | null
   };
 }
 
+/** A number in 0..1, or null for "not set"; the text "null" stands for null. */
+export function optionalFractionKey(options: { doc: string }): Key<number | null> {
+  return {
+    schema: z.number().min(0).max(1).nullable(),
+    default: null,
+    doc: options.doc,
+    allowed: 'a number in 0..1, or null',
+    fromText: (text) => (text === 'null' ? null : numberFrom(text)),
+  };
+}
+
+/** A whole number of at least `min`, or null for "not set"; the text "null" stands for null. */
+export function optionalIntegerKey(options: { min: number; doc: string }): Key<number | null> {
+  return {
+    schema: z.int().min(options.min).nullable(),
+    default: null,
+    doc: options.doc,
+    allowed: `a whole number of at least ${options.min}, or null`,
+    fromText: (text) => (text === 'null' ? null : numberFrom(text)),
+  };
+}
+
 /** One of a few words. */
 export function choiceKey<const T extends readonly [string, ...string[]]>(options: {
   default: T[number];

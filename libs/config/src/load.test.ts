@@ -54,13 +54,13 @@ test('with nothing given every key has its documented default', () => {
 
 test('the types of a config are those of its keys', () => {
   const run: RunConfig = loadConfig({ schema: 'run', ...nothing });
-  const preset: 'default' | 'tiny' = run.preset;
+  const numerics: 'strict' | 'relaxed' = run.numerics;
   const learningRate: number | null = run.learningRate;
-  // @ts-expect-error a preset is never any other word
-  const wrong: 'other' = run.preset;
+  // @ts-expect-error a choice is never any other word
+  const wrong: 'other' = run.numerics;
   // @ts-expect-error a config cannot be assigned to
   const assign = (): number => (run.steps = 1);
-  assert.deepEqual([preset, learningRate, wrong, typeof assign], ['default', null, 'default', 'function']);
+  assert.deepEqual([numerics, learningRate, wrong, typeof assign], ['strict', null, 'strict', 'function']);
 });
 
 test('flags win over the environment, the environment over the file, the file over defaults', (context) => {
@@ -146,7 +146,13 @@ test('a bad value is refused, naming key, value, source and what is allowed, fro
   );
   assert.throws(
     () => loadConfig({ schema: 'run', env: { LOCKSTEP_PRESET: 'huge' }, flags: {} }),
-    refused('E_CONFIG_BAD_VALUE', 'preset', '"huge"', 'environment variable LOCKSTEP_PRESET', 'default, tiny'),
+    refused(
+      'E_CONFIG_BAD_VALUE',
+      'preset',
+      '"huge"',
+      'environment variable LOCKSTEP_PRESET',
+      'default, conditional, tiny, seed, seed-16, seed-64, seed-128',
+    ),
   );
   assert.throws(
     () => loadConfig({ schema: 'run', env: {}, flags: { steps: '12x' } }),

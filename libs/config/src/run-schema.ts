@@ -5,6 +5,8 @@ import {
   fractionKey,
   integerKey,
   optionalChoiceKey,
+  optionalFractionKey,
+  optionalIntegerKey,
   optionalPositiveKey,
   portKey,
   textKey,
@@ -17,7 +19,15 @@ import { traceKey } from './trace-key.js';
 const MIN_HEARTBEAT_TIMEOUT_MS = 500;
 
 export const runKeys = {
-  preset: choiceKey({ default: 'default', choices: ['default', 'tiny'], doc: 'network and recipe' }),
+  preset: choiceKey({
+    default: 'default',
+    choices: ['default', 'conditional', 'tiny', 'seed', 'seed-16', 'seed-64', 'seed-128'],
+    doc: 'network and recipe; conditional: digits of a class; seed: the tutorial that this project comes from, with 32 features; seed-F: with F',
+  }),
+  data: textKey({
+    default: 'mnist',
+    doc: 'training data: mnist, or a folder of IDX files (Fashion-MNIST, KMNIST) or of PNGs, subfolders being classes',
+  }),
   steps: integerKey({ default: 1000, min: 1, doc: 'optimiser updates in the whole run' }),
   seed: integerKey({ default: 0, min: 0, doc: 'of all random numbers; the same seed gives the same weights' }),
   globalBatch: integerKey({ default: 32, min: 1, doc: 'samples a step, whatever the number of workers' }),
@@ -28,6 +38,11 @@ export const runKeys = {
   }),
   checkpointEvery: integerKey({ default: 200, min: 1, doc: 'steps between checkpoints' }),
   keepCheckpoints: integerKey({ default: 3, min: 1, doc: 'how many of the newest checkpoints are kept' }),
+  evaluateEvery: integerKey({
+    default: 0,
+    min: 0,
+    doc: 'judge samples of every so many-th checkpoint, beside the training and at the lowest priority; 0: never',
+  }),
   minWorkers: integerKey({ default: 1, min: 1, doc: 'workers that must have joined before a step begins' }),
   heartbeatTimeoutMs: integerKey({
     default: 5000,
@@ -55,6 +70,29 @@ export const runKeys = {
   timesteps: optionalChoiceKey({
     choices: ['uniform', 'stratified'],
     doc: "how timesteps are drawn over a global batch; null: the preset's",
+  }),
+  warmupSteps: optionalIntegerKey({ min: 0, doc: "steps of linear warm-up of the learning rate; null: the preset's" }),
+  emaDecay: optionalFractionKey({
+    doc: "most that a step keeps of the moving average of the weights, from which samples are drawn; 0: the average is the weights; null: the preset's",
+  }),
+  schedule: optionalChoiceKey({
+    choices: ['seed', 'linear', 'cosine', 'sigmoid'],
+    doc: "noise schedule; null: the preset's",
+  }),
+  prediction: optionalChoiceKey({
+    choices: ['eps', 'v'],
+    doc: "what the network predicts: the noise, or v, a mixture of noise and image; null: the preset's",
+  }),
+  lossWeighting: optionalChoiceKey({
+    choices: ['none', 'min-snr'],
+    doc: "weight of a sample's loss by its timestep; null: the preset's",
+  }),
+  baseWidth: optionalIntegerKey({
+    min: 1,
+    doc: "channels of the network's first level, of which the others' are multiples (the seed's F); null: the preset's",
+  }),
+  labelDrop: optionalFractionKey({
+    doc: "share of samples that a conditional network is trained on without their label; null: the preset's",
   }),
   device: deviceKey,
   trace: traceKey,

@@ -23,11 +23,19 @@ const REFUSED = [
   'SparseSoftmaxCrossEntropyWithLogits',
 ];
 
-for (const preset of ['default', 'tiny'] as const) {
-  test(`without our kernels, as on a GPU, the ${preset} network is made of ops that run deterministically there`, () => {
+for (const [preset, prediction] of [
+  ['default', 'eps'],
+  ['tiny', 'v'],
+  ['conditional', 'eps'],
+  ['seed', 'eps'],
+] as const) {
+  test(`without our kernels, as on a GPU, the ${preset} network, predicting ${prediction}, is made of ops that run deterministically there`, () => {
     const engine = { ...testEngine(), native: false };
     const { model } = PRESETS[preset];
-    for (const { fn, specs } of [gradientFunction(engine, model, 2), predictionFunction(engine, model, 2)]) {
+    for (const { fn, specs } of [
+      gradientFunction(engine, model, 2, prediction),
+      predictionFunction(engine, model, 2),
+    ]) {
       const compiled = compile(engine, fn, specs);
       const { ops } = compiled.info;
       compiled.dispose();

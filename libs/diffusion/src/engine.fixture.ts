@@ -25,16 +25,20 @@ export function tinyTask(): MicrobatchTask {
     }
     return words[i % 4] & 255;
   });
-  const { globalBatch, microbatchSize, timesteps, lossWeighting, networkTime, schedule } = PRESETS.tiny;
+  const { globalBatch, microbatchSize, timesteps, lossWeighting, prediction, networkTime, labelDrop, schedule } =
+    PRESETS.tiny;
   return {
     seed: 5,
-    dataset: { images, count, rows: 28, columns: 28 },
+    dataset: { images, labels: images.slice(0, count).map((byte) => byte % 10), count, rows: 28, columns: 28 },
     schedule: makeSchedule(schedule),
     globalBatch,
     microbatchSize,
     timesteps,
     lossWeighting,
+    prediction,
     networkTime,
+    classes: PRESETS.tiny.model.classes,
+    labelDrop,
   };
 }
 
@@ -44,4 +48,10 @@ export function floats(data: TypedArray): Float32Array {
     throw new TypeError('not float32');
   }
   return data;
+}
+
+/** Gradient [P] and losses from a gradient function's outputs. */
+export function wholeGradient(outputs: readonly TypedArray[]): { gradient: Float32Array; losses: Float32Array } {
+  const [early, losses, late] = outputs.map(floats);
+  return { gradient: Float32Array.from([...late, ...early]), losses };
 }

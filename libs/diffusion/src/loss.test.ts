@@ -4,13 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 
-import { compile, runEager, type TypedArray } from '@lockstep/engine';
+import { compile, runEager } from '@lockstep/engine';
 
-import { floats, testEngine, tinyTask } from './engine.fixture.js';
-import { gradientFunction, gradientInputs, gradientTargets, networkEps, predictionFunction } from './loss.js';
+import { floats, testEngine, tinyTask, wholeGradient } from './engine.fixture.js';
+import { gradientFunction, gradientInputs, gradientTargets, predictionFunction } from './loss.js';
 import { makeMicrobatch } from './microbatch.js';
 import type { Microbatch } from './microbatch.js';
 import { earlyFrom, forward, initialParameters, parameterTable, unflatten } from './model.js';
+import { networkEps } from './network-eps.js';
 import { adamStep, globalNorm } from './optimizer.js';
 import { parameterCount, tensorOf } from './parameters.js';
 import { PRESETS } from './presets.js';
@@ -22,7 +23,7 @@ const CONFIG = PRESETS.tiny.model;
 const TABLE = parameterTable(CONFIG);
 const TASK = tinyTask();
 const N = TASK.microbatchSize;
-const graph = gradientFunction(engine, CONFIG, N);
+const graph = gradientFunction(engine, CONFIG, N, 'eps');
 const compiled = compile(engine, graph.fn, graph.specs, { stages: graph.stages });
 after(() => compiled.dispose());
 
@@ -36,13 +37,7 @@ function awakeWeights(): Float32Array {
 }
 
 function run(weights: Float32Array, batch: Microbatch): { gradient: Float32Array; losses: Float32Array } {
-  return whole(compiled.run(gradientInputs(weights, batch)));
-}
-
-/** Gradient [P] and losses from a gradient function's outputs. */
-function whole(outputs: readonly TypedArray[]): { gradient: Float32Array; losses: Float32Array } {
-  const [early, losses, late] = outputs.map(floats);
-  return { gradient: Float32Array.from([...late, ...early]), losses };
+  return wholeGradient(compiled.run(gradientInputs(weights, batch)));
 }
 
 const mean = (values: Float32Array): number => values.reduce((sum, value) => sum + value, 0) / values.length;
@@ -59,7 +54,7 @@ test("with the last convolution at zero, each sample's loss is the mean square o
 
 test('compiled and eager gradients and losses agree to float32 rounding', () => {
   const inputs = gradientInputs(awakeWeights(), BATCH);
-  const eager = whole(runEager(engine, graph.fn, graph.specs, inputs));
+  const eager = wholeGradient(runEager(engine, graph.fn, graph.specs, inputs));
   const graphed = run(awakeWeights(), BATCH);
   const largest = eager.gradient.reduce((most, g) => Math.max(most, Math.abs(g)), 0);
   assert.ok(largest > 0);
@@ -87,7 +82,7 @@ test('the early bucket and the losses are there, in their places, before the lat
 test('a gradient made in stages has the bits of one made at once', () => {
   const atOnce = compile(engine, graph.fn, graph.specs);
   try {
-    assert.deepEqual(whole(atOnce.run(gradientInputs(awakeWeights(), BATCH))), run(awakeWeights(), BATCH));
+    assert.deepEqual(wholeGradient(atOnce.run(gradientInputs(awakeWeights(), BATCH))), run(awakeWeights(), BATCH));
   } finally {
     atOnce.dispose();
   }
@@ -118,11 +113,11 @@ test('the gradient of every tensor is the slope of the mean loss along it, by ce
 
 test('the gradient is the mean over the microbatch: that of one sample alone, averaged', () => {
   const weights = awakeWeights();
-  const single = gradientFunction(engine, CONFIG, 1);
+  const single = gradientFunction(engine, CONFIG, 1, 'eps');
   const averaged = new Float64Array(parameterCount(TABLE));
   for (let index = 0; index < N; index++) {
     const batch = makeMicrobatch({ ...TASK, microbatchSize: 1 }, 0, index);
-    const { gradient } = whole(runEager(engine, single.fn, single.specs, gradientInputs(weights, batch)));
+    const { gradient } = wholeGradient(runEager(engine, single.fn, single.specs, gradientInputs(weights, batch)));
     gradient.forEach((g, i) => (averaged[i] += g / N));
   }
   const { gradient } = run(weights, BATCH);
@@ -177,16 +172,18 @@ for (const networkTime of ['timestep', 'fraction'] as const) {
   test(`the sampler's network sees the same ${networkTime} as the gradient's`, () => {
     const asked: number[][] = [];
     const { schedule } = TASK;
-    const eps = networkEps(
-      ([, x, times]) => {
+    const eps = networkEps({
+      run: ([, x, times]) => {
         asked.push([...times]);
         return [x];
       },
-      awakeWeights(),
-      2,
+      weights: awakeWeights(),
+      n: 2,
       schedule,
       networkTime,
-    );
+      prediction: 'eps',
+      condition: null,
+    });
     const trained = makeMicrobatch({ ...TASK, networkTime }, 0, 0);
     BATCH.t.forEach((t) => eps(new Float32Array(2 * 784), t));
     assert.deepEqual(
@@ -200,7 +197,15 @@ test('the sampler draws images from a compiled network, the same ones again, and
   const draw = (firstImage: number, count: number): Float32Array => {
     const prediction = predictionFunction(engine, CONFIG, count);
     const network = compile(engine, prediction.fn, prediction.specs);
-    const eps = networkEps((inputs) => network.run(inputs), awakeWeights(), count, TASK.schedule, TASK.networkTime);
+    const eps = networkEps({
+      run: (inputs) => network.run(inputs),
+      weights: awakeWeights(),
+      n: count,
+      schedule: TASK.schedule,
+      networkTime: TASK.networkTime,
+      prediction: 'eps',
+      condition: null,
+    });
     const images = sample({
       schedule: TASK.schedule,
       sampler: PRESETS.tiny.sampler,
@@ -247,14 +252,15 @@ test('the graph carries its weights as an input, not inside: it stays below 300 
 
 test('what tells graphs on disk apart is the function, the network, the number of images and the code', () => {
   const identities = [
-    gradientFunction(engine, CONFIG, 2),
-    gradientFunction(engine, CONFIG, 3),
-    gradientFunction(engine, { ...CONFIG, attentionAt: 'nowhere' }, 2),
+    gradientFunction(engine, CONFIG, 2, 'eps'),
+    gradientFunction(engine, CONFIG, 3, 'eps'),
+    gradientFunction(engine, { ...CONFIG, attentionAt: 'nowhere' }, 2, 'eps'),
+    gradientFunction(engine, CONFIG, 2, 'v'),
     predictionFunction(engine, CONFIG, 2),
     predictionFunction(engine, CONFIG, 3),
   ].map(({ identity }) => identity);
   assert.equal(new Set(identities.map((identity) => JSON.stringify(identity))).size, identities.length);
-  assert.deepEqual(gradientFunction(engine, { ...CONFIG }, 2).identity, identities[0]);
+  assert.deepEqual(gradientFunction(engine, { ...CONFIG }, 2, 'eps').identity, identities[0]);
   for (const { code } of identities) assert.match(code, /^[0-9a-f]{64}$/);
 });
 

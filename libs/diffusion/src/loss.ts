@@ -2,9 +2,11 @@
  * The two functions of tensors that are compiled and run: a microbatch's gradient, and a prediction for sampling.
  *
  * Loss of Ho et al. 2020, equation 14, with a weight a sample: the mean over samples of weight * mean over pixels of
- * (eps - epsHat(x_t, t))^2, with x_t = sqrt(alphaBar_t) x0 + sqrt(1 - alphaBar_t) eps made inside the graph.
+ * (target - network(x_t, t, label))^2, with x_t = sqrt(alphaBar_t) x0 + sqrt(1 - alphaBar_t) eps made inside the graph. The
+ * target is eps, or v = sqrt(alphaBar_t) eps - sqrt(1 - alphaBar_t) x0 (Salimans and Ho, "Progressive distillation for fast
+ * sampling of diffusion models", 2022, appendix D).
  */
-import { codeDigest } from '@lockstep/engine';
+import { codeDigest, exportModel } from '@lockstep/engine';
 import type {
   Engine,
   FunctionIdentity,
@@ -15,14 +17,12 @@ import type {
   TypedArray,
 } from '@lockstep/engine';
 
-import { DiffusionError } from './errors.js';
-import { networkTimeOf } from './microbatch.js';
-import type { Microbatch, NetworkTime } from './microbatch.js';
-import { earlyFrom, forward, imageShape, parameterTable, unflatten } from './model.js';
+import type { Microbatch } from './microbatch.js';
+import { classCount, earlyFrom, forward, imageShape, parameterTable, unflatten } from './model.js';
 import type { ModelConfig } from './model.js';
-import { parameterCount } from './parameters.js';
-import type { EpsFunction } from './sampler.js';
-import type { Schedule } from './schedule.js';
+import { parameterCount, tensorOf } from './parameters.js';
+import type { Preset } from './presets.js';
+import type { Prediction } from './schedule.js';
 
 /** A function for the engine's compile and runEager, with its inputs' shapes. */
 export type GraphFunction = {
@@ -42,6 +42,11 @@ function float32(...shape: number[]): TensorSpec {
   return { shape, dtype: 'float32' };
 }
 
+/** The labels of n images, which only a conditional network takes. */
+function labelSpecs(config: ModelConfig, n: number): TensorSpec[] {
+  return classCount(config) > 0 ? [{ shape: [n], dtype: 'int32' }] : [];
+}
+
 /**
  * Gradient of the mean loss of n samples.
  *
@@ -51,15 +56,22 @@ function float32(...shape: number[]): TensorSpec {
  *
  * @throws E_MODEL_CONFIG if the config cannot be built
  */
-export function gradientFunction(engine: Engine, config: ModelConfig, n: number): GradientFunction {
+export function gradientFunction(
+  engine: Engine,
+  config: ModelConfig,
+  n: number,
+  prediction: Prediction,
+): GradientFunction {
   const { tf } = engine;
   const table = parameterTable(config);
   const early = earlyFrom(config);
-  const fn = ([weights, x0, eps, sqrtAlphaBar, sqrtOneMinusAlphaBar, t, lossWeight]: Tensor[]): Tensor[] => {
+  const fn = ([weights, x0, eps, sqrtAlphaBar, sqrtOneMinusAlphaBar, t, lossWeight, labels]: Tensor[]): Tensor[] => {
     const aSample = (values: Tensor): Tensor => tf.reshape(values, [n, 1, 1, 1]);
-    const xt = tf.add(tf.mul(aSample(sqrtAlphaBar), x0), tf.mul(aSample(sqrtOneMinusAlphaBar), eps));
+    const [signal, noise] = [aSample(sqrtAlphaBar), aSample(sqrtOneMinusAlphaBar)];
+    const xt = tf.add(tf.mul(signal, x0), tf.mul(noise, eps));
+    const target = prediction === 'v' ? tf.sub(tf.mul(signal, eps), tf.mul(noise, x0)) : eps;
     const losses = (...parameters: Tensor[]): Tensor => {
-      const error = tf.sub(forward(engine, config, parameters, xt, t), eps);
+      const error = tf.sub(forward(engine, config, parameters, xt, t, labels), target);
       return tf.mul(lossWeight, tf.mean(tf.square(error), [1, 2, 3]));
     };
     // The mean over samples enters as the derivative 1/n of each sample's loss.
@@ -73,8 +85,9 @@ export function gradientFunction(engine: Engine, config: ModelConfig, n: number)
     float32(...images),
     float32(...images),
     ...Array.from({ length: 4 }, () => float32(n)),
+    ...labelSpecs(config, n),
   ];
-  const identity = { name: 'diffusion/gradient', parameters: { config, n }, code: CODE };
+  const identity = { name: 'diffusion/gradient', parameters: { config, n, prediction }, code: CODE };
   return { fn, specs, identity, stages: [[0, 1], [2]] };
 }
 
@@ -85,44 +98,50 @@ export function gradientTargets(config: ModelConfig, into: Float32Array): (Float
 }
 
 /** The inputs of a gradient function, in order. */
-export function gradientInputs(weights: Float32Array, batch: Microbatch): Float32Array[] {
-  return [weights, batch.x0, batch.eps, batch.sqrtAlphaBar, batch.sqrtOneMinusAlphaBar, batch.t, batch.lossWeight];
+export function gradientInputs(weights: Float32Array, batch: Microbatch): TypedArray[] {
+  const { x0, eps, sqrtAlphaBar, sqrtOneMinusAlphaBar, t, lossWeight, labels } = batch;
+  const inputs = [weights, x0, eps, sqrtAlphaBar, sqrtOneMinusAlphaBar, t, lossWeight];
+  return labels === null ? inputs : [...inputs, labels];
 }
 
 /**
- * The predicted noise of n images: inputs weights [P], x [n, rows, columns, channels], t [n]; output eps in x's shape.
+ * What the network predicts of n images: inputs weights [P], x [n, rows, columns, channels], t [n] and, for a conditional network,
+ * labels [n]; output in x's shape.
  *
  * @throws E_MODEL_CONFIG if the config cannot be built
  */
 export function predictionFunction(engine: Engine, config: ModelConfig, n: number): GraphFunction {
   const table = parameterTable(config);
   return {
-    fn: ([weights, x, t]) => [forward(engine, config, unflatten(engine, table, weights), x, t)],
-    specs: [float32(parameterCount(table)), float32(n, ...imageShape(config)), float32(n)],
+    fn: ([weights, x, t, labels]) => [forward(engine, config, unflatten(engine, table, weights), x, t, labels)],
+    specs: [float32(parameterCount(table)), float32(n, ...imageShape(config)), float32(n), ...labelSpecs(config, n)],
     identity: { name: 'diffusion/prediction', parameters: { config, n }, code: CODE },
   };
 }
 
 /**
- * The sampler's eps from a compiled prediction function.
+ * The prediction of n images as a TensorFlow SavedModel with the weights inside: inputs `x`, `t` and, for a conditional network,
+ * `labels`, as those of {@link predictionFunction}; the output's name says what is predicted, `eps` or `v`.
  *
- * @param run the compiled function's run, of predictionFunction for n images: what the sampler's batch has
- * @param weights [P]; the moving average, in a sample that is meant to be looked at
- * @returns eps, which throws E_SAMPLER if the function gives something else than float32
+ * @param weights [P]; the moving average, for a model that samples are drawn with
+ * @returns the bytes of a saved_model.pb, of TensorFlow's own ops
+ * @throws E_MODEL_CONFIG if the config cannot be built, E_PARAMETERS if the weights are not its own
  */
-export function networkEps(
-  run: (inputs: readonly Float32Array[]) => readonly TypedArray[],
+export function savedPrediction(
+  engine: Engine,
+  { model, prediction }: Pick<Preset, 'model' | 'prediction'>,
   weights: Float32Array,
   n: number,
-  schedule: Schedule,
-  networkTime: NetworkTime,
-): EpsFunction {
-  const times = new Float32Array(n);
-  return (x, t) => {
-    const [eps] = run([weights, x, times.fill(networkTimeOf(networkTime, t, schedule.T))]);
-    if (!(eps instanceof Float32Array)) {
-      throw new DiffusionError('E_SAMPLER', 'the prediction is not float32: pass the run of a predictionFunction');
-    }
-    return eps;
-  };
+): Uint8Array {
+  const table = parameterTable(model);
+  const tensors = table.map(({ name, shape }) => ({ shape: [...shape], values: tensorOf(table, weights, name) }));
+  const predict =
+    (plain: Engine): TensorFunction =>
+    ([x, t, labels]) => {
+      const parameters = tensors.map(({ shape, values }) => plain.tf.tensor(values, shape));
+      return [forward(plain, model, parameters, x, t, labels)];
+    };
+  const inputs = { x: float32(n, ...imageShape(model)), t: float32(n) };
+  const [labels] = labelSpecs(model, n);
+  return exportModel(engine, predict, classCount(model) > 0 ? { ...inputs, labels } : inputs, [prediction]);
 }

@@ -9,6 +9,7 @@ const PIXELS = 4;
 /** Ten images of 2 by 2; image i is all i. */
 const DATASET = {
   images: Uint8Array.from({ length: 10 * PIXELS }, (_, p) => Math.floor(p / PIXELS)),
+  labels: Uint8Array.from({ length: 10 }, (_, i) => 9 - i),
   count: 10,
   rows: 2,
   columns: 2,
@@ -22,6 +23,9 @@ const TASK: MicrobatchTask = {
   microbatchSize: 2,
   timesteps: 'stratified',
   lossWeighting: 'none',
+  prediction: 'eps',
+  classes: 0,
+  labelDrop: 0,
   networkTime: 'timestep',
 };
 
@@ -32,7 +36,7 @@ function names(): (keyof Microbatch)[] {
 /** All of a step's microbatches, one after another. */
 function wholeStep(task: MicrobatchTask, step: number): number[][] {
   const parts = Array.from({ length: task.globalBatch / task.microbatchSize }, (_, i) => makeMicrobatch(task, step, i));
-  return names().map((name) => parts.flatMap((part) => [...part[name]]));
+  return names().map((name) => parts.flatMap((part) => [...(part[name] ?? [])]));
 }
 
 /** Dataset index of each sample of a step, read back from its pixels. */
@@ -105,8 +109,56 @@ test('weights are 1, or min-SNR of the timestep', () => {
   const { t, lossWeight } = makeMicrobatch({ ...TASK, lossWeighting: 'min-snr' }, 2, 0);
   assert.deepEqual(
     lossWeight,
-    t.map((value) => minSnrWeight(TASK.schedule, value, 5)),
+    t.map((value) => minSnrWeight(TASK.schedule, value, 5, 'eps')),
   );
+});
+
+const CONDITIONAL: MicrobatchTask = { ...TASK, classes: 10, labelDrop: 0.5 };
+
+test('a network without classes gets no labels', () => {
+  assert.equal(makeMicrobatch(TASK, 0, 0).labels, null);
+});
+
+test("a sample's label is its own, or none, however the step is cut into microbatches", () => {
+  for (const step of [0, 1, 5]) {
+    const whole = makeMicrobatch({ ...CONDITIONAL, microbatchSize: 8 }, step, 0);
+    const { labels, indices } = whole;
+    labels?.forEach((label, i) => assert.ok(label === 10 || label === DATASET.labels[indices[i]]));
+    const cut = [0, 1, 2, 3].flatMap((index) => [...(makeMicrobatch(CONDITIONAL, step, index).labels ?? [])]);
+    assert.deepEqual(cut, [...(labels ?? [])]);
+  }
+});
+
+test('labels are dropped with the probability that is asked for, and with 0 never', () => {
+  const [steps, dropped] = [2000, (task: MicrobatchTask, step: number) => makeMicrobatch(task, step, 0).labels ?? []];
+  for (const labelDrop of [0, 0.1, 1]) {
+    let none = 0;
+    for (let step = 0; step < steps; step++) {
+      for (const label of dropped({ ...CONDITIONAL, microbatchSize: 8, labelDrop }, step)) if (label === 10) none++;
+    }
+    const n = 8 * steps;
+    assert.ok(Math.abs(none - labelDrop * n) <= 5 * Math.sqrt(n * labelDrop * (1 - labelDrop)), `${none} of ${n}`);
+  }
+});
+
+test('which labels are dropped changes with seed, step and position, and no other number of the microbatch with it', () => {
+  const none = (task: MicrobatchTask): boolean[] =>
+    [0, 1, 2, 3].flatMap((step) => [...(makeMicrobatch(task, step, 0).labels ?? [])].map((label) => label === 10));
+  const task = { ...CONDITIONAL, microbatchSize: 8 };
+  assert.notDeepEqual(none({ ...task, seed: 4 }), none(task));
+  assert.notDeepEqual(none(task).slice(0, 8), none(task).slice(8, 16));
+  assert.ok(new Set(none(task).slice(0, 8)).size === 2);
+  assert.deepEqual(
+    { ...makeMicrobatch(task, 3, 0), labels: null },
+    makeMicrobatch({ ...TASK, microbatchSize: 8 }, 3, 0),
+  );
+});
+
+test('a data set with more classes than the network is refused with its code', () => {
+  assert.throws(() => makeMicrobatch({ ...CONDITIONAL, classes: 5, microbatchSize: 8 }, 0, 0), {
+    code: 'E_LABEL',
+    message: /labels from 0 to 4/,
+  });
 });
 
 test('two samples, two steps and two seeds have different noise', () => {

@@ -4,11 +4,12 @@
  * Samples, timesteps and noise belong to (step, position in the global batch) alone. How a step is cut into microbatches,
  * which worker asks, and in what order, changes nothing.
  */
-import type { Dataset } from './mnist.js';
+import type { Dataset } from './dataset.js';
+import { checkedLabel, dropsLabel, noLabel } from './labels.js';
 import { pixelToFloat } from './mnist.js';
 import { fillNormal, STREAMS } from './random.js';
 import { microbatchIndices } from './samples.js';
-import type { Schedule } from './schedule.js';
+import type { Prediction, Schedule } from './schedule.js';
 import { minSnrWeight } from './schedule.js';
 import type { TimestepSampling } from './timesteps.js';
 import { stratifiedTimesteps, uniformTimestep } from './timesteps.js';
@@ -19,7 +20,7 @@ export type NetworkTime = 'timestep' | 'fraction';
 
 export type MicrobatchTask = {
   readonly seed: number;
-  readonly dataset: Pick<Dataset, 'images' | 'count' | 'rows' | 'columns'>;
+  readonly dataset: Pick<Dataset, 'images' | 'labels' | 'count' | 'rows' | 'columns'>;
   readonly schedule: Schedule;
   /** Samples a step. */
   readonly globalBatch: number;
@@ -27,7 +28,12 @@ export type MicrobatchTask = {
   readonly microbatchSize: number;
   readonly timesteps: TimestepSampling;
   readonly lossWeighting: LossWeighting;
+  readonly prediction: Prediction;
   readonly networkTime: NetworkTime;
+  /** Of the network; 0: it knows no labels. */
+  readonly classes: number;
+  /** Probability that a sample is trained without its label. */
+  readonly labelDrop: number;
 };
 
 /** Inputs of the gradient function for n samples, each array one row a sample. */
@@ -46,6 +52,8 @@ export type Microbatch = {
   readonly t: Float32Array;
   /** [n] factor on the sample's squared error */
   readonly lossWeight: Float32Array;
+  /** [n] 0 .. classes, which stands for none; null where the network knows no labels. */
+  readonly labels: Int32Array | null;
 };
 
 /** Hang et al. 2023 chose 5. */
@@ -65,6 +73,12 @@ export function networkTimeOf(networkTime: NetworkTime, t: number, T: number): n
   }
 }
 
+/** The label that the sample at `position` is trained with. */
+function labelOf({ seed, classes, labelDrop, dataset }: MicrobatchTask, step: number, position: number, image: number) {
+  const label = checkedLabel(dataset.labels[image], classes);
+  return dropsLabel(seed, step, position, labelDrop) ? noLabel(classes) : label;
+}
+
 function timestepsOf(task: MicrobatchTask, step: number, first: number): ArrayLike<number> {
   const { seed, globalBatch, microbatchSize, schedule } = task;
   switch (task.timesteps) {
@@ -82,7 +96,8 @@ function timestepsOf(task: MicrobatchTask, step: number, first: number): ArrayLi
  *
  * @param step counted from 0
  * @param index 0 .. globalBatch / microbatchSize - 1
- * @throws E_MICROBATCH if the sizes do not divide or the step has no such microbatch; E_RANDOM_KEY for a bad seed or step
+ * @throws E_MICROBATCH if the sizes do not divide or the step has no such microbatch; E_RANDOM_KEY for a bad seed or step;
+ *   E_LABEL if the data has more classes than the network
  */
 export function makeMicrobatch(task: MicrobatchTask, step: number, index: number): Microbatch {
   const { seed, dataset, schedule, globalBatch, microbatchSize: n } = task;
@@ -98,6 +113,7 @@ export function makeMicrobatch(task: MicrobatchTask, step: number, index: number
     sqrtOneMinusAlphaBar: new Float32Array(n),
     t: new Float32Array(n),
     lossWeight: new Float32Array(n),
+    labels: task.classes > 0 ? new Int32Array(n) : null,
   };
   for (let i = 0; i < n; i++) {
     const position = first + i;
@@ -110,7 +126,14 @@ export function makeMicrobatch(task: MicrobatchTask, step: number, index: number
     batch.sqrtAlphaBar[i] = Math.sqrt(schedule.alphaBar[t]);
     batch.sqrtOneMinusAlphaBar[i] = Math.sqrt(1 - schedule.alphaBar[t]);
     batch.t[i] = networkTimeOf(task.networkTime, t, schedule.T);
-    batch.lossWeight[i] = task.lossWeighting === 'min-snr' ? minSnrWeight(schedule, t, MIN_SNR_GAMMA) : 1;
+    if (task.lossWeighting === 'min-snr') {
+      batch.lossWeight[i] = minSnrWeight(schedule, t, MIN_SNR_GAMMA, task.prediction);
+    } else {
+      batch.lossWeight[i] = 1;
+    }
+    if (batch.labels !== null) {
+      batch.labels[i] = labelOf(task, step, position, indices[i]);
+    }
   }
   return batch;
 }

@@ -3,14 +3,29 @@ import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
 
 import { initialParameters, parameterTable } from './model.js';
-import type { ModelConfig } from './model.js';
 import { parameterCount, tensorOf } from './parameters.js';
 import { PRESET_NAMES, presetOf, PRESETS } from './presets.js';
+import type { UNetConfig } from './unet-layers.js';
 
 const DEFAULT = PRESETS.default.model;
 
 test('the default network has 764,929 parameters', () => {
   assert.equal(parameterCount(parameterTable(DEFAULT)), 764_929);
+});
+
+test('a conditional network is the same with one tensor more: a row for each of ten classes and one for none', () => {
+  const table = parameterTable(PRESETS.conditional.model);
+  const unconditional = parameterTable(DEFAULT);
+  assert.deepEqual(
+    table
+      .filter(({ name }) => !unconditional.some((span) => span.name === name))
+      .map(({ name, shape }) => [name, shape]),
+    [['class_embedding.weight', [11, 128]]],
+  );
+  assert.equal(parameterCount(table), 764_929 + 11 * 128);
+  const rows = tensorOf(table, initialParameters(PRESETS.conditional.model, 1), 'class_embedding.weight');
+  const variance = rows.reduce((sum, w) => sum + w * w, 0) / rows.length;
+  assert.ok(Math.abs(variance - 1) < 5 * Math.sqrt(2 / rows.length), `${variance}`);
 });
 
 test('the tiny network has less than 25,000 parameters', () => {
@@ -77,7 +92,7 @@ test('initial weights are a function of the seed, and no two tensors share their
 });
 
 test('configs that cannot be built are refused with their code', () => {
-  const bad: Partial<ModelConfig>[] = [
+  const bad: Partial<UNetConfig>[] = [
     { base: 0 },
     { base: 31 },
     { base: 36 },
@@ -88,6 +103,8 @@ test('configs that cannot be built are refused with their code', () => {
     { channelMultipliers: [1, 0] },
     { channels: -1 },
     { timeEmbedding: 0 },
+    { classes: -1 },
+    { classes: 2.5 },
   ];
   for (const change of bad) {
     assert.throws(() => parameterTable({ ...DEFAULT, ...change }), { code: 'E_MODEL_CONFIG' }, JSON.stringify(change));
@@ -102,7 +119,7 @@ test('a tensor that is not there, or parameters of the wrong length, are refused
 });
 
 test('an unknown preset is refused with its code and the names there are', () => {
-  assert.throws(() => presetOf('toString'), { code: 'E_PRESET', message: /default, tiny/ });
+  assert.throws(() => presetOf('toString'), { code: 'E_PRESET', message: /default, .*tiny/ });
 });
 
 test('importing the library and making initial weights loads no TensorFlow', () => {

@@ -6,12 +6,24 @@ import type { Engine, Tensor } from '@lockstep/engine';
 
 import { DiffusionError } from './errors.js';
 import { initialise, parameterCount, tableOf } from './parameters.js';
-import type { ParameterTable } from './parameters.js';
+import type { Layer, ParameterTable } from './parameters.js';
+import { seedEarlyFrom, seedForward, seedLayers } from './seed-unet.js';
+import type { SeedUNetConfig } from './seed-unet.js';
 import { unetForward } from './unet.js';
 import { UNET_ZERO_LAYER, unetEarlyFrom, unetLayers } from './unet-layers.js';
 import type { UNetConfig } from './unet-layers.js';
 
-export type ModelConfig = UNetConfig;
+export type ModelConfig = UNetConfig | SeedUNetConfig;
+
+/** How many classes the labels of this network have: 0 for one that knows no labels. */
+export function classCount(config: ModelConfig): number {
+  return config.kind === 'unet' ? config.classes : 0;
+}
+
+/** What a data set's labels must be below to train this network; null: it does not look at them. */
+export function labelsOf(config: ModelConfig): number | null {
+  return classCount(config) > 0 ? classCount(config) : null;
+}
 
 /** Shape of one image of the model: [rows, columns, channels]. */
 export function imageShape(config: ModelConfig): readonly [number, number, number] {
@@ -37,16 +49,25 @@ export function parameterTable(config: ModelConfig): ParameterTable {
  * @throws E_MODEL_CONFIG if the config cannot be built
  */
 export function earlyFrom(config: ModelConfig): number {
-  return unetEarlyFrom(parameterTable(config));
+  const table = parameterTable(config);
+  switch (config.kind) {
+    case 'unet':
+      return unetEarlyFrom(table);
+    case 'seed-unet':
+      return seedEarlyFrom(table);
+    default:
+      return config satisfies never;
+  }
 }
 
 /**
- * Weights to start from, a function of config and seed; see parameters.ts. The last convolution starts at zero.
+ * Weights to start from, a function of config and seed; see parameters.ts. The residual U-Net's last convolution starts at
+ * zero.
  *
  * @throws E_MODEL_CONFIG, E_RANDOM_KEY
  */
 export function initialParameters(config: ModelConfig, seed: number): Float32Array {
-  return initialise(layersOf(config), UNET_ZERO_LAYER, seed);
+  return initialise(layersOf(config), config.kind === 'unet' ? UNET_ZERO_LAYER : null, seed);
 }
 
 /**
@@ -67,12 +88,13 @@ export function unflatten(engine: Engine, table: ParameterTable, flat: Tensor): 
 }
 
 /**
- * Predicts the noise in x.
+ * Predicts the noise in x, or what else the network is trained to predict.
  *
  * @param parameters the table's tensors, in its order
  * @param x [n, rows, columns, channels]
  * @param t [n], what the network sees of the timestep
- * @returns eps, in x's shape
+ * @param labels [n] int32, 0 .. classes (which stands for none), of a conditional network; undefined for one without classes
+ * @returns eps, or what else it is trained to predict, in x's shape
  * @throws E_PARAMETERS if there are more or fewer tensors than the table has
  */
 export function forward(
@@ -81,10 +103,14 @@ export function forward(
   parameters: readonly Tensor[],
   x: Tensor,
   t: Tensor,
+  labels?: Tensor,
 ): Tensor {
   const table = parameterTable(config);
   if (parameters.length !== table.length) {
     throw new DiffusionError('E_PARAMETERS', `${parameters.length} parameter tensors, the model has ${table.length}`);
+  }
+  if ((labels === undefined) !== (classCount(config) === 0)) {
+    throw new TypeError(`a network of ${classCount(config)} classes ${labels ? 'takes no labels' : 'needs labels'}`);
   }
   const byName = new Map(table.map(({ name }, i) => [name, parameters[i]]));
   const parameter = (name: string): Tensor => {
@@ -94,9 +120,23 @@ export function forward(
     }
     return found;
   };
-  return unetForward(engine, config, parameter, x, t);
+  switch (config.kind) {
+    case 'unet':
+      return unetForward(engine, config, parameter, x, t, labels);
+    case 'seed-unet':
+      return seedForward(engine, parameter, x, t);
+    default:
+      return config satisfies never;
+  }
 }
 
-function layersOf(config: ModelConfig) {
-  return unetLayers(config);
+function layersOf(config: ModelConfig): Layer[] {
+  switch (config.kind) {
+    case 'unet':
+      return unetLayers(config);
+    case 'seed-unet':
+      return seedLayers(config);
+    default:
+      return config satisfies never;
+  }
 }

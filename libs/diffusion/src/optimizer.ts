@@ -64,12 +64,12 @@ export function normOf([a, b, c, d, e, f, g, h]: Float64Array): number {
 }
 
 /**
- * Factor that brings a gradient of this norm down to `maxNorm`: 1 if it is no longer than that.
+ * Factor that brings a gradient of this norm down to `maxNorm`: 1 if it is no longer than that, or if `maxNorm` is null.
  *
  * (Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks", 2013.)
  */
-export function clipScale(norm: number, maxNorm: number): number {
-  return norm > maxNorm ? maxNorm / norm : 1;
+export function clipScale(norm: number, maxNorm: number | null): number {
+  return maxNorm !== null && norm > maxNorm ? maxNorm / norm : 1;
 }
 
 /**

@@ -1,11 +1,18 @@
 /**
  * Parameters of a network: one flat Float32Array and the table that says which tensor lies where.
  *
- * Layouts: convolution kernels [height, width, in, out] (HWIO), linear weights [in, out], vectors [channels], all row-major.
+ * Layouts: convolution kernels [height, width, in, out] (HWIO), transposed convolutions [height, width, out, in], linear
+ * weights [in, out], embeddings [rows, width], vectors [channels], all row-major.
  * Names are those PyTorch would give: `down.0.conv1.weight`.
  */
 import { DiffusionError } from './errors.js';
-import { fillUniform, STREAMS } from './random.js';
+import { fillNormal, fillUniform, STREAMS } from './random.js';
+import type { RandomKey, Stream } from './random.js';
+
+/** The axes in words, for the metadata of files that are read without Lockstep. */
+export const TENSOR_LAYOUT =
+  'convolutions [height, width, in, out], transposed ones (*.up.weight) [height, width, out, in], linear [in, out], ' +
+  'embeddings [rows, width]; C order';
 
 /** A tensor inside the flat array; offset and size in elements. */
 export type TensorSpan = {
@@ -27,43 +34,72 @@ export type Layer =
       readonly from: number;
       readonly to: number;
     }
+  /** Stride and kernel are equal, so that no two inputs meet in an output. */
+  | {
+      readonly kind: 'convTranspose';
+      readonly name: string;
+      readonly kernel: number;
+      readonly from: number;
+      readonly to: number;
+    }
   | { readonly kind: 'linear'; readonly name: string; readonly from: number; readonly to: number }
-  | { readonly kind: 'norm'; readonly name: string; readonly channels: number };
+  /** A linear layer without bias. */
+  | { readonly kind: 'matrix'; readonly name: string; readonly from: number; readonly to: number }
+  | { readonly kind: 'norm'; readonly name: string; readonly channels: number }
+  /** A table from which rows are taken; it has no bias. */
+  | { readonly kind: 'embedding'; readonly name: string; readonly rows: number; readonly width: number };
 
-/** Number of inputs each output of a convolution or linear layer sums over. */
+/**
+ * Number of inputs each output of a convolution or linear layer sums over; of a transposed convolution what PyTorch takes
+ * for it, the second extent of its weight times the kernel's size. 1 for others.
+ */
 function fanIn(layer: Layer): number {
   switch (layer.kind) {
     case 'conv':
       return layer.kernel * layer.kernel * layer.from;
+    case 'convTranspose':
+      return layer.kernel * layer.kernel * layer.to;
     case 'linear':
+    case 'matrix':
       return layer.from;
     case 'norm':
+    case 'embedding':
       return 1;
     default:
       return layer satisfies never;
   }
 }
 
-function shapesOf(layer: Layer): { weight: number[]; bias: number[] } {
+function shapesOf(layer: Layer): { weight: number[]; bias?: number[] } {
   switch (layer.kind) {
     case 'conv':
       return { weight: [layer.kernel, layer.kernel, layer.from, layer.to], bias: [layer.to] };
+    case 'convTranspose':
+      return { weight: [layer.kernel, layer.kernel, layer.to, layer.from], bias: [layer.to] };
     case 'linear':
       return { weight: [layer.from, layer.to], bias: [layer.to] };
+    case 'matrix':
+      return { weight: [layer.from, layer.to] };
     case 'norm':
       return { weight: [layer.channels], bias: [layer.channels] };
+    case 'embedding':
+      return { weight: [layer.rows, layer.width] };
     default:
       return layer satisfies never;
   }
 }
 
-/** The table of a list of layers: each layer's weight, then its bias. */
+function sizeOf(shape: readonly number[]): number {
+  return shape.reduce((product, extent) => product * extent, 1);
+}
+
+/** The table of a list of layers: each layer's weight, then its bias if it has one. */
 export function tableOf(layers: readonly Layer[]): ParameterTable {
   const table: TensorSpan[] = [];
   let offset = 0;
   for (const layer of layers) {
     for (const [part, shape] of Object.entries(shapesOf(layer))) {
-      const size = shape.reduce((product, extent) => product * extent, 1);
+      const size = sizeOf(shape);
       table.push({ name: `${layer.name}.${part}`, shape, offset, size });
       offset += size;
     }
@@ -78,27 +114,40 @@ export function parameterCount(table: ParameterTable): number {
 
 /**
  * Weights to start from, as PyTorch initialises the same layers: convolution and linear weights and biases uniform on
- * (-1, 1) / sqrt(fan-in), norms 1 and 0.
+ * (-1, 1) / sqrt(fan-in), norms 1 and 0, embeddings standard normal.
  *
- * @param zeroLayer the layer whose weight and bias start at zero
+ * @param zeroLayer the layer whose weight and bias start at zero; null: none
  * @param seed 0..2^53-1; each tensor has its own random position, so the values do not depend on the order of filling
  * @throws E_RANDOM_KEY for a bad seed
  */
-export function initialise(layers: readonly Layer[], zeroLayer: string, seed: number): Float32Array {
-  const table = tableOf(layers);
-  const flat = new Float32Array(parameterCount(table));
+export function initialise(
+  layers: readonly Layer[],
+  zeroLayer: string | null,
+  seed: number,
+  stream: Stream = STREAMS.parameters,
+): Float32Array {
+  const flat = new Float32Array(parameterCount(tableOf(layers)));
+  let offset = 0;
   layers.forEach((layer, l) => {
-    [2 * l, 2 * l + 1].forEach((position) => {
-      const { offset, size } = table[position];
+    Object.values(shapesOf(layer)).forEach((shape, i) => {
+      const size = sizeOf(shape);
       const part = flat.subarray(offset, offset + size);
-      if (layer.kind === 'norm') {
-        part.fill(position === 2 * l ? 1 : 0);
-      } else if (layer.name !== zeroLayer) {
-        fillUniform(part, 1 / Math.sqrt(fanIn(layer)), { seed, stream: STREAMS.parameters, step: 0, position });
-      }
+      offset += size;
+      fillInitial(part, layer, i, zeroLayer, { seed, stream, step: 0, position: 2 * l + i });
     });
   });
   return flat;
+}
+
+/** Fills part 0, the weight, or 1, the bias, of a layer. */
+function fillInitial(values: Float32Array, layer: Layer, part: number, zeroLayer: string | null, key: RandomKey): void {
+  if (layer.kind === 'norm') {
+    values.fill(part === 0 ? 1 : 0);
+  } else if (layer.kind === 'embedding') {
+    fillNormal(values, key);
+  } else if (layer.name !== zeroLayer) {
+    fillUniform(values, 1 / Math.sqrt(fanIn(layer)), key);
+  }
 }
 
 /**

@@ -17,6 +17,14 @@ export const STREAMS = {
   parameters: 4,
   samplerStart: 5,
   samplerNoise: 6,
+  labelDrop: 7,
+  classifierParameters: 32,
+  classifierOrder: 33,
+  classifierShift: 34,
+  evaluationChoice: 35,
+  evaluationTimestep: 36,
+  evaluationNoise: 37,
+  ceilingNoise: 38,
 } as const;
 
 export type Stream = (typeof STREAMS)[keyof typeof STREAMS];

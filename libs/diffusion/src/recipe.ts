@@ -1,35 +1,112 @@
 /** A run's recipe: a preset with what the run changes of it, and the state that it starts from. */
-import { initialParameters } from './model.js';
+import { DiffusionError } from './errors.js';
+import type { LossWeighting, MicrobatchTask } from './microbatch.js';
+import { classCount, initialParameters, parameterTable } from './model.js';
+import type { ModelConfig } from './model.js';
 import type { TrainingState } from './optimizer.js';
 import { presetOf } from './presets.js';
 import type { Preset } from './presets.js';
+import { makeSchedule, standardSchedule } from './schedule.js';
+import type { Prediction, ScheduleConfig } from './schedule.js';
 import type { TimestepSampling } from './timesteps.js';
 
-/** What a run may change of its preset; null leaves the preset's own. */
-export type RecipeChoice = {
-  readonly preset: string;
-  readonly steps: number | null;
-  readonly globalBatch: number | null;
-  readonly microbatchSize: number | null;
+/** What a run may change of its preset; null, or nothing, leaves the preset's own. */
+export type RecipeChanges = {
+  readonly steps?: number | null;
+  readonly globalBatch?: number | null;
+  readonly microbatchSize?: number | null;
   /** Peak learning rate. */
-  readonly learningRate: number | null;
-  readonly timesteps: TimestepSampling | null;
+  readonly learningRate?: number | null;
+  /** Steps of linear warm-up of the learning rate. */
+  readonly warmupSteps?: number | null;
+  /** Most that the moving average keeps in a step; 0: the average is the weights. */
+  readonly emaDecay?: number | null;
+  readonly timesteps?: TimestepSampling | null;
+  readonly prediction?: Prediction | null;
+  readonly lossWeighting?: LossWeighting | null;
+  /** Kind of noise schedule, with its paper's numbers and the preset's T. */
+  readonly schedule?: ScheduleConfig['kind'] | null;
+  /** Channels of the network's first level, of which the others' are multiples. */
+  readonly baseWidth?: number | null;
+  readonly labelDrop?: number | null;
 };
+
+export type RecipeChoice = RecipeChanges & { readonly preset: string };
 
 /**
  * The preset with the run's changes.
  *
- * @throws E_PRESET if there is no such preset
+ * @throws E_PRESET if there is no such preset; what {@link checkRecipe} throws
  */
 export function recipeOf(choice: RecipeChoice): Preset {
   const preset = presetOf(choice.preset);
-  return {
+  const { model, optimizer, schedule } = preset;
+  const kind = choice.schedule ?? schedule.kind;
+  const recipe: Preset = {
     ...preset,
-    steps: choice.steps ?? preset.steps,
+    model: widened(model, choice.baseWidth ?? null),
+    schedule: kind === schedule.kind ? schedule : standardSchedule(kind, schedule.T),
+    timesteps: choice.timesteps ?? preset.timesteps,
+    lossWeighting: choice.lossWeighting ?? preset.lossWeighting,
+    prediction: choice.prediction ?? preset.prediction,
+    labelDrop: choice.labelDrop ?? preset.labelDrop,
     globalBatch: choice.globalBatch ?? preset.globalBatch,
     microbatchSize: choice.microbatchSize ?? preset.microbatchSize,
-    timesteps: choice.timesteps ?? preset.timesteps,
-    optimizer: { ...preset.optimizer, peakLearningRate: choice.learningRate ?? preset.optimizer.peakLearningRate },
+    steps: choice.steps ?? preset.steps,
+    optimizer: {
+      ...optimizer,
+      peakLearningRate: choice.learningRate ?? optimizer.peakLearningRate,
+      warmupSteps: choice.warmupSteps ?? optimizer.warmupSteps,
+      emaMaxDecay: choice.emaDecay ?? optimizer.emaMaxDecay,
+    },
+  };
+  checkRecipe(recipe);
+  return recipe;
+}
+
+function widened(model: ModelConfig, width: number | null): ModelConfig {
+  if (width === null) return model;
+  switch (model.kind) {
+    case 'unet':
+      return { ...model, base: width };
+    case 'seed-unet':
+      return { ...model, features: width };
+    default:
+      return model satisfies never;
+  }
+}
+
+/**
+ * Checks what no single number shows: that the network and the schedule can be built, and the parts fit.
+ *
+ * @throws E_MODEL_CONFIG, E_SCHEDULE; E_RECIPE for labels to drop that the network does not know
+ */
+export function checkRecipe({ model, schedule, labelDrop }: Preset): void {
+  parameterTable(model);
+  makeSchedule(schedule);
+  if (labelDrop > 0 && classCount(model) === 0) {
+    throw new DiffusionError(
+      'E_RECIPE',
+      `labelDrop is ${labelDrop}, but the network knows no labels: leave it out, or choose a preset with classes`,
+    );
+  }
+}
+
+/** What the microbatches of a run are made from. */
+export function microbatchTask(recipe: Preset, seed: number, dataset: MicrobatchTask['dataset']): MicrobatchTask {
+  const { globalBatch, microbatchSize, timesteps, lossWeighting, prediction, networkTime, labelDrop, model } = recipe;
+  return {
+    seed,
+    dataset,
+    schedule: makeSchedule(recipe.schedule),
+    globalBatch,
+    microbatchSize,
+    timesteps,
+    lossWeighting,
+    prediction,
+    networkTime,
+    classes: classCount(model),
+    labelDrop,
   };
 }
 

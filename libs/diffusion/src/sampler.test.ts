@@ -3,6 +3,7 @@ import { test } from 'node:test';
 
 import { WHOLE_SAMPLER } from './goldens.js';
 import { fillNormal, STREAMS } from './random.js';
+import { clippedEps, levelAt } from './reverse.js';
 import { sample, sampleSteps } from './sampler.js';
 import type { EpsFunction, SampleRequest, SamplerConfig } from './sampler.js';
 import { makeSchedule } from './schedule.js';
@@ -17,6 +18,7 @@ const exactEps: EpsFunction = (x, t) => {
 };
 
 const DDPM: SamplerConfig = { kind: 'ddpm', steps: 20, variance: 'posterior', clip: false };
+const DPMPP2M: SamplerConfig = { kind: 'dpmpp2m', steps: 20, clip: false };
 const DDIM: SamplerConfig = { kind: 'ddim', steps: 20, eta: 0, clip: false };
 
 function request(change: Partial<SampleRequest>): SampleRequest {
@@ -25,6 +27,7 @@ function request(change: Partial<SampleRequest>): SampleRequest {
 
 const CLOSED_FORM: readonly (readonly [string, SamplerConfig, { mean: number; std: number }])[] = [
   ['DDIM of 50 steps', { ...DDIM, steps: 50 }, WHOLE_SAMPLER.linearDdim50],
+  ['DPM-Solver++ 2M of 20 steps', DPMPP2M, WHOLE_SAMPLER.linearDpmpp2m20],
   ['DDPM of 1000 steps', { ...DDPM, steps: 1000, variance: 'beta' }, WHOLE_SAMPLER.linearSigmaSqrtBeta],
 ];
 
@@ -38,7 +41,7 @@ for (const [name, sampler, golden] of CLOSED_FORM) {
   });
 }
 
-for (const sampler of [DDPM, DDIM, { ...DDIM, eta: 0.5 }, { ...DDPM, clip: true }]) {
+for (const sampler of [DDPM, DDIM, DPMPP2M, { ...DDIM, eta: 0.5 }, { ...DDPM, clip: true }]) {
   test(`image 5 has the same pixels in any batch: ${JSON.stringify(sampler)}`, () => {
     const alone = sample(request({ sampler, firstImage: 5, count: 1 }));
     const among = sample(request({ sampler, firstImage: 3, count: 4 }));
@@ -65,9 +68,50 @@ test('DDIM with eta 0 and zero eps only rescales the start, by sqrt(alphaBar_0 /
   start.forEach((value, i) => assert.ok(Math.abs(x[i] - value * scale) < 1e-5 * Math.abs(value * scale)));
 });
 
-test('with clipping, DDPM and DDIM end inside -1..1 whatever the network says; without, DDPM drifts outside', () => {
+test('a sampler without noise of its own takes each pixel where the closed form does', () => {
+  const start = new Float32Array(3);
+  fillNormal(start, { seed: 1, stream: STREAMS.samplerStart, step: 0, position: 0 });
+  for (const [name, sampler, golden] of CLOSED_FORM) {
+    if (sampler.kind === 'ddpm') continue;
+    const x = sample(request({ sampler, count: 1 }));
+    start.forEach((z, i) => assert.ok(Math.abs(x[i] - golden.mean - golden.std * z) < 1e-4, `${name}: ${x[i]}`));
+  }
+});
+
+test('a clipped DDIM goes on with the eps of the clipped image; with the old eps its x_t is far from any the network was trained on', () => {
+  // x0 is 2 at every step: clipped to 1, whose noise the re-derived eps is.
+  const bright: EpsFunction = (x, t) => {
+    const { signal, noise } = levelAt(LINEAR, t);
+    return x.map((value) => (value - 2 * signal) / noise);
+  };
+  const halfWay = (eps: EpsFunction): Float32Array => {
+    const steps = sampleSteps(request({ eps, sampler: { ...DDIM, steps: 2, clip: true } }));
+    const { value } = steps.next();
+    assert.ok(!(value instanceof Float32Array));
+    return value.x.slice();
+  };
+  const start = new Float32Array(6);
+  [0, 1].forEach((position) => {
+    const image = start.subarray(3 * position, 3 * position + 3);
+    fillNormal(image, { seed: 1, stream: STREAMS.samplerStart, step: 0, position });
+  });
+  const [from, to] = [levelAt(LINEAR, 1000), levelAt(LINEAR, 500)];
+  halfWay(bright).forEach((x, i) => {
+    const eps = (start[i] - from.signal) / from.noise;
+    assert.ok(Math.abs(x - (to.signal + to.noise * eps)) < 1e-5, `${x}`);
+  });
+  // At t = 200 the two differ by what the brightness of 1 too much is in units of noise: more than a standard deviation.
+  const [level, x] = [levelAt(LINEAR, 200), 1.5];
+  const [old] = bright(Float32Array.of(x), 200);
+  const used = clippedEps(level, x, old);
+  assert.ok(Math.abs(level.signal + level.noise * used - x) < 1e-7);
+  assert.ok(Math.abs(level.signal + level.noise * old - x) > 0.8);
+  assert.ok(Math.abs(used - old) > 1);
+});
+
+test('with clipping, every sampler ends inside -1..1 whatever the network says; without, DDPM drifts outside', () => {
   const wild: EpsFunction = (x) => x.map((value) => -3 * value);
-  for (const sampler of [DDPM, DDIM]) {
+  for (const sampler of [DDPM, DDIM, DPMPP2M]) {
     const clipped = sample(request({ eps: wild, sampler: { ...sampler, clip: true } }));
     assert.ok(
       clipped.every((value) => Math.abs(value) <= 1 + 1e-6),
@@ -97,7 +141,9 @@ test('step by step, progress is told after every step, and the images are the sa
   const whole = request({ sampler: { ...DDIM, steps: 3 } });
   const steps = sampleSteps(whole);
   for (const done of [1, 2, 3]) {
-    assert.deepEqual(steps.next(), { done: false, value: { done, steps: 3 } });
+    const { done: ended, value } = steps.next();
+    assert.ok(ended === false && !(value instanceof Float32Array));
+    assert.deepEqual([value.done, value.steps, value.x.length], [done, 3, 6]);
   }
   assert.deepEqual(steps.next(), { done: true, value: sample(whole) });
 });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { portableCosine } from './cosine.js';
-import { COSINE_SCHEDULE, LINEAR_SCHEDULE, SEED_SCHEDULE, SIGMOID_SCHEDULE } from './goldens.js';
+import { COSINE_SCHEDULE, ISOTROPIC_OPTIMUM, LINEAR_SCHEDULE, SEED_SCHEDULE, SIGMOID_SCHEDULE } from './goldens.js';
 import { makeSchedule, minSnrWeight, qSample } from './schedule.js';
 import type { ScheduleConfig } from './schedule.js';
 
@@ -46,8 +46,34 @@ test('the linear, cosine and sigmoid schedules give the golden alphaBar and beta
 });
 
 test('the min-SNR weight gives the golden value, and 1 where the SNR is below gamma', () => {
-  assertGolden({ 100: LINEAR_SCHEDULE.minSnr5WeightAt100 }, (t) => minSnrWeight(LINEAR, t, 5), 1e-8);
-  assert.equal(minSnrWeight(LINEAR, 1000, 5), 1);
+  assertGolden({ 100: LINEAR_SCHEDULE.minSnr5WeightAt100 }, (t) => minSnrWeight(LINEAR, t, 5, 'eps'), 1e-8);
+  assert.equal(minSnrWeight(LINEAR, 1000, 5, 'eps'), 1);
+});
+
+test("min-SNR weighs the error of x0 alike for eps and v: by SNR's value below gamma, by gamma above", () => {
+  for (const t of [1, 100, 500, 1000]) {
+    const alphaBar = LINEAR.alphaBar[t];
+    const snr = alphaBar / (1 - alphaBar);
+    // An error d of x0 is an error sqrt(SNR) d of eps, and d / sqrt(1 - alphaBar) of v, with x_t as it is.
+    const ofX0 = Math.min(snr, 5);
+    assert.ok(Math.abs(minSnrWeight(LINEAR, t, 5, 'eps') * snr - ofX0) <= 1e-12 * ofX0);
+    assert.ok(Math.abs(minSnrWeight(LINEAR, t, 5, 'v') / (1 - alphaBar) - ofX0) <= 1e-12 * ofX0);
+  }
+  // The weight of eps used for v would be too large by (SNR + 1) / SNR: without bound where there is only noise.
+  assert.ok(minSnrWeight(LINEAR, 1000, 5, 'eps') > 20_000 * minSnrWeight(LINEAR, 1000, 5, 'v'));
+});
+
+test("the loss that MNIST's deviation alone allows is the golden one, so timesteps weigh as they should", () => {
+  // The pixels' deviation is 0.3081 of full ink in every description of MNIST, and full ink spans -1..1.
+  const variance = (2 * 0.3081) ** 2;
+  for (const [schedule, golden] of [
+    [SEED, ISOTROPIC_OPTIMUM.seed],
+    [COSINE, ISOTROPIC_OPTIMUM.cosine],
+  ] as const) {
+    const losses = schedule.alphaBar.subarray(1).map((a) => (a * variance) / (a * variance + 1 - a));
+    const mean = losses.reduce((sum, loss) => sum + loss, 0) / schedule.T;
+    assert.equal(mean.toFixed(4), golden.toFixed(4));
+  }
 });
 
 test('alphaBar falls strictly from step to step and stays above 0, and no beta exceeds 0.999', () => {

@@ -25,6 +25,9 @@ export type ScheduleConfig =
       readonly tau: number;
     };
 
+/** What the network is trained to predict of x_t: eps (Ho et al. 2020), or v = sqrt(alphaBar) eps - sqrt(1 - alphaBar) x0. */
+export type Prediction = 'eps' | 'v';
+
 export type Schedule = {
   readonly kind: ScheduleConfig['kind'];
   readonly T: number;
@@ -97,6 +100,21 @@ export function makeSchedule(config: ScheduleConfig): Schedule {
   }
 }
 
+/** A schedule of this kind with its paper's numbers (those for T = 1000 in Ho et al. and in the seed). */
+export function standardSchedule(kind: ScheduleConfig['kind'], T: number): ScheduleConfig {
+  switch (kind) {
+    case 'seed':
+    case 'linear':
+      return { kind, T, firstBeta: 1e-4, lastBeta: 0.02 };
+    case 'cosine':
+      return { kind, T, s: 0.008 };
+    case 'sigmoid':
+      return { kind, T, start: -3, end: 3, tau: 1 };
+    default:
+      return kind satisfies never;
+  }
+}
+
 /**
  * x_t = sqrt(alphaBar_t) x0 + sqrt(1 - alphaBar_t) eps, for one number.
  *
@@ -108,12 +126,13 @@ export function qSample(schedule: Schedule, x0: number, eps: number, t: number):
 }
 
 /**
- * Weight of the squared error of eps at t which makes a weight min(SNR, gamma) on the error of x0: min(SNR_t, gamma) / SNR_t
- * with SNR = alphaBar / (1 - alphaBar). (Hang et al., "Efficient diffusion training via Min-SNR weighting strategy", 2023.)
+ * Weight of the squared error at t which makes a weight min(SNR, gamma) on the error of x0, with SNR = alphaBar / (1 - alphaBar).
+ * The squared error of eps is SNR times that of x0, that of v is SNR + 1 times: so min(SNR, gamma) over that. (Hang et al.,
+ * "Efficient diffusion training via Min-SNR weighting strategy", 2023.)
  *
  * @param gamma the paper's choice is 5
  */
-export function minSnrWeight(schedule: Schedule, t: number, gamma: number): number {
+export function minSnrWeight(schedule: Schedule, t: number, gamma: number, prediction: Prediction): number {
   const snr = schedule.alphaBar[t] / (1 - schedule.alphaBar[t]);
-  return Math.min(snr, gamma) / snr;
+  return Math.min(snr, gamma) / (prediction === 'v' ? snr + 1 : snr);
 }

@@ -3,7 +3,8 @@
  *
  * Levels i = 0..L-1 have base * channelMultipliers[i] channels at imageSize / 2^i. Down: a residual block a level, then a
  * strided convolution. Middle: block, self-attention, block. Up, from the last level: a block on the concatenation with the
- * way down, then nearest up-sampling and a convolution to the next level's channels. Each block gets the time embedding.
+ * way down, then nearest up-sampling and a convolution to the next level's channels. Each block gets the time embedding, to
+ * which a conditional network adds that of the label: a row of a table, whose last row is for no label.
  *
  * (Ronneberger et al. 2015, with the residual blocks, group norm and attention of Ho et al. 2020.)
  */
@@ -25,12 +26,16 @@ export type UNetConfig = {
   readonly channels: number;
   /** Width of the time embedding that the blocks get. */
   readonly timeEmbedding: number;
+  /** Labels are 0 .. classes-1, and `classes` stands for none; 0: the network knows no labels. */
+  readonly classes: number;
 };
 
 /** Eight halvings take any image we could train on here to a few pixels; more is a typing mistake. */
 const MAX_LEVELS = 8;
 /** A level this wide has a billion weights. */
 const MAX_CHANNELS = 8192;
+/** As many as the largest labelled image sets have; the table of their embeddings is a part of every step. */
+const MAX_CLASSES = 100_000;
 
 /** Channels of each level. */
 export function levelChannels(config: UNetConfig): number[] {
@@ -48,10 +53,12 @@ export function checkUNetConfig(config: UNetConfig): void {
       throw new DiffusionError('E_MODEL_CONFIG', `U-Net config: ${what}. Got ${JSON.stringify(config)}`);
     }
   };
-  const { base, channelMultipliers, groups, imageSize, channels, timeEmbedding } = config;
+  const { base, channelMultipliers, groups, imageSize, channels, timeEmbedding, classes } = config;
   for (const [name, value] of Object.entries({ base, groups, imageSize, channels, timeEmbedding })) {
     require(Number.isInteger(value) && value > 0, `${name} must be a positive integer`);
   }
+  const known = Number.isInteger(classes) && classes >= 0 && classes <= MAX_CLASSES;
+  require(known, `classes must be an integer from 0 to ${MAX_CLASSES}`);
   const levels = channelMultipliers.length;
   require(levels >= 1 && levels <= MAX_LEVELS, `channelMultipliers must have 1 to ${MAX_LEVELS} entries`);
   require(base % 2 === 0, 'base must be even: half of the time features are sines, half cosines');
@@ -84,15 +91,18 @@ function residualBlock(name: string, from: number, to: number, timeEmbedding: nu
  */
 export function unetLayers(config: UNetConfig): Layer[] {
   checkUNetConfig(config);
-  const { base, channels, timeEmbedding } = config;
+  const { base, channels, timeEmbedding, classes } = config;
   const widths = levelChannels(config);
   const last = widths.length - 1;
   const deepest = widths[last];
   const layers: Layer[] = [
     { kind: 'linear', name: 'time.linear1', from: base, to: timeEmbedding },
     { kind: 'linear', name: 'time.linear2', from: timeEmbedding, to: timeEmbedding },
-    { kind: 'conv', name: 'conv_in', kernel: 3, from: channels, to: widths[0] },
   ];
+  if (classes > 0) {
+    layers.push({ kind: 'embedding', name: 'class_embedding', rows: classes + 1, width: timeEmbedding });
+  }
+  layers.push({ kind: 'conv', name: 'conv_in', kernel: 3, from: channels, to: widths[0] });
   widths.forEach((width, i) => {
     layers.push(...residualBlock(`down.${i}`, i === 0 ? widths[0] : widths[i - 1], width, timeEmbedding));
     if (i < last) {

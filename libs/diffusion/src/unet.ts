@@ -23,18 +23,26 @@ type Build = { readonly engine: Engine; readonly config: UNetConfig; readonly pa
 const LARGEST_PERIOD_RATIO = 10000;
 
 /**
- * Predicts the noise in x.
+ * Predicts the noise in x, or what else the network is trained to predict.
  *
  * @param parameter the network's tensors by name, in the layouts of parameters.ts
  * @param x [n, imageSize, imageSize, channels]
  * @param t [n], what the network sees of the timestep
- * @returns eps [n, imageSize, imageSize, channels]
+ * @param labels [n] int32, 0 .. classes; of a conditional network only
+ * @returns eps, or what else it is trained to predict: [n, imageSize, imageSize, channels]
  */
-export function unetForward(engine: Engine, config: UNetConfig, parameter: Parameters, x: Tensor, t: Tensor): Tensor {
+export function unetForward(
+  engine: Engine,
+  config: UNetConfig,
+  parameter: Parameters,
+  x: Tensor,
+  t: Tensor,
+  labels: Tensor | undefined,
+): Tensor {
   const { tf } = engine;
   const build: Build = { engine, config, parameter };
   const last = levelChannels(config).length - 1;
-  const e = timeEmbedding(build, t);
+  const e = embedding(build, t, labels);
   let h = convolution(build, 'conv_in', x);
   const skips: Tensor[] = [];
   for (let i = 0; i <= last; i++) {
@@ -81,15 +89,21 @@ function normSilu(build: Build, name: string, x: Tensor): Tensor {
   return groupNormSilu(build.engine, normOptions(build, name, x));
 }
 
-/** t [n] to e [n, timeEmbedding]: sinusoidal features through two linear layers. */
-function timeEmbedding(build: Build, t: Tensor): Tensor {
+/**
+ * t [n] to e [n, timeEmbedding]: sinusoidal features through two linear layers. A conditional network's label adds its row of
+ * the table, taken by a product with one-hot rows: the product's gradient adds up in a fixed order, a gather's need not.
+ */
+function embedding(build: Build, t: Tensor, labels: Tensor | undefined): Tensor {
   const { tf } = build.engine;
   const half = build.config.base / 2;
   const frequencies = Array.from({ length: half }, (_, i) => Math.exp((-Math.log(LARGEST_PERIOD_RATIO) * i) / half));
   const angles = tf.mul(tf.reshape(t, [-1, 1]), tf.tensor2d([frequencies]));
   const features = tf.concat([tf.sin(angles), tf.cos(angles)], 1);
   const hidden = silu(build.engine, linear(build, 'time.linear1', features));
-  return silu(build.engine, linear(build, 'time.linear2', hidden));
+  const time = linear(build, 'time.linear2', hidden);
+  if (labels === undefined) return silu(build.engine, time);
+  const rows = tf.cast(tf.oneHot(labels, build.config.classes + 1), 'float32');
+  return silu(build.engine, tf.add(time, tf.matMul(rows, build.parameter('class_embedding.weight'))));
 }
 
 /** conv(silu(norm(conv(silu(norm(x))) + time))) + x, with a 1x1 convolution on x where the channels change. */

@@ -69,7 +69,7 @@ test('a function run in stages gives the bits of one run at once, each output be
 });
 
 test('what one stage hands on is not computed again by the next', () => {
-  const { savedModel } = trace(engine, chained, [VECTOR], [[1], [0]]);
+  const { savedModel } = trace(engine, chained, [VECTOR], { stages: [[1], [0]] });
   const nodes = decodeSavedModel(savedModel).metaGraphs?.[0]?.graphDef?.node ?? [];
   const [first, second] = planStages(nodes, 2, [[1], [0]]);
   assert.deepEqual(first.feeds, ['p0:0']);

@@ -113,7 +113,7 @@ function make(
 ): Graph & { readonly info: CompiledInfo } {
   const record = (): Uint8Array => {
     onPhase?.('record');
-    const { savedModel, captured } = trace(engine, fn, specs, stages);
+    const { savedModel, captured } = trace(engine, fn, specs, { stages });
     if (identity === undefined || captured === null) return savedModel;
     throw new EngineError(
       'E_ENGINE_CAPTURE',

@@ -16,3 +16,8 @@ export function engineDirectory(device: Device, env: Environment): string {
 export function graphDirectory(env: Environment): string {
   return join(defaultCacheDir(env), 'graphs');
 }
+
+/** The folder that all of this lies in, for what other parts keep there: by the same rule, made by whoever needs it. */
+export function cacheDirectory(env: Environment): string {
+  return defaultCacheDir(env);
+}

@@ -23,6 +23,8 @@ const SHARED_BYTES = 256;
 
 /** Where a tensor comes from: the node's output, the op for messages, and whether its value depends on the inputs. */
 export type Source = { readonly ref: string; readonly op: string; readonly varies: boolean };
+/** What others call the inputs and outputs of a saved model, in order. */
+export type SignatureNames = { readonly inputs: readonly string[]; readonly outputs: readonly string[] };
 export type TensorType = { readonly dtype: number; readonly shape: readonly number[] };
 
 const shapeMessage = (shape: readonly number[]): ShapeMessage => ({ dim: shape.map((size) => ({ size })) });
@@ -97,8 +99,11 @@ export class GraphBuilder {
     return this.#nodes;
   }
 
-  /** The whole as the bytes of a saved_model.pb: a function of the calls made, and of nothing else. */
-  savedModel(): Uint8Array {
+  /**
+   * The whole as the bytes of a saved_model.pb: a function of the calls made, and of nothing else. Without `names` the signature
+   * has those of the nodes, by which graph.ts runs it.
+   */
+  savedModel(names?: SignatureNames): Uint8Array {
     return encodeSavedModel({
       savedModelSchemaVersion: 1,
       metaGraphs: [
@@ -106,12 +111,21 @@ export class GraphBuilder {
           metaInfoDef: { tags: [TAG] },
           graphDef: { node: this.#nodes, versions: { producer: PRODUCER } },
           signatureDef: {
-            [SIGNATURE]: { inputs: this.#inputs, outputs: this.#outputs, methodName: 'tensorflow/serving/predict' },
+            [SIGNATURE]: {
+              inputs: renamed(this.#inputs, names?.inputs),
+              outputs: renamed(this.#outputs, names?.outputs),
+              methodName: 'tensorflow/serving/predict',
+            },
           },
         },
       ],
     });
   }
+}
+
+function renamed<T>(tensors: Record<string, T>, names: readonly string[] | undefined): Record<string, T> {
+  if (names === undefined) return tensors;
+  return Object.fromEntries(Object.values(tensors).map((tensor, index) => [names[index], tensor]));
 }
 
 /** The protocol buffer's form of an attribute that the binding was given. */

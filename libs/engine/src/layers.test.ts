@@ -5,6 +5,7 @@ import { biasAdd } from './biasAdd.js';
 import { assertClose, numbersOf, testEngine } from './engine.fixture.js';
 import { groupNorm, groupNormSilu } from './groupNorm.js';
 import type { Engine } from './load.js';
+import { relu } from './relu.js';
 import { silu } from './silu.js';
 
 const engine = testEngine();
@@ -181,6 +182,22 @@ test('silu and its gradient are those of autodiff of x sigmoid(x)', () => {
     tf.grad(reference)(x, dy).dataSync(),
     1e-6,
     'gradient',
+  );
+});
+
+test('relu is max(x, 0), and its gradient is that of autodiff, 0 at 0', () => {
+  const x = tf.tensor1d([-3, -1e-30, 0, 1e-30, 3]);
+  const dy = tf.tensor1d([1, 2, 3, 4, 5]);
+  assert.deepEqual(relu(engine, x).dataSync(), tf.relu(x).dataSync());
+  const actual = tf
+    .grad((t) => relu(engine, t))(x, dy)
+    .dataSync();
+  assert.deepEqual([...actual], [0, 0, 0, 4, 5]);
+  assert.deepEqual(
+    actual,
+    tf
+      .grad((t: Tensor) => tf.relu(t))(x, dy)
+      .dataSync(),
   );
 });
 

@@ -4,6 +4,7 @@
  */
 import type { Backend, Tensor } from './binding.js';
 import { EngineError } from './errors.js';
+import type { SignatureNames } from './graphBuilder.js';
 import type { Engine } from './load.js';
 import { guardHost } from './purity.js';
 import type { Stages } from './stages.js';
@@ -19,6 +20,13 @@ export type Traced = {
   readonly captured: string | null;
 };
 
+export type TraceOptions = {
+  /** Which outputs are made first, which then (stages.ts); without it, all at once. */
+  readonly stages?: Stages | undefined;
+  /** Of inputs and outputs in the signature. */
+  readonly names?: SignatureNames | undefined;
+};
+
 /** Backends with a recording under way. */
 const recording = new WeakSet<Backend>();
 
@@ -27,7 +35,12 @@ const recording = new WeakSet<Backend>();
  * @throws {EngineError} E_ENGINE_RECORDING, E_ENGINE_HOST_READ, E_ENGINE_UNSUPPORTED, E_ENGINE_SIDE_EFFECT, E_ENGINE_IMPURE,
  *   E_ENGINE_OUTPUT, E_ENGINE_INPUT
  */
-export function trace(engine: Engine, fn: TensorFunction, examples: readonly TensorSpec[], stages?: Stages): Traced {
+export function trace(
+  engine: Engine,
+  fn: TensorFunction,
+  examples: readonly TensorSpec[],
+  { stages, names }: TraceOptions = {},
+): Traced {
   if (recording.has(engine.backend))
     throw new EngineError(
       'E_ENGINE_RECORDING',
@@ -39,7 +52,7 @@ export function trace(engine: Engine, fn: TensorFunction, examples: readonly Ten
     const first = watched(engine, fn, examples, null);
     watched(engine, fn, examples, first);
     if (stages !== undefined) first.stage(stages);
-    return { savedModel: first.graph.savedModel(), captured: first.captured };
+    return { savedModel: first.graph.savedModel(names), captured: first.captured };
   } finally {
     recording.delete(engine.backend);
   }

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { IDX_NAMES, idxHeader } from '@lockstep/diffusion';
 import { Cli, lockstep, temporaryFolder, tinyRun } from './harness.js';
 
 describe('the command line', () => {
@@ -67,6 +68,52 @@ describe('the command line', () => {
     assert.notDeepEqual(await draw('c.png', '2', '2'), first);
   });
 
+  it('trains on a folder of IDX files, and neither verifies nor resumes when a pixel in it has changed', async (test) => {
+    const folder = temporaryFolder(test);
+    const images = Buffer.concat([idxHeader([64, 28, 28]), new Uint8Array(64 * 784).fill(100)]);
+    writeFileSync(join(folder, IDX_NAMES.train.images), images);
+    writeFileSync(join(folder, IDX_NAMES.train.labels), Buffer.concat([idxHeader([64]), new Uint8Array(64)]));
+    const out = join(folder, 'run');
+    const run = tinyRun(out, 1, 2, '--data', folder);
+    const trained = await lockstep(...run);
+    assert.equal(trained.status, 0, trained.stdout + trained.stderr);
+    assert.equal((await lockstep('verify', out)).status, 0);
+    assert.equal((await lockstep(...run, '--resume')).status, 0);
+
+    images[1000]++;
+    writeFileSync(join(folder, IDX_NAMES.train.images), images);
+    assert.match((await lockstep('verify', out)).stderr, /E_VERIFY_DATA/);
+    const resumed = await lockstep(...run, '--resume');
+    assert.equal(resumed.status, 1);
+    assert.match(resumed.stdout + resumed.stderr, /E_RUN_CONFLICT.*dataDigest/s);
+  });
+
+  it('refuses images that are not of the size of the model before anything is written', async (test) => {
+    const folder = temporaryFolder(test);
+    writeFileSync(join(folder, IDX_NAMES.train.images), Buffer.concat([idxHeader([1, 2, 2]), new Uint8Array(4)]));
+    writeFileSync(join(folder, IDX_NAMES.train.labels), Buffer.concat([idxHeader([1]), new Uint8Array(1)]));
+    const { status, stdout, stderr } = await lockstep(...tinyRun(join(folder, 'run'), 1, 2, '--data', folder));
+    assert.equal(status, 1);
+    assert.match(stdout + stderr, /E_DATA_SIZE.*2x2.*28x28/s);
+    assert.equal(existsSync(join(folder, 'run', 'run.json')), false);
+  });
+
+  it('exports a SavedModel with its recipe, once: a folder that is there is not written over', async (test) => {
+    const folder = temporaryFolder(test);
+    const run = join(folder, 'run');
+    assert.equal((await lockstep(...tinyRun(run, 1, 2))).status, 0);
+    const out = join(folder, 'new', 'exported');
+    const { status, stdout, stderr } = await lockstep('export', run, '--out', out, '--images', '3');
+    assert.equal(status, 0, stderr);
+    assert.match(stdout, /step 2, for 3 images/);
+    assert.ok(readFileSync(join(out, 'saved_model.pb')).includes('Conv2D'));
+    assert.match(readFileSync(join(out, 'recipe.json'), 'utf8'), /"networkTime": "timestep"/);
+    assert.deepEqual(readdirSync(join(folder, 'new')), ['exported']);
+    const again = await lockstep('export', run, '--out', out);
+    assert.equal(again.status, 1);
+    assert.match(again.stderr, /E_EXPORT_EXISTS/);
+  });
+
   it('says what is missing when there is nothing to sample from', async (test) => {
     const folder = temporaryFolder(test);
     const sample = await lockstep('sample', folder, '--out', join(folder, 'x.png'));
@@ -79,7 +126,7 @@ describe('the command line', () => {
   });
 
   it('explains every command', async () => {
-    for (const command of [[], ['up'], ['sample'], ['digest']]) {
+    for (const command of [[], ['up'], ['sample'], ['digest'], ['export']]) {
       const { status, stdout } = await lockstep(...command, '--help');
       assert.equal(status, 0);
       assert.match(stdout, /Usage: lockstep/);

@@ -15,7 +15,7 @@ import {
   type CoordinatorMessage,
   type WorkerMessage,
 } from '@lockstep/comm';
-import { loadMnist } from '@lockstep/diffusion';
+import { loadMnist, recipeOf } from '@lockstep/diffusion';
 
 const WORKER = fileURLToPath(new URL('../../../apps/worker/dist/main.js', import.meta.url));
 const HEARTBEAT_TIMEOUT_MS = 500;
@@ -59,13 +59,9 @@ describe('a worker that computes a long step', () => {
       type: 'welcome',
       run: 'test',
       settings: {
-        preset: 'default',
+        data: 'mnist',
         seed: 1,
-        steps: 10,
-        globalBatch: LONG_MICROBATCH,
-        microbatchSize: LONG_MICROBATCH,
-        learningRate: null,
-        timesteps: null,
+        recipe: recipeOf({ preset: 'default', globalBatch: LONG_MICROBATCH, microbatchSize: LONG_MICROBATCH }),
         checkpointEvery: 100,
         dataDigest: loadMnist('train').digest,
       },

@@ -25,13 +25,9 @@ export function settingsOf(options: Options): Settings {
   return {
     run: 'sim',
     runSettings: {
-      preset: 'sim',
+      data: 'mnist',
       seed: 0,
-      steps: STEPS,
-      globalBatch: MICROBATCHES,
-      microbatchSize: 1,
-      learningRate: null,
-      timesteps: null,
+      recipe: {},
       checkpointEvery: CHECKPOINT_EVERY,
       dataDigest: SEED_DIGEST,
     },

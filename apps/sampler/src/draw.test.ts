@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { z } from 'zod';
+import { DirectoryStore, runPaths } from '@lockstep/checkpoint';
+import { fillNormal, initialParameters, parameterTable, PRESETS, STREAMS, type Preset } from '@lockstep/diffusion';
+import { draw, type Drawn, type DrawRequest } from './draw.js';
+
+const CONDITIONAL: Preset = { ...PRESETS.tiny, model: { ...PRESETS.tiny.model, classes: 3 }, prediction: 'v' };
+
+/** Weights of a network that has something to say: its last convolution is not zero. */
+function awake({ model }: Preset, seed: number): Float32Array {
+  const weights = initialParameters(model, seed);
+  for (const { name, offset, size } of parameterTable(model)) {
+    if (name.startsWith('conv_out'))
+      fillNormal(weights.subarray(offset, offset + size), { seed, stream: STREAMS.noise, step: 0, position: 0 });
+  }
+  return weights;
+}
+
+/** A run's directory with one checkpoint, whose weights are not what images are to be drawn from. */
+async function trained(context: TestContext, recipe: Preset, weights: Float32Array): Promise<string> {
+  const run = mkdtempSync(join(tmpdir(), 'lockstep-draw-'));
+  context.after(() => rmSync(run, { recursive: true, force: true }));
+  const ema = awake(recipe, 3);
+  const zeros = new Float32Array(ema.length);
+  await new DirectoryStore(runPaths(run).checkpoints).publish({
+    runId: 'r',
+    state: { step: 5, weights, expAvg: zeros, expAvgSq: zeros, ema },
+    table: parameterTable(recipe.model),
+    model: z.json().parse(JSON.parse(JSON.stringify(recipe))),
+    createdAt: 1,
+  });
+  return run;
+}
+
+async function drawn(run: string, more: Partial<DrawRequest> = {}): Promise<Drawn> {
+  return draw({
+    run,
+    out: join(run, 'x.png'),
+    animate: null,
+    rows: 2,
+    columns: 6,
+    class: null,
+    allClasses: false,
+    guidance: null,
+    seed: 1,
+    sampler: 'dpmpp2m',
+    steps: 4,
+    eta: null,
+    variance: null,
+    scale: 1,
+    device: 'cpu',
+    workers: 1,
+    processors: 1,
+    env: process.env,
+    onProgress: () => undefined,
+    warn: (text) => assert.fail(text),
+    ...more,
+  });
+}
+
+test('images are drawn from the moving average, and the weights beside it change no pixel', async (context) => {
+  const recipe = PRESETS.tiny;
+  const images = await Promise.all(
+    [awake(recipe, 4), awake(recipe, 5)].map(
+      async (weights) => (await drawn(await trained(context, recipe, weights))).images,
+    ),
+  );
+  assert.deepEqual(images[1], images[0]);
+  assert.ok(new Set(images[0]).size > 100, 'images, not a constant');
+});
+
+test('guided images of each class have the same pixels with one worker and with two, and their denoising ends with them', async (context) => {
+  const run = await trained(context, CONDITIONAL, awake(CONDITIONAL, 4));
+  const request = { allClasses: true, guidance: 3, animate: join(run, 'steps.png') };
+  const one = await drawn(run, request);
+  assert.deepEqual([one.rows, one.columns, one.step], [3, 6, 5]);
+  const [still, moving] = [readFileSync(join(run, 'x.png')), readFileSync(join(run, 'steps.png'))];
+  assert.ok(moving.includes('acTL') && moving.length > 4 * still.length);
+  const two = await drawn(run, { ...request, workers: 2, animate: null });
+  assert.deepEqual(two.images, one.images);
+  const unguided = await drawn(run, { ...request, guidance: 1, animate: null });
+  assert.notDeepEqual(unguided.images, one.images);
+});
+
+test('what cannot be drawn is refused before any worker is started, and no file is left', async (context) => {
+  const run = await trained(context, CONDITIONAL, awake(CONDITIONAL, 4));
+  const environment = { LOCKSTEP_CACHE: '/nowhere' };
+  for (const [wrong, code] of [
+    [{ class: 3 }, 'E_LABEL'],
+    [{ steps: 1001 }, 'E_SAMPLER'],
+    [{ sampler: 'ddim', eta: 2 }, 'E_SAMPLER'],
+    [{ scale: 2000 }, 'E_SAMPLE_SIZE'],
+  ] as const) {
+    await assert.rejects(drawn(run, { ...wrong, env: environment }), { code });
+  }
+  assert.ok(!existsSync(join(run, 'x.png')));
+});

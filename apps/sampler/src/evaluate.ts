@@ -1,0 +1,193 @@
+/** Evaluates a run's newest checkpoint: draws samples with its EMA weights, and compares them with data and with noise. */
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import {
+  checkpointFolder,
+  encodeEvaluation,
+  readRun,
+  runPaths,
+  type Evaluation,
+  type RunRecord,
+} from '@lockstep/checkpoint';
+import { failureOf } from '@lockstep/config';
+import {
+  accuracyOf,
+  classCount,
+  engineDistances,
+  FEATURES,
+  makeJudge,
+  trainOnSyntheticAccuracy,
+} from '@lockstep/diffusion';
+import type { ClassifierRecipe, Images } from '@lockstep/diffusion';
+import { engineEnvironment, loadEngine, type EngineOptions } from '@lockstep/engine';
+import { classifierFor } from './classifier-store.js';
+import { chosenCondition } from './choice.js';
+import { networkOf, unlabelled } from './draw-batch.js';
+import { drawImages, jobOf, newestCheckpoint, storedModel, type ImagesRequest } from './draw.js';
+import { SamplerError } from './errors.js';
+import type { EvaluationData } from './evaluation-data.js';
+import { evaluationPicture } from './evaluation-picture.js';
+import { figuresOf, toBytes } from './figures.js';
+
+/** Of fewer, the covariance of 84 features says nothing. */
+const LEAST_SAMPLES = 100;
+/** As many as MNIST has test images, which the floor is made of. */
+const MOST_SAMPLES = 10_000;
+/** As many as MNIST has training images, which they stand for. */
+const MOST_SYNTHETIC = 60_000;
+/** Steps of the classifier's training between two words about it: some seconds. */
+const TOLD_EVERY = 200;
+
+export interface EvaluateRequest extends ImagesRequest {
+  /** Images to draw. */
+  readonly samples: number;
+  /** Labelled images that a classifier is trained on, to be tested on real ones; null: none is. */
+  readonly synthetic: number | null;
+  /** JSON file; null: evaluations/step-NNNNNNNN.json in the run's directory. */
+  readonly out: string | null;
+  /** PNG file; null: beside, with the same name. */
+  readonly picture: string | null;
+  /** How the classifier is trained; figures of two recipes do not compare. */
+  readonly classifier: ClassifierRecipe;
+  /** Folder in which classifiers are kept. */
+  readonly classifiers: string;
+  /** The data of a run, by its digest. */
+  readonly dataOf: (record: RunRecord) => EvaluationData;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+  /** Told what is being done. */
+  readonly onPart: (text: string) => void;
+  /** `env` is process.env itself: the engine reads its settings there. */
+  readonly env: NodeJS.ProcessEnv;
+}
+
+export interface Evaluated {
+  readonly evaluation: Evaluation;
+  readonly out: string;
+  readonly picture: string;
+}
+
+/**
+ * Draws, judges and writes both files, each whole or not at all. The figures are a function of the checkpoint, the samples'
+ * number, sampler and seed, and the numerics class.
+ * @throws SamplerError; ConfigError E_CONFIG_GPUS; CheckpointError; DiffusionError; EngineError; WorkerFailure
+ */
+export async function evaluate(request: EvaluateRequest): Promise<Evaluated> {
+  const { run, samples: count, seed, env, onPart, warn } = request;
+  if (!(count >= LEAST_SAMPLES && count <= MOST_SAMPLES))
+    throw new SamplerError('E_EVALUATE_SAMPLES', `${count} samples: use ${LEAST_SAMPLES} to ${MOST_SAMPLES}`);
+  const record = await readRun(run);
+  const checkpoint = await newestCheckpoint(request);
+  const model = storedModel(checkpoint);
+  const classes = classCount(model.recipe.model);
+  checkSynthetic(request.synthetic, classes);
+  // A network is always given the same share of each class, by the usual guidance.
+  const drawnCount = Math.max(count, request.synthetic ?? 0);
+  const evenly = { class: null, allClasses: false, guidance: null };
+  const condition = chosenCondition(model.recipe.model, evenly, { rows: drawnCount, columns: 1 });
+  const job = jobOf(model, condition, request);
+  const name = join(runPaths(run).evaluations, checkpointFolder(checkpoint.state.step));
+  const { out, picture } = { out: request.out ?? `${name}.json`, picture: request.picture ?? `${name}.png` };
+  // What takes minutes must not end with a file that cannot be written.
+  for (const path of [out, picture]) writing(path, () => mkdirSync(dirname(path), { recursive: true }));
+  const data = request.dataOf(record);
+  const { rows, columns } = data.train;
+  const engine = loadHere(job.engine, env);
+
+  const config = { kind: 'lenet', rows, columns, classes: data.classes } as const;
+  const classifier = await classifierFor({
+    engine,
+    folder: request.classifiers,
+    config,
+    recipe: request.classifier,
+    data: data.train,
+    now: request.now,
+    onStep: (done) => {
+      if (done % TOLD_EVERY === 0) onPart(`training the classifier: ${done} of ${request.classifier.steps} steps`);
+    },
+    warn,
+  });
+  const judge = makeJudge(engine, config, classifier.weights);
+
+  onPart(`drawing ${drawnCount} samples`);
+  const drawn = toBytes(await drawImages(job, drawnCount, request));
+  const firstDrawn = (of: number): Images => ({
+    images: drawn.subarray(0, of * rows * columns),
+    count: of,
+    rows,
+    columns,
+  });
+  const samples = firstDrawn(count);
+  const distances = {
+    features: engineDistances(engine, FEATURES),
+    pixels: engineDistances(engine, rows * columns),
+  };
+  const blind = unlabelled(job.recipe);
+  const { schedule, epsOf } = networkOf(engine, job.recipe, job.weights, blind?.guidance ?? null);
+  const network = { schedule, eps: epsOf(blind) };
+  const syntheticTraining = (): Pick<Evaluation, 'syntheticTraining'> => {
+    if (request.synthetic === null || condition === null) return {};
+    onPart(`training a classifier on ${request.synthetic} samples`);
+    const labels = Uint8Array.from(condition.labels.subarray(0, request.synthetic));
+    const labelled = { ...firstDrawn(request.synthetic), labels };
+    const both = { ...config, classes: Math.max(classes, data.classes) };
+    const testAccuracy = trainOnSyntheticAccuracy(engine, both, request.classifier, labelled, data.test);
+    return { syntheticTraining: { samples: request.synthetic, testAccuracy } };
+  };
+  const evaluation: Evaluation = {
+    runId: record.runId,
+    step: checkpoint.state.step,
+    stateDigest: checkpoint.manifest.stateDigest,
+    dataDigest: record.dataDigest,
+    samples: count,
+    sampler: condition === null ? { ...job.sampler } : { ...job.sampler, guidance: condition.guidance },
+    seed,
+    classifier: { digest: classifier.digest, testAccuracy: accuracyOf(judge(data.test).labels, data.test.labels) },
+    ...syntheticTraining(),
+    ...figuresOf({ samples, data, judge, distances, network, seed, onPart }),
+  };
+  writeWhole(picture, evaluationPicture({ evaluation, samples, train: data.train }));
+  writeWhole(out, encodeEvaluation(evaluation));
+  return { evaluation, out, picture };
+}
+
+/** @throws SamplerError E_SAMPLE_UNCONDITIONAL, E_EVALUATE_SAMPLES */
+function checkSynthetic(synthetic: number | null, classes: number): void {
+  if (synthetic === null) return;
+  if (classes === 0)
+    throw new SamplerError(
+      'E_SAMPLE_UNCONDITIONAL',
+      'the run trained a network without classes, so its samples have no labels to train a classifier on; leave --synthetic out, or train one by --preset conditional',
+    );
+  if (!(synthetic >= LEAST_SAMPLES && synthetic <= MOST_SYNTHETIC))
+    throw new SamplerError(
+      'E_EVALUATE_SAMPLES',
+      `--synthetic is ${synthetic}: use ${LEAST_SAMPLES} to ${MOST_SYNTHETIC}`,
+    );
+}
+
+/** Before it is loaded its settings must be in the process' own environment. */
+function loadHere(options: EngineOptions, env: NodeJS.ProcessEnv): ReturnType<typeof loadEngine> {
+  Object.assign(env, engineEnvironment(options));
+  return loadEngine(options);
+}
+
+function writeWhole(path: string, content: string | Uint8Array): void {
+  const temporary = `${path}.${process.pid}.tmp`;
+  writing(path, () => {
+    writeFileSync(temporary, content);
+    renameSync(temporary, path);
+  });
+}
+
+/** @throws SamplerError E_EVALUATE_WRITE for what `write` throws */
+function writing(path: string, write: () => void): void {
+  try {
+    write();
+  } catch (error) {
+    throw new SamplerError(
+      'E_EVALUATE_WRITE',
+      `${path} cannot be written: ${failureOf(error).message}; name another file, or make room`,
+    );
+  }
+}

@@ -1,0 +1,69 @@
+/** Training data as all of Lockstep sees it, wherever it comes from (data-source.ts). */
+import { createHash } from 'node:crypto';
+
+import { DiffusionError } from './errors.js';
+
+export type Split = 'train' | 'test';
+
+/** Grey images, 0 black to 255 white (of MNIST: background to ink), image after image, row after row. */
+export type Dataset = {
+  readonly images: Uint8Array;
+  /** [count] class of each image, from 0 */
+  readonly labels: Uint8Array;
+  readonly count: number;
+  readonly rows: number;
+  readonly columns: number;
+  /** Names the data in a run's config, see {@link datasetDigest}. */
+  readonly digest: string;
+};
+
+/** What a model asks of its data. */
+export type DataNeeds = {
+  /** Rows and columns of an image. */
+  readonly imageSize: number;
+  readonly channels: number;
+  /** Labels must be below it; null: labels are not looked at. */
+  readonly classes: number | null;
+};
+
+/** An IDX file's header: two zero bytes, 8 for unsigned bytes, the number of dimensions, and each as a big-endian u32. */
+export function idxHeader(dimensions: readonly number[]): Uint8Array {
+  const header = new DataView(new ArrayBuffer(4 + 4 * dimensions.length));
+  header.setUint8(2, 8);
+  header.setUint8(3, dimensions.length);
+  dimensions.forEach((extent, i) => header.setUint32(4 + 4 * i, extent));
+  return new Uint8Array(header.buffer);
+}
+
+/**
+ * sha256 (hex) over the sha256 (hex) of the images and of the labels, each as the IDX file that holds them. So data has one digest
+ * however it is stored.
+ */
+export function datasetDigest({ images, labels, count, rows, columns }: Omit<Dataset, 'digest'>): string {
+  const file = (dimensions: readonly number[], data: Uint8Array): string =>
+    createHash('sha256').update(idxHeader(dimensions)).update(data).digest('hex');
+  const digests = [file([count, rows, columns], images), file([count], labels)];
+  return createHash('sha256').update(digests.join('')).digest('hex');
+}
+
+/**
+ * Checks that a model can be trained on the data.
+ *
+ * @throws E_DATA_SIZE if its images are not the model's, E_DATA_LABEL if a label is not below `classes`
+ */
+export function checkDataset({ rows, columns, labels }: Dataset, { imageSize, channels, classes }: DataNeeds): void {
+  if (rows !== imageSize || columns !== imageSize || channels !== 1) {
+    throw new DiffusionError(
+      'E_DATA_SIZE',
+      `the images are ${rows}x${columns} and grey, the model wants ${imageSize}x${imageSize} with ${channels} channels: ` +
+        'resize them beforehand (nothing is resized here), or choose another preset',
+    );
+  }
+  const at = classes === null ? -1 : labels.findIndex((label) => label >= classes);
+  if (at >= 0) {
+    throw new DiffusionError(
+      'E_DATA_LABEL',
+      `image ${at} has label ${labels[at]}, the model has classes 0 to ${(classes ?? 0) - 1}: correct the labels`,
+    );
+  }
+}

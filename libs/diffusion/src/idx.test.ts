@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict';
+import { copyFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+
+import { folderOf, idxFile } from './data.fixture.js';
+import { loadIdxFolder, parseIdx } from './idx.js';
+import { loadMnist, mnistDirectory } from './mnist.js';
+
+/** A 1-dimensional IDX file of three bytes. */
+const LABELS = [0, 0, 8, 1, 0, 0, 0, 3, 7, 8, 9];
+
+const IMAGES_NAME = 'train-images-idx3-ubyte';
+const LABELS_NAME = 'train-labels-idx1-ubyte';
+/** Three images of 1 by 2. */
+const THREE = idxFile([3, 1, 2], [1, 2, 3, 4, 5, 6]);
+const THREE_LABELS = Uint8Array.from(LABELS);
+
+test('an IDX file gives its dimensions and data', () => {
+  const { dimensions, data } = parseIdx(Uint8Array.from(LABELS), 1, 'labels');
+  assert.deepEqual([dimensions, [...data]], [[3], [7, 8, 9]]);
+});
+
+test('an IDX file in the middle of a larger buffer is read from its own start', () => {
+  const buffer = Uint8Array.from([1, 2, 3, ...LABELS]);
+  assert.deepEqual([...parseIdx(buffer.subarray(3), 1, 'labels').data], [7, 8, 9]);
+});
+
+test('a header of another kind, or a length that does not fit it, is refused with its code', () => {
+  const bad: (readonly [string, number[], number])[] = [
+    ['first byte not 0', [1, ...LABELS.slice(1)], 1],
+    ['second byte not 0', [0, 1, ...LABELS.slice(2)], 1],
+    ['floats, not bytes', [0, 0, 13, ...LABELS.slice(3)], 1],
+    ['other number of dimensions', LABELS, 3],
+    ['a byte missing', LABELS.slice(0, -1), 1],
+    ['a byte too many', [...LABELS, 0], 1],
+    ['header cut off', LABELS.slice(0, 6), 1],
+    ['empty', [], 1],
+  ];
+  for (const [what, bytes, dimensions] of bad) {
+    assert.throws(() => parseIdx(Uint8Array.from(bytes), dimensions, 'file'), { code: 'E_DATA_FORMAT' }, what);
+  }
+});
+
+test("a folder with MNIST's own files is MNIST, with the same digest", (context) => {
+  const folder = folderOf(context, {});
+  for (const name of ['t10k-images-idx3-ubyte', 't10k-labels-idx1-ubyte']) {
+    copyFileSync(join(mnistDirectory(), name), join(folder, name));
+  }
+  const [ours, theirs] = [loadIdxFolder(folder, 'test'), loadMnist('test')];
+  assert.equal(ours.digest, theirs.digest);
+  assert.ok(Buffer.from(ours.images).equals(theirs.images) && Buffer.from(ours.labels).equals(theirs.labels));
+  assert.deepEqual([ours.count, ours.rows, ours.columns], [theirs.count, theirs.rows, theirs.columns]);
+});
+
+test('gzipped files are those that they hold, and a plain one comes first', (context) => {
+  const plain = folderOf(context, { [IMAGES_NAME]: THREE, [LABELS_NAME]: THREE_LABELS });
+  const gzipped = folderOf(context, {
+    [`${IMAGES_NAME}.gz`]: gzipSync(THREE),
+    [LABELS_NAME]: THREE_LABELS,
+    [`${LABELS_NAME}.gz`]: Uint8Array.of(1),
+  });
+  const data = loadIdxFolder(plain, 'train');
+  assert.deepEqual([...data.images, ...data.labels], [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  assert.deepEqual([data.count, data.rows, data.columns], [3, 1, 2]);
+  assert.deepEqual(loadIdxFolder(gzipped, 'train'), data);
+});
+
+test('another pixel, another label, and another shape of the same bytes each give another digest', (context) => {
+  const digest = (images: Uint8Array, labels: Uint8Array): string =>
+    loadIdxFolder(folderOf(context, { [IMAGES_NAME]: images, [LABELS_NAME]: labels }), 'train').digest;
+  const digests = [
+    digest(THREE, THREE_LABELS),
+    digest(idxFile([3, 1, 2], [1, 2, 3, 4, 5, 7]), THREE_LABELS),
+    digest(THREE, idxFile([3], [7, 8, 0])),
+    digest(idxFile([3, 2, 1], [1, 2, 3, 4, 5, 6]), THREE_LABELS),
+  ];
+  assert.equal(new Set(digests).size, digests.length);
+});
+
+test('files that are missing, cut off, unequal in number or empty are refused with their codes', (context) => {
+  const bad: (readonly [string, Record<string, Uint8Array>, string])[] = [
+    ['no labels', { [IMAGES_NAME]: THREE }, 'E_DATA_MISSING'],
+    ['cut off', { [IMAGES_NAME]: THREE.subarray(0, -1), [LABELS_NAME]: THREE_LABELS }, 'E_DATA_FORMAT'],
+    [
+      'cut off when zipped',
+      { [`${IMAGES_NAME}.gz`]: gzipSync(THREE).subarray(0, -9), [LABELS_NAME]: THREE_LABELS },
+      'E_DATA_FORMAT',
+    ],
+    ['not zipped at all', { [`${IMAGES_NAME}.gz`]: THREE, [LABELS_NAME]: THREE_LABELS }, 'E_DATA_FORMAT'],
+    ['labels in place of images', { [IMAGES_NAME]: THREE_LABELS, [LABELS_NAME]: THREE_LABELS }, 'E_DATA_FORMAT'],
+    ['a label too few', { [IMAGES_NAME]: THREE, [LABELS_NAME]: idxFile([2], [1, 2]) }, 'E_DATA_FORMAT'],
+    ['no image', { [IMAGES_NAME]: idxFile([0, 1, 2], []), [LABELS_NAME]: idxFile([0], []) }, 'E_DATA_EMPTY'],
+  ];
+  for (const [what, files, code] of bad) {
+    assert.throws(() => loadIdxFolder(folderOf(context, files), 'train'), { code }, what);
+  }
+});

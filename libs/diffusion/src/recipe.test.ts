@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { PRESET_NAMES, presetOf, PRESETS } from './presets.js';
+import { parseRecipe } from './recipe-schema.js';
+import { recipeOf } from './recipe.js';
+
+const stored = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
+
+for (const preset of PRESET_NAMES) {
+  test(`the ${preset} recipe comes back whole from JSON`, () => {
+    assert.deepEqual(parseRecipe(stored(presetOf(preset))), presetOf(preset));
+    assert.deepEqual(recipeOf({ preset }), presetOf(preset));
+  });
+}
+
+test('each change of a preset changes its own number and no other', () => {
+  const { model, optimizer } = PRESETS.default;
+  const cases = [
+    [{ steps: 7 }, { steps: 7 }],
+    [{ globalBatch: 64 }, { globalBatch: 64 }],
+    [{ microbatchSize: 16 }, { microbatchSize: 16 }],
+    [{ learningRate: 3e-4 }, { optimizer: { ...optimizer, peakLearningRate: 3e-4 } }],
+    [{ warmupSteps: 0 }, { optimizer: { ...optimizer, warmupSteps: 0 } }],
+    [{ emaDecay: 0 }, { optimizer: { ...optimizer, emaMaxDecay: 0 } }],
+    [{ timesteps: 'uniform' }, { timesteps: 'uniform' }],
+    [{ prediction: 'v' }, { prediction: 'v' }],
+    [{ lossWeighting: 'min-snr' }, { lossWeighting: 'min-snr' }],
+    [{ schedule: 'sigmoid' }, { schedule: { kind: 'sigmoid', T: 1000, start: -3, end: 3, tau: 1 } }],
+    [{ schedule: 'linear' }, { schedule: { kind: 'linear', T: 1000, firstBeta: 1e-4, lastBeta: 0.02 } }],
+    [{ baseWidth: 48 }, { model: { ...model, base: 48 } }],
+  ] as const;
+  for (const [change, changed] of cases) {
+    assert.deepEqual(recipeOf({ preset: 'default', ...change }), { ...PRESETS.default, ...changed });
+  }
+  assert.deepEqual(recipeOf({ preset: 'seed', baseWidth: 64 }), PRESETS['seed-64']);
+  assert.equal(recipeOf({ preset: 'conditional', labelDrop: 0.2 }).labelDrop, 0.2);
+  assert.deepEqual(recipeOf({ preset: 'default', steps: null, schedule: null }), PRESETS.default);
+});
+
+test('a recipe from before there were classes, predictions and dropped labels means none, eps and none', () => {
+  const { prediction, labelDrop, model, ...rest } = PRESETS.default;
+  const { classes, ...older } = model;
+  assert.deepEqual([prediction, labelDrop, classes], ['eps', 0, 0]);
+  assert.deepEqual(parseRecipe(stored({ ...rest, model: older })), PRESETS.default);
+});
+
+test('what is no recipe is refused with its code, naming what is wrong', () => {
+  const bad: readonly (readonly [object, RegExp])[] = [
+    [{ ...PRESETS.tiny, prediction: 'x' }, /prediction/],
+    [{ ...PRESETS.tiny, extra: 1 }, /extra/],
+    [{ ...PRESETS.tiny, model: { ...PRESETS.tiny.model, kind: 'mlp' } }, /model\.kind/],
+    [{ ...PRESETS.tiny, optimizer: {} }, /optimizer\.beta1/],
+    [[], /expected object/],
+  ];
+  for (const [value, message] of bad) assert.throws(() => parseRecipe(value), { code: 'E_RECIPE', message });
+});
+
+test('parts that do not fit are refused: a width that the groups do not divide, labels to drop that are not known', () => {
+  assert.throws(() => recipeOf({ preset: 'default', baseWidth: 36 }), { code: 'E_MODEL_CONFIG' });
+  assert.throws(() => recipeOf({ preset: 'default', labelDrop: 0.1 }), { code: 'E_RECIPE', message: /preset/ });
+  assert.throws(() => parseRecipe({ ...PRESETS.tiny, labelDrop: 0.1 }), { code: 'E_RECIPE' });
+});

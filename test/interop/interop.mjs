@@ -1,0 +1,112 @@
+/**
+ * Whether a checkpoint can be used without Lockstep: Python opens it with `safetensors`, rebuilds the network in PyTorch, and must
+ * predict what we predict.
+ *
+ *   npm run interop            in the Python that `npm run bench:peers` makes; LOCKSTEP_BENCH_PYTHON names another one
+ *   npm run interop -- --tensorflow PYTHON      this Python, which has tensorflow and safetensors, loads the SavedModels as well
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { checkpointFolder, DirectoryStore, encodeSafetensors } from '../../libs/checkpoint/dist/index.js';
+import {
+  classCount,
+  fillNormal,
+  imageShape,
+  initialTrainingState,
+  parameterTable,
+  predictionFunction,
+  PRESETS,
+  savedPrediction,
+  STREAMS,
+  tensorOf,
+} from '../../libs/diffusion/dist/index.js';
+import { compile, engineDirectory, engineEnvironment, loadEngine } from '../../libs/engine/dist/index.js';
+import { peerEnvironment, peerPython, versionsOf } from '../bench/peers.mjs';
+
+const IMAGES = 3;
+const STEP = 1;
+/** Two classes, and none (of ten). */
+const LABELS = [3, 8, 10];
+const script = (name) => fileURLToPath(new URL(name, import.meta.url));
+
+const ran = (python, ...args) =>
+  spawnSync(python, args, {
+    stdio: 'inherit',
+    env: { ...peerEnvironment(), PYTHONDONTWRITEBYTECODE: '1', TF_CPP_MIN_LOG_LEVEL: '2' },
+  }).status === 0;
+
+/** State 0 with another moving average, whose norms are not 1 and 0 and whose last convolution is not zero: a swap would show. */
+function stateOf(preset, table) {
+  const state = initialTrainingState(preset, 1);
+  const disturbed = table.map(({ name }) => name).filter((name) => /norm|conv_out/.test(name));
+  disturbed.forEach((name, position) => {
+    const tensor = tensorOf(table, state.ema, name);
+    const noise = new Float32Array(tensor.length);
+    fillNormal(noise, { seed: 1, stream: STREAMS.noise, step: 1, position });
+    noise.forEach((z, i) => (tensor[i] += 0.2 * z));
+  });
+  return { step: STEP, ...state };
+}
+
+/** Inputs, and our own prediction. */
+function predictionOf(engine, { model }, weights, times) {
+  const shape = [IMAGES, ...imageShape(model)];
+  const x = new Float32Array(shape.reduce((product, extent) => product * extent, 1));
+  fillNormal(x, { seed: 1, stream: STREAMS.noise, step: 0, position: 0 });
+  const t = Float32Array.from(times);
+  const { fn, specs } = predictionFunction(engine, model, IMAGES);
+  const compiled = compile(engine, fn, specs);
+  const labels = classCount(model) > 0 ? [Int32Array.from(LABELS)] : [];
+  const [eps] = compiled.run([weights, x, t, ...labels]);
+  compiled.dispose();
+  const tensor = (name, of, data) => ({ name, dtype: 'F32', shape: of, data });
+  return [
+    tensor('x', shape, x),
+    tensor('t', [IMAGES], t),
+    tensor('labels', [IMAGES], Float32Array.from(LABELS)),
+    tensor('eps', shape, eps),
+  ];
+}
+
+async function compare(engine, { python, tensorflow }, name, times) {
+  const folder = mkdtempSync(join(tmpdir(), 'lockstep-interop-'));
+  try {
+    const preset = PRESETS[name];
+    const table = parameterTable(preset.model);
+    const state = stateOf(preset, table);
+    const model = JSON.parse(JSON.stringify(preset));
+    await new DirectoryStore(folder).publish({ runId: 'interop', state, table, model, createdAt: 0 });
+    const expected = join(folder, 'expected.safetensors');
+    writeFileSync(expected, Buffer.concat(encodeSafetensors(predictionOf(engine, preset, state.ema, times), {})));
+    const same = ran(python, script('compare.py'), join(folder, checkpointFolder(STEP)), expected);
+    if (tensorflow === undefined) return same;
+    const exported = join(folder, 'exported');
+    mkdirSync(exported);
+    writeFileSync(join(exported, 'saved_model.pb'), savedPrediction(engine, preset, state.ema, IMAGES));
+    return ran(tensorflow, script('saved_model.py'), exported, expected) && same;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+const { values } = parseArgs({ options: { tensorflow: { type: 'string' } } });
+const python = peerPython();
+if (python === undefined || versionsOf(python, ['torch', 'safetensors']) === null) {
+  console.error('no Python with torch and safetensors\n  fix: npm run bench:peers');
+  process.exit(1);
+}
+const setting = { device: 'cpu', threads: 1 };
+Object.assign(process.env, engineEnvironment(setting));
+const engine = loadEngine({ ...setting, directory: engineDirectory('cpu', process.env) });
+// What each network sees of the timesteps 1, 500 and 1000.
+const pythons = { python, tensorflow: values.tensorflow };
+const same = [
+  await compare(engine, pythons, 'default', [1, 500, 1000]),
+  await compare(engine, pythons, 'conditional', [1, 500, 1000]),
+  await compare(engine, pythons, 'seed', [0.001, 0.5, 1]),
+];
+process.exitCode = same.every(Boolean) ? 0 : 1;
