@@ -36,7 +36,7 @@ const trainer = new Trainer(engine, settings, arena, { passes });
 const reducer = new Reducer(arena, passes);
 const indices = Array.from({ length: images / microbatchSize }, (_, index) => index);
 const { table } = trainer;
-const whole = bucketsIn(bucketsOf(presetOf('default').model), 'whole');
+const whole = bucketsIn(bucketsOf(recipe.model), 'whole');
 const slots = indices.map(() => new Float32Array(new SharedArrayBuffer(arena.sum.byteLength)));
 let { weights } = passes.marks(arena);
 let step = 0;
