@@ -23,7 +23,7 @@ import type { EpsFunction, Images, Judge, Schedule, SquaredDistances } from '@lo
 import type { EvaluationData } from './evaluation-data.js';
 import { IMAGES_A_BATCH } from './job.js';
 
-/** Batches of the noise error, where the data has so many images: 2,048, for a standard error of about a hundredth of each figure. */
+/** Batches of the noise error, where the data has so many images: 2,048 images. */
 const NOISE_ERROR_BATCHES = 256;
 
 export interface FiguresTask {

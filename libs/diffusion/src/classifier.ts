@@ -27,7 +27,7 @@ export type ClassifierConfig = {
 
 /** Numbers an image is described by. */
 export const FEATURES = 84;
-/** Channels of the two convolutions; LeNet-5 has 6 and 16, with which the test accuracy stays just below 99 %. */
+/** Channels of the two convolutions; LeNet-5 has 6 and 16. */
 const CHANNELS = [16, 32] as const;
 const HIDDEN = 120;
 const KERNEL = 5;
