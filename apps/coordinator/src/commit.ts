@@ -30,8 +30,8 @@ export function sumEarly(turn: Turn, work: StepWork): void {
   const exponents = largest(held);
   if (exponents.includes(NON_FINITE)) return;
   work.summed = exponents;
-  const shares = new Map<string, number[]>(ring.map((id) => [id, []]));
-  held.forEach(({ worker }, index) => shares.get(worker)?.push(index));
+  const holders = held.map(({ worker }) => worker);
+  const shares = sharesOf(ring, holders);
   for (const id of ring)
     turn.send(id, { type: 'sum', generation, step, contribute: shares.get(id) ?? [], exponents: [...exponents] });
 }
@@ -58,8 +58,7 @@ export function reduce(turn: Turn, work: StepWork): boolean {
   const next = goesOn ? turn.giveOut(step + 1, ring, () => null) : null;
   turn.setPhase({ kind: 'reducing', since: turn.now, record, applied: new Map(), next });
   turn.update({ skips: skip ? state.skips + 1 : 0 });
-  const shares = new Map<string, number[]>(ring.map((id) => [id, []]));
-  if (!skip) record.plan.forEach((id, index) => shares.get(id)?.push(index));
+  const shares = sharesOf(ring, skip ? [] : record.plan);
   const exponents = skip ? [] : withSummed(largest(covered), work.summed);
   ring.forEach((id, rank) => {
     turn.send(id, {
@@ -76,6 +75,13 @@ export function reduce(turn: Turn, work: StepWork): boolean {
   // Last: everybody waits for the messages, nobody for the log.
   turn.note({ note: 'reduce-started', step, generation });
   return true;
+}
+
+/** The microbatches that each of the ring adds; `holders`: who holds which. */
+function sharesOf(ring: readonly string[], holders: readonly string[]): ReadonlyMap<string, number[]> {
+  const shares = new Map<string, number[]>(ring.map((id) => [id, []]));
+  holders.forEach((id, index) => shares.get(id)?.push(index));
+  return shares;
 }
 
 function isFinite(gradient: Covered): boolean {

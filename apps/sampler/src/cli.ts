@@ -32,7 +32,7 @@ export function positive(text: string): number {
   return value;
 }
 
-export function workerCount(text: string): number {
+function workerCount(text: string): number {
   const value = positive(text);
   if (value > MOST_WORKERS) refuse(`write a whole number from 1 to ${MOST_WORKERS}.`);
   return value;
@@ -125,8 +125,23 @@ export function sampleCommand(name: string, processors: number, env: NodeJS.Proc
     });
 }
 
-function optionsOf(command: Command, env: NodeJS.ProcessEnv): Command {
+/** Where images are drawn; `what` does not depend on it. */
+export function withMachine(command: Command, env: NodeJS.ProcessEnv, what: 'figures' | 'images'): Command {
   return command
+    .addOption(
+      new Option('--device <device>', 'where to compute')
+        .choices(['cpu', 'cuda'])
+        .default(env['LOCKSTEP_DEVICE'] ?? 'cpu'),
+    )
+    .option(
+      '--workers <number>',
+      `processes that draw; the ${what} do not depend on it; default: one a processor, or one a GPU`,
+      workerCount,
+    );
+}
+
+function optionsOf(command: Command, env: NodeJS.ProcessEnv): Command {
+  command
     .option('--out <file>', 'PNG to write', 'samples.png')
     .option('--animate <file>', 'animated PNG (APNG) of the denoising to write as well', animationFile)
     .addOption(
@@ -150,15 +165,6 @@ function optionsOf(command: Command, env: NodeJS.ProcessEnv): Command {
       'fresh noise of ddpm: beta or the smaller posterior; default: beta',
       oneOf('beta', 'posterior'),
     )
-    .option('--scale <number>', 'enlargement in whole pixels', positive, 2)
-    .addOption(
-      new Option('--device <device>', 'where to compute')
-        .choices(['cpu', 'cuda'])
-        .default(env['LOCKSTEP_DEVICE'] ?? 'cpu'),
-    )
-    .option(
-      '--workers <number>',
-      'processes that draw; the images do not depend on it; default: one a processor, or one a GPU',
-      workerCount,
-    );
+    .option('--scale <number>', 'enlargement in whole pixels', positive, 2);
+  return withMachine(command, env, 'images');
 }

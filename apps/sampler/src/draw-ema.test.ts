@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { DirectoryStore, runPaths, type JsonValue } from '@lockstep/checkpoint';
 import { initialTrainingState, parameterTable, PRESETS, type Preset } from '@lockstep/diffusion';
-import { draw } from './draw.js';
+import { drawn } from './draw.fixture.js';
 
 /** Draws one picture, by two steps, from a checkpoint whose weights and moving average come from these two seeds. */
 async function imagesOf(context: TestContext, recipe: Preset, weights: number, ema: number): Promise<Float32Array> {
@@ -21,28 +21,7 @@ async function imagesOf(context: TestContext, recipe: Preset, weights: number, e
     model: JSON.parse(JSON.stringify(recipe)) as JsonValue,
     createdAt: 1,
   });
-  const { images, step } = await draw({
-    run,
-    out: join(run, 'x.png'),
-    rows: 1,
-    columns: 1,
-    animate: null,
-    class: null,
-    allClasses: false,
-    guidance: null,
-    seed: 1,
-    sampler: null,
-    steps: 2,
-    eta: null,
-    variance: null,
-    scale: 1,
-    device: 'cpu',
-    workers: 1,
-    processors: 1,
-    env: process.env,
-    onProgress: () => undefined,
-    warn: (text) => assert.fail(text),
-  });
+  const { images, step } = await drawn(run, { rows: 1, columns: 1, sampler: null, steps: 2 });
   assert.equal(step, 7);
   return images;
 }

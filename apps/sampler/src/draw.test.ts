@@ -6,7 +6,7 @@ import { test, type TestContext } from 'node:test';
 import { z } from 'zod';
 import { DirectoryStore, runPaths } from '@lockstep/checkpoint';
 import { fillNormal, initialParameters, parameterTable, PRESETS, STREAMS, type Preset } from '@lockstep/diffusion';
-import { draw, type Drawn, type DrawRequest } from './draw.js';
+import { drawn } from './draw.fixture.js';
 
 const CONDITIONAL: Preset = { ...PRESETS.tiny, model: { ...PRESETS.tiny.model, classes: 3 }, prediction: 'v' };
 
@@ -34,32 +34,6 @@ async function trained(context: TestContext, recipe: Preset, weights: Float32Arr
     createdAt: 1,
   });
   return run;
-}
-
-async function drawn(run: string, more: Partial<DrawRequest> = {}): Promise<Drawn> {
-  return draw({
-    run,
-    out: join(run, 'x.png'),
-    animate: null,
-    rows: 2,
-    columns: 6,
-    class: null,
-    allClasses: false,
-    guidance: null,
-    seed: 1,
-    sampler: 'dpmpp2m',
-    steps: 4,
-    eta: null,
-    variance: null,
-    scale: 1,
-    device: 'cpu',
-    workers: 1,
-    processors: 1,
-    env: process.env,
-    onProgress: () => undefined,
-    warn: (text) => assert.fail(text),
-    ...more,
-  });
 }
 
 test('images are drawn from the moving average, and the weights beside it change no pixel', async (context) => {

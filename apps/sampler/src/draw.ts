@@ -1,5 +1,4 @@
 /** Draws images from a run's newest checkpoint, with its moving-average (EMA) weights. */
-import { renameSync, writeFileSync } from 'node:fs';
 import { DirectoryStore, runPaths, type Checkpoint } from '@lockstep/checkpoint';
 import { localGpus, workerPlaces } from '@lockstep/config';
 import {
@@ -24,6 +23,7 @@ import { SamplerError } from './errors.js';
 import { IMAGES_A_BATCH, THREADS, type DrawCondition, type DrawJob } from './job.js';
 import { gridPixels, gridPng, type Grid } from './png.js';
 import { drawBatches } from './pool.js';
+import { writeWhole } from './whole-file.js';
 
 /** A picture of this many grey pixels is held twice while it is written: some hundred MB. An animation's are counted together. */
 const MOST_PIXELS = 100_000_000;
@@ -91,12 +91,6 @@ export async function draw(request: DrawRequest): Promise<Drawn> {
   writeWhole(request.out, gridPng(images, grid));
   if (request.animate !== null) writeWhole(request.animate, animation(frames, grid));
   return { step: checkpoint.state.step, digest: checkpoint.manifest.stateDigest, ...cells, images };
-}
-
-function writeWhole(path: string, bytes: Buffer): void {
-  const temporary = `${path}.${process.pid}.tmp`;
-  writeFileSync(temporary, bytes);
-  renameSync(temporary, path);
 }
 
 function animation(frames: readonly Float32Array[], grid: Grid): Buffer {

@@ -5,7 +5,7 @@ import { encodeEvaluation } from '@lockstep/checkpoint';
 import { CLASSIFIER_RECIPE } from '@lockstep/diffusion';
 import { cacheDirectory } from '@lockstep/engine';
 import type { SamplerKind } from './choice.js';
-import { positive, progressOn, wholeNumber, workerCount } from './cli.js';
+import { positive, progressOn, wholeNumber, withMachine } from './cli.js';
 import { evaluate } from './evaluate.js';
 import { loadEvaluationData } from './evaluation-data.js';
 import { evaluationLines } from './evaluation-table.js';
@@ -25,7 +25,7 @@ type Options = {
 
 /** `processors` is the number of those at hand; `env` is process.env itself: the engine's settings are put there. */
 export function evaluateCommand(name: string, processors: number, env: NodeJS.ProcessEnv): Command {
-  return new Command(name)
+  const command = new Command(name)
     .description(
       "judges samples of a run's newest checkpoint: quality, variety, memorisation; floor and ceiling beside",
     )
@@ -38,17 +38,8 @@ export function evaluateCommand(name: string, processors: number, env: NodeJS.Pr
     )
     .option('--seed <number>', 'of the noise: the same seed gives the same images', wholeNumber, 0)
     .addOption(new Option('--sampler <name>', "default: the preset's").choices(['ddpm', 'ddim', 'dpmpp2m']))
-    .option('--steps <number>', "denoising steps; default: the sampler's", positive)
-    .addOption(
-      new Option('--device <device>', 'where to compute')
-        .choices(['cpu', 'cuda'])
-        .default(env['LOCKSTEP_DEVICE'] ?? 'cpu'),
-    )
-    .option(
-      '--workers <number>',
-      'processes that draw; the figures do not depend on it; default: one a processor, or one a GPU',
-      workerCount,
-    )
+    .option('--steps <number>', "denoising steps; default: the sampler's", positive);
+  return withMachine(command, env, 'figures')
     .option('--out <file>', 'JSON to write; default: DIR/evaluations/step-NNNNNNNN.json')
     .option('--picture <file>', 'PNG to write; default: beside the JSON of the run, .png')
     .option('--json', 'print the JSON in place of the table')

@@ -1,5 +1,5 @@
 /** Evaluates a run's newest checkpoint: draws samples with its EMA weights, and compares them with data and with noise. */
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import {
   checkpointFolder,
@@ -28,6 +28,7 @@ import { SamplerError } from './errors.js';
 import type { EvaluationData } from './evaluation-data.js';
 import { evaluationPicture } from './evaluation-picture.js';
 import { figuresOf, toBytes } from './figures.js';
+import { writeWhole } from './whole-file.js';
 
 /** Of fewer, the covariance of 84 features says nothing. */
 const LEAST_SAMPLES = 100;
@@ -108,6 +109,7 @@ export async function evaluate(request: EvaluateRequest): Promise<Evaluated> {
     warn,
   });
   const judge = makeJudge(engine, config, classifier.weights);
+  const testSet = judge(data.test);
 
   onPart(`drawing ${drawnCount} samples`);
   const drawn = toBytes(await drawImages(job, drawnCount, request));
@@ -142,12 +144,13 @@ export async function evaluate(request: EvaluateRequest): Promise<Evaluated> {
     samples: count,
     sampler: condition === null ? { ...job.sampler } : { ...job.sampler, guidance: condition.guidance },
     seed,
-    classifier: { digest: classifier.digest, testAccuracy: accuracyOf(judge(data.test).labels, data.test.labels) },
+    classifier: { digest: classifier.digest, testAccuracy: accuracyOf(testSet.labels, data.test.labels) },
     ...syntheticTraining(),
-    ...figuresOf({ samples, data, judge, distances, network, seed, onPart }),
+    ...figuresOf({ samples, data, judge, testSet, distances, network, seed, onPart }),
   };
-  writeWhole(picture, evaluationPicture({ evaluation, samples, train: data.train }));
-  writeWhole(out, encodeEvaluation(evaluation));
+  const drawing = evaluationPicture({ evaluation, samples, train: data.train });
+  writing(picture, () => writeWhole(picture, drawing));
+  writing(out, () => writeWhole(out, encodeEvaluation(evaluation)));
   return { evaluation, out, picture };
 }
 
@@ -170,14 +173,6 @@ function checkSynthetic(synthetic: number | null, classes: number): void {
 function loadHere(options: EngineOptions, env: NodeJS.ProcessEnv): ReturnType<typeof loadEngine> {
   Object.assign(env, engineEnvironment(options));
   return loadEngine(options);
-}
-
-function writeWhole(path: string, content: string | Uint8Array): void {
-  const temporary = `${path}.${process.pid}.tmp`;
-  writing(path, () => {
-    writeFileSync(temporary, content);
-    renameSync(temporary, path);
-  });
 }
 
 /** @throws SamplerError E_EVALUATE_WRITE for what `write` throws */

@@ -19,7 +19,7 @@ import {
   QUARTILES,
   STREAMS,
 } from '@lockstep/diffusion';
-import type { EpsFunction, Images, Judge, Schedule, SquaredDistances } from '@lockstep/diffusion';
+import type { EpsFunction, Images, Judge, Judgement, Schedule, SquaredDistances } from '@lockstep/diffusion';
 import type { EvaluationData } from './evaluation-data.js';
 import { IMAGES_A_BATCH } from './job.js';
 
@@ -31,6 +31,8 @@ export interface FiguresTask {
   readonly samples: Images;
   readonly data: EvaluationData;
   readonly judge: Judge;
+  /** Of all test images. */
+  readonly testSet: Judgement;
   /** Among features, and among images' pixels. */
   readonly distances: { readonly features: SquaredDistances; readonly pixels: SquaredDistances };
   readonly network: { readonly schedule: Schedule; readonly eps: EpsFunction };
@@ -55,7 +57,7 @@ type Figures = Pick<
 
 /** @throws DiffusionError E_METRIC if there are more samples than test or training images, or too few */
 export function figuresOf(task: FiguresTask): Figures {
-  const { samples, data, judge, distances, network, seed, onPart } = task;
+  const { samples, data, judge, testSet, distances, network, seed, onPart } = task;
   const { train, test, classes } = data;
   const { count } = samples;
   onPart(`judging ${train.count} training images`);
@@ -103,7 +105,7 @@ export function figuresOf(task: FiguresTask): Figures {
   };
   return {
     frechetDistance: beside('frechetDistance'),
-    frechetDistanceOfTestSet: frechetDistance(gaussianOf(judge(test).features, FEATURES), trainingGaussian),
+    frechetDistanceOfTestSet: frechetDistance(gaussianOf(testSet.features, FEATURES), trainingGaussian),
     precision: beside('precision'),
     recall: beside('recall'),
     coverage: beside('coverage'),

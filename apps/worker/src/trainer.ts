@@ -8,7 +8,6 @@ import {
   checkDataset,
   gradientFunction,
   gradientInputs,
-  gradientTargets,
   labelsOf,
   loadDataset,
   makeMicrobatch,
@@ -17,6 +16,7 @@ import {
   parseRecipe,
   samplesDigest,
   updateAt,
+  type GradientFunction,
   type Microbatch,
   type MicrobatchTask,
   type ParameterTable,
@@ -85,6 +85,7 @@ export class Trainer implements Training {
   private readonly passes: Passes;
   private readonly trace: Trace;
   private readonly compiled: Compiled;
+  private readonly targets: GradientFunction['targets'];
   private readonly pool: GradientPool;
   /** The step that the pool's taken slots are of. */
   private step = 0;
@@ -116,7 +117,8 @@ export class Trainer implements Training {
     this.passes = passes ?? new PortablePasses(this.table, globalBatch / microbatchSize);
     this.trace = trace;
     this.task = microbatchTask(this.recipe, settings.seed, dataset);
-    const { fn, specs, identity, stages } = gradientFunction(engine, model, microbatchSize, prediction);
+    const { fn, specs, identity, stages, targets } = gradientFunction(engine, model, microbatchSize, prediction);
+    this.targets = targets;
     this.compiled = compile(engine, fn, specs, { identity, stages });
     this.pool = new GradientPool(arena.sum.length);
   }
@@ -157,7 +159,7 @@ export class Trainer implements Training {
   gradient(step: number, microbatch: number, into: Float32Array, onEarly?: () => void): Mean {
     const batch = this.inputs(step, microbatch);
     const inputs = gradientInputs(this.arena.state.weights, batch);
-    const targets = gradientTargets(this.recipe.model, into);
+    const targets = this.targets(into);
     const onStage = (stage: number): void => {
       if (stage === 0) onEarly?.();
     };

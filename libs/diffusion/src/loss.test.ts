@@ -7,7 +7,7 @@ import { after, test } from 'node:test';
 import { compile, runEager } from '@lockstep/engine';
 
 import { floats, testEngine, tinyTask, wholeGradient } from './engine.fixture.js';
-import { gradientFunction, gradientInputs, gradientTargets, predictionFunction } from './loss.js';
+import { gradientFunction, gradientInputs, predictionFunction } from './loss.js';
 import { makeMicrobatch } from './microbatch.js';
 import type { Microbatch } from './microbatch.js';
 import { earlyFrom, forward, initialParameters, parameterTable, unflatten } from './model.js';
@@ -68,7 +68,7 @@ test('the early bucket and the losses are there, in their places, before the lat
   const { offset } = TABLE[earlyFrom(CONFIG)];
   assert.ok(offset > 0 && offset < gradient.length);
   const into = new Float32Array(gradient.length).fill(NaN);
-  const targets = gradientTargets(CONFIG, into);
+  const targets = graph.targets(into);
   const seen: number[] = [];
   const outputs = compiled.run(inputs, targets, (stage) => {
     seen.push(stage);

@@ -33,7 +33,11 @@ export type GraphFunction = {
 };
 
 /** A gradient's function. Its gradient comes in two buckets, of which the first is made in a stage of its own. */
-export type GradientFunction = GraphFunction & { readonly stages: Stages };
+export type GradientFunction = GraphFunction & {
+  readonly stages: Stages;
+  /** Where the outputs go so that the gradient lies in `into` [P]: the losses in an array of their own. */
+  readonly targets: (into: Float32Array) => (Float32Array | null)[];
+};
 
 /** Of this library as it is loaded now: whatever changes in it changes the key of graphs on disk. */
 const CODE = codeDigest(import.meta.url);
@@ -88,13 +92,13 @@ export function gradientFunction(
     ...labelSpecs(config, n),
   ];
   const identity = { name: 'diffusion/gradient', parameters: { config, n, prediction }, code: CODE };
-  return { fn, specs, identity, stages: [[0, 1], [2]] };
-}
-
-/** Where the outputs of a gradient function go, whose gradient is to lie in `into` [P]: the losses in an array of their own. */
-export function gradientTargets(config: ModelConfig, into: Float32Array): (Float32Array | null)[] {
-  const { offset } = parameterTable(config)[earlyFrom(config)];
-  return [into.subarray(offset), null, into.subarray(0, offset)];
+  const { offset } = table[early];
+  const targets = (into: Float32Array): (Float32Array | null)[] => [
+    into.subarray(offset),
+    null,
+    into.subarray(0, offset),
+  ];
+  return { fn, specs, identity, stages: [[0, 1], [2]], targets };
 }
 
 /** The inputs of a gradient function, in order. */
