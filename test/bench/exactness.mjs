@@ -25,6 +25,7 @@ import {
 import { Trainer } from '../../apps/worker/dist/trainer.js';
 import { allocateArena, copyState, openArena } from '../../apps/worker/dist/arena.js';
 import { agreedExponents, summandOf, sumGradients } from '../../apps/worker/dist/exact-sum.js';
+import { NETWORK } from './network.mjs';
 
 const { values } = parseArgs({
   options: {
@@ -37,7 +38,7 @@ const steps = Number(values.steps);
 
 Object.assign(process.env, engineEnvironment({ device: 'cpu', threads: 1 }));
 const engine = loadEngine({ device: 'cpu', threads: 1, directory: engineDirectory('cpu', process.env) });
-const recipe = recipeOf({ preset: 'default', steps, globalBatch: 32, microbatchSize: 8 });
+const recipe = recipeOf({ ...NETWORK, steps, globalBatch: 32, microbatchSize: 8 });
 const settings = {
   data: 'mnist',
   seed: 0,

@@ -9,14 +9,15 @@ import {
   makeSchedule,
   networkEps,
   predictionFunction,
-  presetOf,
+  recipeOf,
   sample,
 } from '../../libs/diffusion/dist/index.js';
+import { NETWORK } from './network.mjs';
 import { serve } from './served.mjs';
 
 const [images, threads, batch] = process.argv.slice(2).map(Number);
 const engine = loadEngine({ device: 'cpu', threads, directory: engineDirectory('cpu', process.env) });
-const { model, schedule: config, networkTime, prediction } = presetOf('default');
+const { model, schedule: config, networkTime, prediction } = recipeOf(NETWORK);
 const { fn, specs } = predictionFunction(engine, model, batch);
 const compiled = compile(engine, fn, specs);
 const schedule = makeSchedule(config);

@@ -15,13 +15,14 @@ import { bucketsIn, bucketsOf } from '../../apps/worker/dist/buckets.js';
 import { agreedExponents } from '../../apps/worker/dist/exact-sum.js';
 import { passesFor } from '../../apps/worker/dist/native-passes.js';
 import { Reducer } from '../../apps/worker/dist/reducer.js';
+import { NETWORK } from './network.mjs';
 import { serve } from './served.mjs';
 
 const [threads, microbatchSize, images] = process.argv.slice(2).map(Number);
 const engine = loadEngine({ device: 'cpu', threads, directory: engineDirectory('cpu', process.env) });
 /** More than are ever timed. */
 const STEPS = 1000;
-const recipe = recipeOf({ preset: 'default', steps: STEPS, globalBatch: images, microbatchSize });
+const recipe = recipeOf({ ...NETWORK, steps: STEPS, globalBatch: images, microbatchSize });
 const settings = {
   data: 'mnist',
   seed: 0,

@@ -17,6 +17,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { summary } from './summary.mjs';
+import { NETWORK_FLAGS } from './network.mjs';
 import { readTimeline, WARM_UP_STEPS } from './timeline.mjs';
 
 const GLOBAL_BATCH = 32;
@@ -55,7 +56,16 @@ async function lockstep(globalBatch, stepsToDo) {
     const trace = join(folder, 'trace.json');
     await run(process.execPath, [
       path('../../apps/cli/bin/lockstep.mjs'),
-      ...['up', '--workers', String(WORKERS), '--min-workers', String(WORKERS), '--steps', String(stepsToDo)],
+      ...[
+        'up',
+        ...NETWORK_FLAGS,
+        '--workers',
+        String(WORKERS),
+        '--min-workers',
+        String(WORKERS),
+        '--steps',
+        String(stepsToDo),
+      ],
       ...['--global-batch', String(globalBatch), '--out', join(folder, 'run'), '--port', '0', '--trace', trace],
     ]);
     return readTimeline(trace);

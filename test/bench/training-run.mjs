@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { NETWORK_FLAGS } from './network.mjs';
 
 const mainOf = (app) => fileURLToPath(new URL(`../../apps/${app}/dist/main.js`, import.meta.url));
 /** Where a process runs: what stands before its command (taskset, ip netns exec, ...), and the address it has there. */
@@ -55,6 +56,7 @@ export async function trainingRun({
   try {
     const lead = start(coordinator.before, 'coordinator', [
       ...['--out', out, '--host', coordinator.host, '--port', '0', '--steps', String(steps)],
+      ...NETWORK_FLAGS,
       ...['--global-batch', String(microbatches * microbatchSize), '--microbatch-size', String(microbatchSize)],
       // No checkpoint but the last: how the disk does is not what is measured.
       ...['--min-workers', String(workers.length), '--checkpoint-every', String(steps)],

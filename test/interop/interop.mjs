@@ -19,7 +19,7 @@ import {
   initialTrainingState,
   parameterTable,
   predictionFunction,
-  PRESETS,
+  recipeOf,
   savedPrediction,
   STREAMS,
   tensorOf,
@@ -40,8 +40,8 @@ const ran = (python, ...args) =>
   }).status === 0;
 
 /** State 0 with another moving average, whose norms are not 1 and 0 and whose last convolution is not zero: a swap would show. */
-function stateOf(preset, table) {
-  const state = initialTrainingState(preset, 1);
+function stateOf(recipe, table) {
+  const state = initialTrainingState(recipe, 1);
   const disturbed = table.map(({ name }) => name).filter((name) => /norm|conv_out/.test(name));
   disturbed.forEach((name, position) => {
     const tensor = tensorOf(table, state.ema, name);
@@ -72,21 +72,20 @@ function predictionOf(engine, { model }, weights, times) {
   ];
 }
 
-async function compare(engine, { python, tensorflow }, name, times) {
+async function compare(engine, { python, tensorflow }, recipe, times) {
   const folder = mkdtempSync(join(tmpdir(), 'lockstep-interop-'));
   try {
-    const preset = PRESETS[name];
-    const table = parameterTable(preset.model);
-    const state = stateOf(preset, table);
-    const model = JSON.parse(JSON.stringify(preset));
+    const table = parameterTable(recipe.model);
+    const state = stateOf(recipe, table);
+    const model = JSON.parse(JSON.stringify(recipe));
     await new DirectoryStore(folder).publish({ runId: 'interop', state, table, model, createdAt: 0 });
     const expected = join(folder, 'expected.safetensors');
-    writeFileSync(expected, Buffer.concat(encodeSafetensors(predictionOf(engine, preset, state.ema, times), {})));
+    writeFileSync(expected, Buffer.concat(encodeSafetensors(predictionOf(engine, recipe, state.ema, times), {})));
     const same = ran(python, script('compare.py'), join(folder, checkpointFolder(STEP)), expected);
     if (tensorflow === undefined) return same;
     const exported = join(folder, 'exported');
     mkdirSync(exported);
-    writeFileSync(join(exported, 'saved_model.pb'), savedPrediction(engine, preset, state.ema, IMAGES));
+    writeFileSync(join(exported, 'saved_model.pb'), savedPrediction(engine, recipe, state.ema, IMAGES));
     return ran(tensorflow, script('saved_model.py'), exported, expected) && same;
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -105,8 +104,8 @@ const engine = loadEngine({ ...setting, directory: engineDirectory('cpu', proces
 // What each network sees of the timesteps 1, 500 and 1000.
 const pythons = { python, tensorflow: values.tensorflow };
 const same = [
-  await compare(engine, pythons, 'default', [1, 500, 1000]),
-  await compare(engine, pythons, 'conditional', [1, 500, 1000]),
-  await compare(engine, pythons, 'seed', [0.001, 0.5, 1]),
+  await compare(engine, pythons, recipeOf({ preset: 'default' }), [1, 500, 1000]),
+  await compare(engine, pythons, recipeOf({ preset: 'default', classes: 0 }), [1, 500, 1000]),
+  await compare(engine, pythons, recipeOf({ preset: 'seed' }), [0.001, 0.5, 1]),
 ];
 process.exitCode = same.every(Boolean) ? 0 : 1;

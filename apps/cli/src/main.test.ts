@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { lockstep } from './command.fixture.js';
 
 test('a command that is called wrongly ends with 2, says what is wrong, and prints no result', async () => {
@@ -29,4 +32,14 @@ test('up explains the one timeout in one line of its help', async () => {
   assert.equal(status, 0);
   const lines = stdout.split('\n').filter((line) => /silent.*--heartbeat-timeout-ms.*all other waits/.test(line));
   assert.equal(lines.length, 1);
+});
+
+test('a reader that goes away before the end, as `head` does, is no failure', async () => {
+  const main = fileURLToPath(new URL('./main.js', import.meta.url));
+  const child = spawn(process.execPath, [main, 'up', '--help'], { stdio: ['ignore', 'pipe', 'pipe'] });
+  child.stdout.destroy();
+  let stderr = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+  await once(child, 'close');
+  assert.deepEqual([child.exitCode, stderr], [0, '']);
 });

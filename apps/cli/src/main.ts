@@ -29,6 +29,11 @@ for (const command of [
 }
 for (const command of [program, ...program.commands]) command.showHelpAfterError().exitOverride();
 
+// Whoever read our output has gone (`| head`): a training goes on, and what only prints ends by itself.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+});
+
 program.parseAsync().catch((error: unknown) => {
   // Commander has said already what is wrong with the arguments; a wish for help ends with 0.
   if (error instanceof CommanderError) {

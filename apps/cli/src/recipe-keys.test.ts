@@ -25,15 +25,15 @@ test('every word of a key of the recipe makes a recipe that says it', () => {
 });
 
 test("a config without flags of the recipe is the preset's own, but for the sizes that a run always names", () => {
-  const { steps, globalBatch, microbatchSize, ...rest } = recipeOf(configOf({ preset: 'conditional' }));
-  const preset = presetOf('conditional');
+  const { steps, globalBatch, microbatchSize, ...rest } = recipeOf(configOf({ preset: 'default' }));
+  const preset = presetOf('default');
   assert.deepEqual({ ...preset, ...rest }, preset);
   assert.deepEqual([steps, globalBatch, microbatchSize], [1000, 32, 8]);
 });
 
 test('the numbers of the recipe reach it by their flags', () => {
   const flags = { learningRate: '2e-3', warmupSteps: '7', emaDecay: '0.9', baseWidth: '48', labelDrop: '0.2' };
-  const { optimizer, model, labelDrop } = recipeOf(configOf({ preset: 'conditional', ...flags }));
+  const { optimizer, model, labelDrop } = recipeOf(configOf({ preset: 'default', ...flags }));
   assert.ok(model.kind === 'unet');
   assert.deepEqual(
     [optimizer.peakLearningRate, optimizer.warmupSteps, optimizer.emaMaxDecay, model.base, labelDrop],

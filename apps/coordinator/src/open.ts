@@ -12,7 +12,7 @@ import {
   MNIST,
   parameterTable,
   parseRecipe,
-  recipeOf,
+  recipeFor,
 } from '@lockstep/diffusion';
 import { CoordinatorError } from './errors.js';
 import type { EvaluatorSetting } from './evaluator.js';
@@ -41,10 +41,10 @@ export async function openCoordinator(
   config: RunConfig,
   { now, freshRunId, report, warn, disk, evaluator, trace = NO_TRACE }: Surroundings,
 ): Promise<CoordinatorServer> {
-  const recipe = recipeOf(config);
   // Workers may run in another folder.
   const data = config.data === MNIST ? MNIST : resolve(config.data);
   const dataset = loadDataset(data, 'train');
+  const recipe = recipeFor(config, dataset);
   checkDataset(dataset, { ...recipe.model, classes: labelsOf(recipe.model) });
   const dataDigest = dataset.digest;
   const { seed } = config;

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { PRESETS } from '@lockstep/diffusion';
 import { chosenCells, chosenCondition, chosenSampler, type ClassChoice, type SamplerChoice } from './choice.js';
 
-const { model } = PRESETS.conditional;
+const { model } = PRESETS.default;
 const USUAL = { kind: 'ddim', steps: 10, eta: 0.3, clip: false } as const;
 
 const sampler = (choice: Partial<SamplerChoice>) =>
@@ -62,7 +62,7 @@ test('no class is the label for none, without guidance', () => {
 });
 
 test('a network without classes needs no condition, and refuses one with its code', () => {
-  const { model: plain } = PRESETS.default;
+  const { model: plain } = PRESETS.tiny;
   assert.equal(chosenCondition(plain, choice({}), CELLS), null);
   for (const wrong of [{ class: 1 }, { class: 'none' }, { allClasses: true }, { guidance: 1 }] as const)
     assert.throws(() => chosenCondition(plain, choice(wrong), CELLS), { code: 'E_SAMPLE_UNCONDITIONAL' });

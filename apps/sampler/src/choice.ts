@@ -103,7 +103,7 @@ export function chosenCondition(
     if (choice.class === null && !choice.allClasses && choice.guidance === null) return null;
     throw new SamplerError(
       'E_SAMPLE_UNCONDITIONAL',
-      'the run trained a network without classes, so there is no --class, --all-classes or --guidance; leave them out, or train one by --preset conditional',
+      'the run trained a network without classes, so there is no --class, --all-classes or --guidance; leave them out, or train with classes (lockstep up --classes)',
     );
   }
   if (choice.allClasses && choice.class !== null)

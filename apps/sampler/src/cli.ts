@@ -38,7 +38,7 @@ function workerCount(text: string): number {
   return value;
 }
 
-function decimal(text: string): number {
+export function decimal(text: string): number {
   if (!/^(\d+\.?\d*|\.\d+)$/.test(text)) refuse('write a number, 0 or more, for example 1.5.');
   return Number(text);
 }
@@ -73,6 +73,9 @@ export function progressOn(stream: NodeJS.WriteStream): (progress: DrawProgress)
     }
   };
 }
+
+export const GUIDANCE_DOC =
+  'how strongly the class guides: 0 not at all, 1 as trained, more exaggerates (default: 2; twice the time of 0 and 1)';
 
 type Options = {
   readonly out: string;
@@ -151,11 +154,7 @@ function optionsOf(command: Command, env: NodeJS.ProcessEnv): Command {
     )
     .option('--class <number>', 'class of all images, or none; default: every class in turn', classOf)
     .option('--all-classes', 'a row for each class, with its number at the left; of --grid only the columns count')
-    .option(
-      '--guidance <scale>',
-      'how strongly the class guides: 0 not at all, 1 as trained, more exaggerates (default: 2; twice the time of 0 and 1)',
-      decimal,
-    )
+    .option('--guidance <scale>', GUIDANCE_DOC, decimal)
     .option('--seed <number>', 'of the noise: the same seed gives the same images', wholeNumber, 0)
     .option('--sampler <name>', "ddpm, ddim or dpmpp2m; default: the preset's", oneOf('ddpm', 'ddim', 'dpmpp2m'))
     .option('--steps <number>', "denoising steps; default: the sampler's", positive)

@@ -5,7 +5,7 @@ import { encodeEvaluation } from '@lockstep/checkpoint';
 import { CLASSIFIER_RECIPE } from '@lockstep/diffusion';
 import { cacheDirectory } from '@lockstep/engine';
 import type { SamplerKind } from './choice.js';
-import { positive, progressOn, wholeNumber, withMachine } from './cli.js';
+import { decimal, GUIDANCE_DOC, positive, progressOn, wholeNumber, withMachine } from './cli.js';
 import { evaluate } from './evaluate.js';
 import { loadEvaluationData } from './evaluation-data.js';
 import { evaluationLines } from './evaluation-table.js';
@@ -14,6 +14,7 @@ type Options = {
   readonly samples: number;
   readonly seed: number;
   readonly synthetic?: number;
+  readonly guidance?: number;
   readonly sampler?: SamplerKind;
   readonly steps?: number;
   readonly device: 'cpu' | 'cuda';
@@ -36,6 +37,7 @@ export function evaluateCommand(name: string, processors: number, env: NodeJS.Pr
       'labelled images to draw and train another classifier on, of a conditional network; it is tested on real ones',
       positive,
     )
+    .option('--guidance <scale>', GUIDANCE_DOC, decimal)
     .option('--seed <number>', 'of the noise: the same seed gives the same images', wholeNumber, 0)
     .addOption(new Option('--sampler <name>', "default: the preset's").choices(['ddpm', 'ddim', 'dpmpp2m']))
     .option('--steps <number>', "denoising steps; default: the sampler's", positive);
@@ -55,6 +57,7 @@ export function evaluateCommand(name: string, processors: number, env: NodeJS.Pr
         eta: null,
         variance: null,
         synthetic: options.synthetic ?? null,
+        guidance: options.guidance ?? null,
         device,
         workers: options.workers ?? null,
         processors,

@@ -51,6 +51,7 @@ function request(run: string, change: Partial<EvaluateRequest> = {}): EvaluateRe
     eta: null,
     variance: null,
     synthetic: null,
+    guidance: null,
     device: 'cpu',
     workers: 1,
     processors: 1,

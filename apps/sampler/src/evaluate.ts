@@ -44,6 +44,8 @@ export interface EvaluateRequest extends ImagesRequest {
   readonly samples: number;
   /** Labelled images that a classifier is trained on, to be tested on real ones; null: none is. */
   readonly synthetic: number | null;
+  /** Of a conditional network; null: the usual one. */
+  readonly guidance: number | null;
   /** JSON file; null: evaluations/step-NNNNNNNN.json in the run's directory. */
   readonly out: string | null;
   /** PNG file; null: beside, with the same name. */
@@ -82,9 +84,9 @@ export async function evaluate(request: EvaluateRequest): Promise<Evaluated> {
   const model = storedModel(checkpoint);
   const classes = classCount(model.recipe.model);
   checkSynthetic(request.synthetic, classes);
-  // A network is always given the same share of each class, by the usual guidance.
+  // A network is always given the same share of each class.
   const drawnCount = Math.max(count, request.synthetic ?? 0);
-  const evenly = { class: null, allClasses: false, guidance: null };
+  const evenly = { class: null, allClasses: false, guidance: request.guidance };
   const condition = chosenCondition(model.recipe.model, evenly, { rows: drawnCount, columns: 1 });
   const job = jobOf(model, condition, request);
   const name = join(runPaths(run).evaluations, checkpointFolder(checkpoint.state.step));
@@ -160,7 +162,7 @@ function checkSynthetic(synthetic: number | null, classes: number): void {
   if (classes === 0)
     throw new SamplerError(
       'E_SAMPLE_UNCONDITIONAL',
-      'the run trained a network without classes, so its samples have no labels to train a classifier on; leave --synthetic out, or train one by --preset conditional',
+      'the run trained a network without classes, so its samples have no labels to train a classifier on; leave --synthetic out, or train with classes (lockstep up --classes)',
     );
   if (!(synthetic >= LEAST_SAMPLES && synthetic <= MOST_SYNTHETIC))
     throw new SamplerError(

@@ -151,7 +151,7 @@ test('a bad value is refused, naming key, value, source and what is allowed, fro
       'preset',
       '"huge"',
       'environment variable LOCKSTEP_PRESET',
-      'default, conditional, tiny, seed, seed-16, seed-64, seed-128',
+      'default, tiny, seed, seed-16, seed-64, seed-128',
     ),
   );
   assert.throws(

@@ -21,8 +21,8 @@ const MIN_HEARTBEAT_TIMEOUT_MS = 500;
 export const runKeys = {
   preset: choiceKey({
     default: 'default',
-    choices: ['default', 'conditional', 'tiny', 'seed', 'seed-16', 'seed-64', 'seed-128'],
-    doc: 'network and recipe; conditional: digits of a class; seed: the tutorial that this project comes from, with 32 features; seed-F: with F',
+    choices: ['default', 'tiny', 'seed', 'seed-16', 'seed-64', 'seed-128'],
+    doc: 'network and recipe; seed: the tutorial that this project comes from, with 32 features; seed-F: with F',
   }),
   data: textKey({
     default: 'mnist',
@@ -90,6 +90,10 @@ export const runKeys = {
   baseWidth: optionalIntegerKey({
     min: 1,
     doc: "channels of the network's first level, of which the others' are multiples (the seed's F); null: the preset's",
+  }),
+  classes: optionalIntegerKey({
+    min: 0,
+    doc: "classes of the labels that the network is given, for digits of a class; 0: it is given none; null: the data's",
   }),
   labelDrop: optionalFractionKey({
     doc: "share of samples that a conditional network is trained on without their label; null: the preset's",

@@ -74,6 +74,6 @@ export { updateAt } from './training.js';
 export { stratifiedTimesteps, uniformTimestep } from './timesteps.js';
 export type { TimestepSampling } from './timesteps.js';
 export type { UNetConfig } from './unet-layers.js';
-export { checkRecipe, initialTrainingState, microbatchTask, recipeOf } from './recipe.js';
+export { checkRecipe, initialTrainingState, microbatchTask, recipeFor, recipeOf } from './recipe.js';
 export type { RecipeChanges, RecipeChoice } from './recipe.js';
 export { parseRecipe } from './recipe-schema.js';

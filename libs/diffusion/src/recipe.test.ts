@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import { classCount } from './model.js';
 import { PRESET_NAMES, presetOf, PRESETS } from './presets.js';
 import { parseRecipe } from './recipe-schema.js';
-import { recipeOf } from './recipe.js';
+import { recipeFor, recipeOf } from './recipe.js';
+import type { RecipeChoice } from './recipe.js';
 
 const stored = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
 
@@ -24,25 +26,40 @@ test('each change of a preset changes its own number and no other', () => {
     [{ warmupSteps: 0 }, { optimizer: { ...optimizer, warmupSteps: 0 } }],
     [{ emaDecay: 0 }, { optimizer: { ...optimizer, emaMaxDecay: 0 } }],
     [{ timesteps: 'uniform' }, { timesteps: 'uniform' }],
-    [{ prediction: 'v' }, { prediction: 'v' }],
+    [{ prediction: 'eps' }, { prediction: 'eps' }],
     [{ lossWeighting: 'min-snr' }, { lossWeighting: 'min-snr' }],
     [{ schedule: 'sigmoid' }, { schedule: { kind: 'sigmoid', T: 1000, start: -3, end: 3, tau: 1 } }],
     [{ schedule: 'linear' }, { schedule: { kind: 'linear', T: 1000, firstBeta: 1e-4, lastBeta: 0.02 } }],
     [{ baseWidth: 48 }, { model: { ...model, base: 48 } }],
+    [{ classes: 3 }, { model: { ...model, classes: 3 } }],
+    [{ classes: 0 }, { model: { ...model, classes: 0 }, labelDrop: 0 }],
+    [{ labelDrop: 0.2 }, { labelDrop: 0.2 }],
   ] as const;
   for (const [change, changed] of cases) {
     assert.deepEqual(recipeOf({ preset: 'default', ...change }), { ...PRESETS.default, ...changed });
   }
   assert.deepEqual(recipeOf({ preset: 'seed', baseWidth: 64 }), PRESETS['seed-64']);
-  assert.equal(recipeOf({ preset: 'conditional', labelDrop: 0.2 }).labelDrop, 0.2);
+  assert.deepEqual(recipeOf({ preset: 'seed', classes: 0 }), PRESETS.seed);
   assert.deepEqual(recipeOf({ preset: 'default', steps: null, schedule: null }), PRESETS.default);
 });
 
+test('a network that is given labels knows those of its data, unless the run says how many', () => {
+  const labels = Uint8Array.of(0, 3, 1);
+  const classesOf = (choice: RecipeChoice, of = labels): number => classCount(recipeFor(choice, { labels: of }).model);
+  assert.equal(classesOf({ preset: 'default' }), 4);
+  assert.equal(classesOf({ preset: 'default', classes: 10 }), 10);
+  assert.equal(classesOf({ preset: 'default', classes: 0 }), 0);
+  assert.equal(classesOf({ preset: 'tiny' }), 0);
+  assert.equal(classesOf({ preset: 'tiny', classes: 5 }), 5);
+  const oneClass = recipeFor({ preset: 'default' }, { labels: new Uint8Array(3) });
+  assert.deepEqual([classCount(oneClass.model), oneClass.labelDrop], [0, 0]);
+});
+
 test('a recipe from before there were classes, predictions and dropped labels means none, eps and none', () => {
-  const { prediction, labelDrop, model, ...rest } = PRESETS.default;
+  const { prediction, labelDrop, model, ...rest } = PRESETS.tiny;
   const { classes, ...older } = model;
   assert.deepEqual([prediction, labelDrop, classes], ['eps', 0, 0]);
-  assert.deepEqual(parseRecipe(stored({ ...rest, model: older })), PRESETS.default);
+  assert.deepEqual(parseRecipe(stored({ ...rest, model: older })), PRESETS.tiny);
 });
 
 test('what is no recipe is refused with its code, naming what is wrong', () => {
@@ -58,6 +75,7 @@ test('what is no recipe is refused with its code, naming what is wrong', () => {
 
 test('parts that do not fit are refused: a width that the groups do not divide, labels to drop that are not known', () => {
   assert.throws(() => recipeOf({ preset: 'default', baseWidth: 36 }), { code: 'E_MODEL_CONFIG' });
-  assert.throws(() => recipeOf({ preset: 'default', labelDrop: 0.1 }), { code: 'E_RECIPE', message: /preset/ });
+  assert.throws(() => recipeOf({ preset: 'tiny', labelDrop: 0.1 }), { code: 'E_RECIPE', message: /classes/ });
+  assert.throws(() => recipeOf({ preset: 'seed', classes: 10 }), { code: 'E_RECIPE', message: /preset/ });
   assert.throws(() => parseRecipe({ ...PRESETS.tiny, labelDrop: 0.1 }), { code: 'E_RECIPE' });
 });

@@ -1,4 +1,5 @@
 /** A run's recipe: a preset with what the run changes of it, and the state that it starts from. */
+import type { Dataset } from './dataset.js';
 import { DiffusionError } from './errors.js';
 import type { LossWeighting, MicrobatchTask } from './microbatch.js';
 import { classCount, initialParameters, parameterTable } from './model.js';
@@ -28,6 +29,8 @@ export type RecipeChanges = {
   readonly schedule?: ScheduleConfig['kind'] | null;
   /** Channels of the network's first level, of which the others' are multiples. */
   readonly baseWidth?: number | null;
+  /** Classes of the labels that the network is given; 0: it is given none. */
+  readonly classes?: number | null;
   readonly labelDrop?: number | null;
 };
 
@@ -42,14 +45,15 @@ export function recipeOf(choice: RecipeChoice): Preset {
   const preset = presetOf(choice.preset);
   const { model, optimizer, schedule } = preset;
   const kind = choice.schedule ?? schedule.kind;
+  const changed = labelled(widened(model, choice.baseWidth ?? null), choice.classes ?? null);
   const recipe: Preset = {
     ...preset,
-    model: widened(model, choice.baseWidth ?? null),
+    model: changed,
     schedule: kind === schedule.kind ? schedule : standardSchedule(kind, schedule.T),
     timesteps: choice.timesteps ?? preset.timesteps,
     lossWeighting: choice.lossWeighting ?? preset.lossWeighting,
     prediction: choice.prediction ?? preset.prediction,
-    labelDrop: choice.labelDrop ?? preset.labelDrop,
+    labelDrop: choice.labelDrop ?? (classCount(changed) === 0 ? 0 : preset.labelDrop),
     globalBatch: choice.globalBatch ?? preset.globalBatch,
     microbatchSize: choice.microbatchSize ?? preset.microbatchSize,
     steps: choice.steps ?? preset.steps,
@@ -64,6 +68,20 @@ export function recipeOf(choice: RecipeChoice): Preset {
   return recipe;
 }
 
+/**
+ * The recipe on its data: a network that is given labels knows as many classes as the data has, if the run does not say how many.
+ * Data of one class has no labels to be told apart by, so there the network is given none.
+ *
+ * @throws what {@link recipeOf} throws
+ */
+export function recipeFor(choice: RecipeChoice, { labels }: Pick<Dataset, 'labels'>): Preset {
+  const recipe = recipeOf(choice);
+  const asked = choice.classes ?? null;
+  if (asked !== null || classCount(recipe.model) === 0) return recipe;
+  const found = labels.reduce((most, label) => Math.max(most, label + 1), 0);
+  return recipeOf({ ...choice, classes: found > 1 ? found : 0 });
+}
+
 function widened(model: ModelConfig, width: number | null): ModelConfig {
   if (width === null) return model;
   switch (model.kind) {
@@ -71,6 +89,22 @@ function widened(model: ModelConfig, width: number | null): ModelConfig {
       return { ...model, base: width };
     case 'seed-unet':
       return { ...model, features: width };
+    default:
+      return model satisfies never;
+  }
+}
+
+function labelled(model: ModelConfig, classes: number | null): ModelConfig {
+  if (classes === null) return model;
+  switch (model.kind) {
+    case 'unet':
+      return { ...model, classes };
+    case 'seed-unet':
+      if (classes === 0) return model;
+      throw new DiffusionError(
+        'E_RECIPE',
+        `classes is ${classes}, but the seed's network knows no labels: leave it out, or choose another preset`,
+      );
     default:
       return model satisfies never;
   }
@@ -87,7 +121,7 @@ export function checkRecipe({ model, schedule, labelDrop }: Preset): void {
   if (labelDrop > 0 && classCount(model) === 0) {
     throw new DiffusionError(
       'E_RECIPE',
-      `labelDrop is ${labelDrop}, but the network knows no labels: leave it out, or choose a preset with classes`,
+      `labelDrop is ${labelDrop}, but the network knows no labels: leave it out, or train a network with classes`,
     );
   }
 }
