@@ -1,0 +1,114 @@
+// Draws the training curves of finished runs beside each other, over the time of all their cores:
+//
+//   node test/bench/curves.mjs --svg FILE --title TEXT LABEL=DIRECTORY:CORES ...
+//
+// A curve is the mean loss of every 250 steps, from the run's ledger. Prints JSON: of each run its mean loss by tenths of its steps. A
+// pause of more than a minute between two commits (a stopped run) does not count as time.
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { Ledger } from '../../libs/checkpoint/dist/index.js';
+import { caption, COLORS, GRID, legend, line, picture, polyline, scale, text } from './svg.mjs';
+
+const BLOCK = 250;
+const PAUSE_MS = 60_000;
+const WIDTH = 720;
+const HEIGHT = 360;
+const LEFT = 60;
+
+const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+/** [{ minutes, loss }] of each committed step; minutes of all cores together. */
+async function stepsOf(directory, cores) {
+  const ledger = await Ledger.openReader(join(directory, 'ledger'));
+  try {
+    const steps = [];
+    let minutes = 0;
+    let before = null;
+    for (let step = 0; step <= ledger.last().step; step += 1) {
+      const { at, losses } = ledger.get(step);
+      if (before !== null && at - before < PAUSE_MS) minutes += (cores * (at - before)) / 60_000;
+      before = at;
+      steps.push({ minutes, loss: mean(losses.filter((loss) => loss !== null)) });
+    }
+    return steps;
+  } finally {
+    await ledger.close();
+  }
+}
+
+const blocksOf = (steps, size) =>
+  Array.from({ length: Math.ceil(steps.length / size) }, (_, block) => {
+    const part = steps.slice(block * size, (block + 1) * size);
+    return [mean(part.map(({ minutes }) => minutes)), mean(part.map(({ loss }) => loss))];
+  });
+
+function drawing(title, runs) {
+  const curves = runs.map(({ label, steps }) => ({ label, points: blocksOf(steps, BLOCK) }));
+  const all = curves.flatMap(({ points }) => points);
+  const losses = all.map(([, loss]) => loss);
+  const [low, high] = [Math.min(...losses) * 0.9, Math.max(...losses)];
+  const last = Math.max(...all.map(([minutes]) => minutes));
+  const x = scale([0, last], [LEFT, WIDTH - 20]);
+  const y = scale([low, high], [HEIGHT - 70, 44], { log: true });
+  const rows = [1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01].filter((loss) => loss >= low && loss <= high);
+  const columns = Array.from({ length: 7 }, (_, index) => Math.round((index * last) / 6));
+  const small = caption(
+    [
+      'Losses of different recipes are of different things (noise, v) under different schedules: each shows its own progress.',
+    ],
+    LEFT,
+    HEIGHT - 16,
+  );
+  return picture({
+    width: WIDTH,
+    height: HEIGHT,
+    title,
+    marks: [
+      ...rows.flatMap((loss) => [
+        line(LEFT, y(loss), WIDTH - 20, y(loss), { color: GRID }),
+        text(LEFT - 8, y(loss) + 4, String(loss), { anchor: 'end' }),
+      ]),
+      ...columns.map((minutes) => text(x(minutes), HEIGHT - 52, String(minutes), { anchor: 'middle' })),
+      text((LEFT + WIDTH) / 2, HEIGHT - 36, 'minutes, times cores', { anchor: 'middle' }),
+      ...curves.map(({ points }, index) =>
+        polyline(
+          points.map(([minutes, loss]) => [x(minutes), y(loss)]),
+          { color: COLORS[index] },
+        ),
+      ),
+      ...legend(
+        curves.map(({ label }, index) => ({ label, color: COLORS[index], width: 2 })),
+        WIDTH - 300,
+        64,
+      ),
+      ...small.marks,
+    ],
+  });
+}
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { svg: { type: 'string' }, title: { type: 'string', default: 'Training loss' } },
+});
+const runs = [];
+for (const named of positionals) {
+  const [, label, directory, cores] = /^(.+)=(.+):(\d+)$/.exec(named) ?? [];
+  if (label === undefined) {
+    console.error(`${named}: write LABEL=DIRECTORY:CORES`);
+    process.exit(2);
+  }
+  runs.push({ label, steps: await stepsOf(directory, Number(cores)) });
+}
+if (values.svg !== undefined) writeFileSync(values.svg, drawing(values.title, runs));
+const tenths = ({ steps }) => blocksOf(steps, Math.ceil(steps.length / 10));
+console.log(
+  JSON.stringify(
+    runs.map((run) => ({
+      label: run.label,
+      steps: run.steps.length,
+      coreMinutes: Number(run.steps.at(-1).minutes.toFixed(1)),
+      loss: tenths(run).map(([, loss]) => Number(loss.toFixed(4))),
+    })),
+  ),
+);
