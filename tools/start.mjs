@@ -8,6 +8,8 @@ import { ROOT, exitCodeOf, setupOrExit } from './setup.mjs';
 
 const CLI = join(ROOT, 'apps', 'cli', 'dist', 'main.js');
 const PICTURE = 'samples.png';
+/** Classes come in turn, so each of the ten digits has a column. */
+const GRID = '8x10';
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 /** npm hands on a signal that the terminal has sent us already; the copy comes within milliseconds. A person's second Ctrl-C does not. */
 const COPY_MS = 300;
@@ -54,5 +56,5 @@ await setupOrExit();
 process.exitCode = await lockstep('up', ...defaults, ...args);
 const asksForHelp = args.some((arg) => arg === '--help' || arg === '-h');
 if (process.exitCode === 0 && !interrupted && !asksForHelp) {
-  process.exitCode = await lockstep('sample', out, '--out', PICTURE);
+  process.exitCode = await lockstep('sample', out, '--grid', GRID, '--out', PICTURE);
 }
