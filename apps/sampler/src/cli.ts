@@ -53,9 +53,8 @@ function oneOf<const T extends string>(...words: readonly T[]): (text: string) =
   return (text) => words.find((word) => word === text) ?? refuse(`use one of ${words.join(', ')}.`);
 }
 
-/** GIF would need an encoder of its own; browsers and viewers show APNG. */
 function animationFile(text: string): string {
-  if (!/\.a?png$/i.test(text)) refuse('animations are written as APNG: name a file .png or .apng.');
+  if (!/\.(a?png|gif)$/i.test(text)) refuse('name a file .png or .apng (both APNG), or .gif.');
   return text;
 }
 
@@ -146,7 +145,11 @@ export function withMachine(command: Command, env: NodeJS.ProcessEnv, what: 'fig
 function optionsOf(command: Command, env: NodeJS.ProcessEnv): Command {
   command
     .option('--out <file>', 'PNG to write', 'samples.png')
-    .option('--animate <file>', 'animated PNG (APNG) of the denoising to write as well', animationFile)
+    .option(
+      '--animate <file>',
+      'animation of the denoising to write as well: .png or .apng (APNG), or .gif',
+      animationFile,
+    )
     .addOption(
       new Option('--grid <rows>x<columns>', 'images in the grid')
         .default({ rows: 8, columns: 8 }, '8x8')

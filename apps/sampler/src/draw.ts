@@ -11,6 +11,7 @@ import {
 } from '@lockstep/diffusion';
 import { engineDirectory, engineEnvironment, graphDirectory, type Device } from '@lockstep/engine';
 import { animatedPng } from './apng.js';
+import { animatedGif } from './gif.js';
 import {
   chosenCells,
   chosenCondition,
@@ -51,7 +52,7 @@ export interface ImagesRequest extends SamplerChoice {
 export interface DrawRequest extends ImagesRequest, ClassChoice, Cells {
   /** File of the finished images. */
   readonly out: string;
-  /** File of the denoising as an animated PNG; null: none. */
+  /** File of the denoising, a GIF where its name ends so, else an APNG; null: none. */
   readonly animate: string | null;
   readonly scale: number;
 }
@@ -72,7 +73,7 @@ export interface Drawn extends Cells {
 }
 
 /**
- * Draws rows * columns images and writes them as one PNG, and on request their denoising as an animated one; each file whole or
+ * Draws rows * columns images and writes them as one PNG, and on request their denoising as an animation; each file whole or
  * not at all.
  * @throws SamplerError; ConfigError E_CONFIG_GPUS; CheckpointError; DiffusionError E_SAMPLER, E_LABEL; WorkerFailure with a code of EngineError
  */
@@ -89,13 +90,14 @@ export async function draw(request: DrawRequest): Promise<Drawn> {
   const frames = await drawFrames(job, cells.rows * cells.columns, request);
   const images = frames.at(-1) ?? new Float32Array(0);
   writeWhole(request.out, gridPng(images, grid));
-  if (request.animate !== null) writeWhole(request.animate, animation(frames, grid));
+  if (request.animate !== null) writeWhole(request.animate, animation(request.animate, frames, grid));
   return { step: checkpoint.state.step, digest: checkpoint.manifest.stateDigest, ...cells, images };
 }
 
-function animation(frames: readonly Float32Array[], grid: Grid): Buffer {
+function animation(file: string, frames: readonly Float32Array[], grid: Grid): Buffer {
+  const animated = /\.gif$/i.test(file) ? animatedGif : animatedPng;
   const last = frames.length - 1;
-  return animatedPng(
+  return animated(
     frames.map((images, i) => ({ png: gridPng(images, grid), milliseconds: i === last ? LAST_FRAME_MS : FRAME_MS })),
   );
 }

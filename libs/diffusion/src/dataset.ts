@@ -63,7 +63,7 @@ export function checkDataset({ rows, columns, labels }: Dataset, { imageSize, ch
   if (at >= 0) {
     throw new DiffusionError(
       'E_DATA_LABEL',
-      `image ${at} has label ${labels[at]}, the model has classes 0 to ${(classes ?? 0) - 1}: correct the labels`,
+      `image ${at} has label ${labels[at]}, the model has classes 0 to ${(classes ?? 0) - 1}: correct the labels, or leave --classes out`,
     );
   }
 }
