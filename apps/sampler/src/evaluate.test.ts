@@ -113,6 +113,9 @@ test("a conditional network's classes are drawn evenly, and a classifier is trai
   assert.match(evaluationLines(evaluation).join('\n'), /a classifier trained on 120 samples has \d+\.\d % of the test/);
   const { evaluation: without } = await evaluate(request(run));
   assert.deepEqual({ ...without, syntheticTraining }, evaluation);
+  const { evaluation: asTrained } = await evaluate(request(run, { guidance: 1 }));
+  // State 0 predicts nothing, with any guidance.
+  assert.deepEqual(asTrained.sampler, { kind: 'ddim', steps: 1, eta: 0, clip: true, guidance: 1 });
 });
 
 function classifierTask(where: string, change: Partial<ClassifierTask> = {}): ClassifierTask {
