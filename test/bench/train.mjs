@@ -1,15 +1,15 @@
 // Images a second of a whole job: `lockstep up` with two workers of one thread each against PyTorch's DistributedDataParallel over
 // Gloo with two processes of one thread each. Same network, same global batch, in turns in the same minutes.
 //
-//   node test/bench/train.mjs [--python PATH] [--rounds N] [--steps N] [--variants LIST] [--bucket-mb N] [--quick]
+//   node test/bench/train.mjs [--python PATH] [--rounds N] [--steps N] [--variants LIST] [--bucket-mb LIST] [--quick]
 //
 // Ours is a run as users start it (checkpoints, ledger, checks of memory), with --trace, from which its figures are taken. The
 // warm-up's steps are left out on both sides. Prints one JSON object:
 //   lockstep   imagesPerSecond and stepMs over the rounds; idleShare of the compute threads; ms of a step by thread and span
-//   ddp        the best variant's imagesPerSecond and stepMs, which variant, PyTorch's version; every variant's in `variants`
+//   ddp        the best variant's imagesPerSecond and stepMs, which variant and buckets, PyTorch's version; all of them in `variants`
 //   ratio      of the medians of imagesPerSecond
 //   ringHidden share of the ring's time in which the same worker computes a gradient
-//   large      idleShare with a global batch of 256, where what follows the last gradient is a smaller part of a step
+//   large      idleShare with global batches of 256 and 512, where what follows the last gradient is a smaller part of a step
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -21,7 +21,7 @@ import { NETWORK_FLAGS } from './network.mjs';
 import { readTimeline, WARM_UP_STEPS } from './timeline.mjs';
 
 const GLOBAL_BATCH = 32;
-const LARGE_BATCH = 256;
+const LARGE_BATCHES = [256, 512];
 const WORKERS = 2;
 const path = (relative) => fileURLToPath(new URL(relative, import.meta.url));
 
@@ -31,7 +31,8 @@ const { values } = parseArgs({
     rounds: { type: 'string' },
     steps: { type: 'string' },
     variants: { type: 'string' },
-    'bucket-mb': { type: 'string', default: '25' },
+    // PyTorch's default, which holds the whole network, and one that the gradients fill three times.
+    'bucket-mb': { type: 'string' },
     quick: { type: 'boolean', default: false },
   },
 });
@@ -39,6 +40,7 @@ const rounds = Number(values.rounds ?? (values.quick ? 2 : 3));
 const steps = Number(values.steps ?? (values.quick ? 40 : 60));
 const largeSteps = values.quick ? 12 : 25;
 const variants = (values.variants ?? (values.quick ? 'eager' : 'eager,channels_last')).split(',');
+const buckets = (values['bucket-mb'] ?? (values.quick ? '25' : '25,1')).split(',').map(Number);
 
 /** Runs a command to its end; resolves to what it printed. */
 async function run(command, args, env = process.env) {
@@ -74,11 +76,11 @@ async function lockstep(globalBatch, stepsToDo) {
   }
 }
 
-async function ddp(variant) {
+async function ddp({ variant, bucketMb }) {
   // OPENBLAS_CORETYPE, where it is set for old numpy builds, would slow PyTorch down.
   const env = { ...process.env };
   delete env.OPENBLAS_CORETYPE;
-  const args = [variant, steps, GLOBAL_BATCH, WORKERS, values['bucket-mb']].map(String);
+  const args = [variant, steps, GLOBAL_BATCH, WORKERS, bucketMb].map(String);
   const text = await run(values.python, [path('./peers/ddp_torch.py'), ...args], env);
   return JSON.parse(text.trim().split('\n').at(-1));
 }
@@ -87,9 +89,11 @@ const mean = (list) => list.reduce((sum, value) => sum + value, 0) / list.length
 /** Mean over the compute threads. */
 const idleShareOf = (timeline) =>
   mean(Object.values(timeline).flatMap(({ idleShare }) => (idleShare === undefined ? [] : [idleShare])));
-const large = [];
+const large = new Map(LARGE_BATCHES.map((globalBatch) => [globalBatch, []]));
 const ours = { imagesPerSecond: [], stepMs: [], idleShare: [], ringHidden: [] };
-const peers = new Map(variants.map((variant) => [variant, { imagesPerSecond: [], stepMs: [], version: null }]));
+const peers = variants.flatMap((variant) =>
+  buckets.map((bucketMb) => ({ variant, bucketMb, imagesPerSecond: [], stepMs: [], version: null })),
+);
 let threads = {};
 for (let round = 0; round < rounds; round++) {
   threads = await lockstep(GLOBAL_BATCH, steps);
@@ -101,17 +105,19 @@ for (let round = 0; round < rounds; round++) {
   ours.ringHidden.push(
     mean(Object.values(threads).flatMap(({ ringHidden }) => (typeof ringHidden === 'number' ? [ringHidden] : []))),
   );
-  large.push(idleShareOf(await lockstep(LARGE_BATCH, largeSteps)));
-  process.stderr.write(`idle with ${LARGE_BATCH} images a step ${(100 * large.at(-1)).toFixed(1)} %\n`);
+  for (const [globalBatch, shares] of large) {
+    shares.push(idleShareOf(await lockstep(globalBatch, largeSteps)));
+    process.stderr.write(`idle with ${globalBatch} images a step ${(100 * shares.at(-1)).toFixed(1)} %\n`);
+  }
   process.stderr.write(`lockstep ${stepMs} ms a step, idle ${(100 * ours.idleShare.at(-1)).toFixed(1)} %\n`);
   if (values.python === undefined) continue;
-  for (const [variant, samples] of peers) {
-    const { seconds, version } = await ddp(variant);
+  for (const peer of peers) {
+    const { seconds, version } = await ddp(peer);
     const ms = 1000 * mean(seconds.slice(WARM_UP_STEPS));
-    samples.version = version;
-    samples.stepMs.push(ms);
-    samples.imagesPerSecond.push((GLOBAL_BATCH * 1000) / ms);
-    process.stderr.write(`ddp ${variant} ${ms.toFixed(1)} ms a step\n`);
+    peer.version = version;
+    peer.stepMs.push(ms);
+    peer.imagesPerSecond.push((GLOBAL_BATCH * 1000) / ms);
+    process.stderr.write(`ddp ${peer.variant}, buckets of ${peer.bucketMb} MB, ${ms.toFixed(1)} ms a step\n`);
   }
 }
 
@@ -128,13 +134,17 @@ const result = {
   },
   idleShare: summary(ours.idleShare),
   ringHidden: summary(ours.ringHidden),
-  large: { globalBatch: LARGE_BATCH, steps: largeSteps - WARM_UP_STEPS, idleShare: summary(large) },
+  large: [...large].map(([globalBatch, shares]) => ({
+    globalBatch,
+    steps: largeSteps - WARM_UP_STEPS,
+    idleShare: summary(shares),
+  })),
 };
 if (values.python !== undefined) {
-  const measured = [...peers].map(([variant, { imagesPerSecond, stepMs, version }]) => ({
+  const measured = peers.map(({ variant, bucketMb, version, imagesPerSecond, stepMs }) => ({
     variant,
     version,
-    bucketMb: Number(values['bucket-mb']),
+    bucketMb,
     imagesPerSecond: summary(imagesPerSecond),
     stepMs: summary(stepMs),
   }));
