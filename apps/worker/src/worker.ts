@@ -350,7 +350,7 @@ export class TrainingWorker {
       const ranges = bucketsIn(this.buckets, part);
       const buffer = this.arena.sum.subarray(ranges[0]?.from, ranges.at(-1)?.to);
       const round = 2 * ofStep + (part === 'early' ? 0 : 1);
-      const stats = await this.link.allReduce({ step: round, buffer, signal: abort.signal });
+      const stats = await this.link.allReduce({ round, buffer, signal: abort.signal });
       const [milliseconds, bytes] = [stats.seconds * 1000, stats.bytesSent];
       this.dispatch({ type: 'summed', generation, step: ofStep, part, milliseconds, bytes });
     } catch (error) {

@@ -25,7 +25,7 @@
  * - E_RING_UNREACHABLE the predecessor could not be dialled for a heartbeat timeout
  * - E_RING_STALE       joinRing was called for a generation that is not newer than the last one
  * - E_RING_MEMBERS     a rank, size and neighbours that no ring has
- * - E_RING_MISUSE      two all-reduces at once, a step that went backwards, or a link that is closed
+ * - E_RING_MISUSE      two all-reduces at once, a round that went backwards, or a link that is closed
  */
 export type FixedPointErrorCode =
   'E_FIXEDPOINT_NON_FINITE' | 'E_FIXEDPOINT_EXCEEDS' | 'E_FIXEDPOINT_SHAPE' | 'E_FIXEDPOINT_ARGUMENT';

@@ -99,7 +99,7 @@ export async function ringOf(
 export type FakeFrame = {
   hop: number;
   segment: number;
-  step: number;
+  round: number;
   generation: number;
   values: number[];
   flags?: number;
@@ -148,6 +148,6 @@ export async function withFakePeer(
     fake.close();
   });
   const send = (frame: FakeFrame) => toReal.send(messageOf(frame));
-  send({ hop: 0, segment: 0, step: 0, generation, values: [], flags: FLAG_ACCEPT });
+  send({ hop: 0, segment: 0, round: 0, generation, values: [], flags: FLAG_ACCEPT });
   return { link: await joining, toReal, fromReal, send };
 }

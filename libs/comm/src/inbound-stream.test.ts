@@ -16,7 +16,7 @@ const payloadOf = (segment: number, length: number) =>
   Int32Array.from({ length }, (_, i) => segment * 1_000_003 + i * 7);
 
 function frameBytes(segment: number, payload: Int32Array): Buffer {
-  const head = encodeMessage({ flags: 0, hop: 1, generation: 1, step: 0, segment, count: payload.length });
+  const head = encodeMessage({ flags: 0, hop: 1, generation: 1, round: 0, segment, count: payload.length });
   return Buffer.concat([head, Buffer.from(payload.buffer)]);
 }
 
@@ -141,7 +141,7 @@ test('a large payload that is stored is read into its place', () => {
   assert.deepEqual([window.byteOffset, window.length], [0, into.byteLength]);
 });
 
-test('what is held stays where it is while another read comes, and is whole when its step starts', () => {
+test('what is held stays where it is while another read comes, and is whole when its round starts', () => {
   let started = false;
   const into = new Int32Array(20_000);
   const stream = new InboundStream(
@@ -156,7 +156,7 @@ test('what is held stays where it is while another read comes, and is whole when
   assert.deepEqual(into, payload);
 });
 
-test('frames that each come early, step after step, do not use up the room for reads', () => {
+test('frames that each come early, round after round, do not use up the room for reads', () => {
   const into = new Int32Array(8_000);
   let started = false;
   let ended = 0;
@@ -165,13 +165,13 @@ test('frames that each come early, step after step, do not use up the room for r
   );
   feed(stream, HTTP, () => HTTP.length);
   const payload = payloadOf(1, into.length);
-  for (let step = 0; step < 200; step++) {
+  for (let round = 0; round < 200; round++) {
     started = false;
-    feed(stream, frameBytes(step, payload), () => WINDOW_BYTES);
+    feed(stream, frameBytes(round, payload), () => WINDOW_BYTES);
     assert.ok(stream.isHeld);
     started = true;
     stream.resume();
-    assert.equal(ended, step + 1);
+    assert.equal(ended, round + 1);
   }
 });
 

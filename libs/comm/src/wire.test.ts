@@ -10,13 +10,13 @@ const header = fc.record({
   flags: fc.integer({ min: 0, max: 1 }),
   hop: fc.integer({ min: 0, max: 0xffff }),
   generation: u32,
-  step: u32,
+  round: u32,
   segment: u32,
 });
 
 /** A message as the receiver gets it: without the WebSocket prefix, at some offset in memory. */
 function messageOf(
-  fields: { flags: number; hop: number; generation: number; step: number; segment: number },
+  fields: { flags: number; hop: number; generation: number; round: number; segment: number },
   values: Int32Array,
   at: number,
 ): Buffer {
@@ -32,7 +32,7 @@ function wireCode(code: string) {
   return (error: unknown) => error instanceof WireError && error.code === code;
 }
 
-const sample = { flags: 0, hop: 3, generation: 7, step: 9, segment: 11 };
+const sample = { flags: 0, hop: 3, generation: 7, round: 9, segment: 11 };
 
 const decode = (message: Buffer) => decodeHeader(message, message.length);
 
@@ -76,8 +76,8 @@ test('every malformed frame has its own code', () => {
 
 test('a value that does not fit its field is refused before it is sent', () => {
   for (const wrong of [
-    { step: -1 },
-    { step: 2 ** 32 },
+    { round: -1 },
+    { round: 2 ** 32 },
     { generation: 1.5 },
     { hop: 65_536 },
     { segment: NaN },

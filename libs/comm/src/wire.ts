@@ -7,7 +7,7 @@
  *          5  u8   flags: bit 0 ACCEPT (the server's first frame: "you are my successor in this generation"; no payload)
  *          6  u16  hop
  *          8  u32  generation
- *         12  u32  step
+ *         12  u32  round
  *         16  u32  segment
  *         20  u32  count of elements
  */
@@ -31,7 +31,8 @@ export type FrameHeader = {
   readonly flags: number;
   readonly hop: number;
   readonly generation: number;
-  readonly step: number;
+  /** Number of the all-reduce. */
+  readonly round: number;
   readonly segment: number;
   /** int32 elements in the payload. */
   readonly count: number;
@@ -63,7 +64,7 @@ export function encodeMessage(header: FrameHeader): Buffer {
   checkField('flags', header.flags, FLAG_ACCEPT);
   checkField('hop', header.hop, U16_MAX);
   checkField('generation', header.generation, U32_MAX);
-  checkField('step', header.step, U32_MAX);
+  checkField('round', header.round, U32_MAX);
   checkField('segment', header.segment, U32_MAX);
   checkField('count', header.count, SEGMENT_ELEMENTS);
   const messageBytes = HEADER_BYTES + header.count * Int32Array.BYTES_PER_ELEMENT;
@@ -84,7 +85,7 @@ export function encodeMessage(header: FrameHeader): Buffer {
   head[prefix + 5] = header.flags;
   head.writeUInt16LE(header.hop, prefix + 6);
   head.writeUInt32LE(header.generation, prefix + 8);
-  head.writeUInt32LE(header.step, prefix + 12);
+  head.writeUInt32LE(header.round, prefix + 12);
   head.writeUInt32LE(header.segment, prefix + 16);
   head.writeUInt32LE(header.count, prefix + 20);
   return head;
@@ -147,7 +148,7 @@ export function decodeHeader(header: Buffer, messageBytes: number): FrameHeader 
     flags,
     hop: header.readUInt16LE(6),
     generation: header.readUInt32LE(8),
-    step: header.readUInt32LE(12),
+    round: header.readUInt32LE(12),
     segment: header.readUInt32LE(16),
     count,
   };
