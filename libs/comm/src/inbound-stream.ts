@@ -251,14 +251,14 @@ export class InboundStream {
     const { adds, into } = this.#placement;
     const done = into.byteLength - this.#left;
     // Only whole integers can be added.
-    const bytes = adds ? there - (there % Int32Array.BYTES_PER_ELEMENT) : there;
+    const bytes = adds ? there - (there % into.BYTES_PER_ELEMENT) : there;
     const from = this.#from;
     this.#from += bytes;
     if (!adds) {
       copyBytes(Buffer.from(into.buffer, into.byteOffset + done, bytes), this.#arena.subarray(from, from + bytes));
     } else if (bytes > 0) {
-      const start = done / Int32Array.BYTES_PER_ELEMENT;
-      this.#kernel?.addTo(into.subarray(start, start + bytes / Int32Array.BYTES_PER_ELEMENT), from);
+      const start = done / into.BYTES_PER_ELEMENT;
+      this.#kernel?.addTo(into.subarray(start, start + bytes / into.BYTES_PER_ELEMENT), from);
     }
     this.#took(bytes);
   }

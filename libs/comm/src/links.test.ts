@@ -64,6 +64,44 @@ for (const [n, over] of [1, 2, 3, 5].flatMap((n) => TRANSPORTS.map((over) => [n,
   });
 }
 
+for (const n of [1, 2, 3, 4, 5]) {
+  test(`${n} members get the sum of int16, which wrap as int16 do, for half the bytes and every awkward length`, async (t) => {
+    const links = await ringOf(t, n);
+    for (const [round, length] of [0, 1, 2, n - 1, n + 1, 7, 700_001].entries()) {
+      const buffers = links.map((_, rank) => Int16Array.from(values(rank, length)));
+      const expected = Int16Array.from(plainSum(n, length));
+      const stats = await Promise.all(
+        links.map((link, rank) => link.allReduce({ round, buffer: buffers[rank], signal: hangGuard() })),
+      );
+      for (const buffer of buffers) assert.deepEqual(buffer, expected, `length ${length}`);
+      assert.equal(
+        stats.reduce((sum, { bytesSent }) => sum + bytesSent, 0),
+        2 * (n - 1) * length * 2,
+      );
+    }
+  });
+}
+
+test('members with other wires end the round with E_RING_WIRE before anything is added, also where an empty chunk hides it first', async (t) => {
+  for (const [generation, length] of [
+    [1, 1000],
+    [2, 1],
+  ]) {
+    const links = await ringOf(t, 2, generation);
+    const buffers = [new Int32Array(length).fill(1), new Int16Array(length).fill(2)];
+    const results = await Promise.allSettled(
+      links.map((link, rank) => link.allReduce({ round: 0, buffer: buffers[rank], signal: hangGuard() })),
+    );
+    const reasons = results.map((result) => (result.status === 'rejected' ? String(result.reason) : 'fulfilled'));
+    assert.ok(
+      reasons.some((reason) => /E_RING_PROTOCOL: .*E_RING_WIRE: .*int(16|32)/.test(reason)),
+      reasons.join('\n'),
+    );
+    assert.ok(!reasons.includes('fulfilled'), reasons.join('\n'));
+    assert.ok(buffers[0].every((value) => value === 1) && buffers[1].every((value) => value === 2));
+  }
+});
+
 test('a part of a SharedArrayBuffer is summed in place and its surroundings stay as they were', async (t) => {
   const links = await ringOf(t, 2);
   const memories = links.map((_, rank) => new Int32Array(new SharedArrayBuffer(4 * 1002)).fill(rank + 1));
@@ -236,6 +274,10 @@ const BROKEN: readonly { name: string; message: Buffer | string }[] = [
   {
     name: 'a segment of the wrong length',
     message: messageOf({ hop: 1, segment: 1, round: 0, generation: 1, values: [1, 2] }),
+  },
+  {
+    name: 'a segment of int16 where int32 is summed',
+    message: messageOf({ hop: 1, segment: 1, round: 0, generation: 1, values: [1], wire: 'int16' }),
   },
   {
     name: 'a second accept',

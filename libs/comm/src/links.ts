@@ -14,6 +14,8 @@ import type { Verdict } from './inbound-stream.js';
 import type { Ending, Inbound, Outbound } from './neighbours.js';
 import { RingReduction } from './ring.js';
 import type { FrameHeader } from './wire.js';
+import { wireOf } from './wire-type.js';
+import type { SumArray } from './wire-type.js';
 
 /** What one all-reduce cost. Bytes are payload: headers add 0.01 % to full segments. */
 export type RingStats = {
@@ -52,7 +54,7 @@ export interface AllReduceLink {
   /** Frames of an older generation or round ignored so far. */
   readonly droppedFrames: number;
   /** Sums `buffer` over all members, in place; it belongs to the link until the promise settles. */
-  allReduce(options: { round: number; buffer: Int32Array; signal?: AbortSignal }): Promise<RingStats>;
+  allReduce(options: { round: number; buffer: SumArray; signal?: AbortSignal }): Promise<RingStats>;
   /** Leaves; calling it again does nothing. */
   close(): void;
 }
@@ -135,11 +137,11 @@ export class RingLink implements AllReduceLink {
   }
 
   /**
-   * Sums `buffer` (int32, equal length on all members, may lie on a SharedArrayBuffer) over the ring, in place. Rounds must
+   * Sums `buffer` (equal length and type on all members, may lie on a SharedArrayBuffer) over the ring, in place. Rounds must
    * increase. The buffer belongs to the ring until the promise settles; after a rejection its content is undefined.
    * Rejects with RingError: E_RING_PEER_LOST, E_RING_PEER_SILENT, E_RING_ABORTED (signal or neighbour), E_RING_PROTOCOL, E_RING_MISUSE.
    */
-  async allReduce(options: { round: number; buffer: Int32Array; signal?: AbortSignal }): Promise<RingStats> {
+  async allReduce(options: { round: number; buffer: SumArray; signal?: AbortSignal }): Promise<RingStats> {
     const { round, buffer, signal } = options;
     this.#requireIdle(round);
     if (signal?.aborted === true) this.#abort();
@@ -214,7 +216,7 @@ export class RingLink implements AllReduceLink {
     }
     if (current === null || header.round > current.round) return 'later';
     try {
-      const placement = current.ring.place(header.hop, header.segment, header.count);
+      const placement = current.ring.place(header);
       current.bytesReceived += placement.into.byteLength;
       return placement;
     } catch (error) {
@@ -244,7 +246,9 @@ export class RingLink implements AllReduceLink {
       if (next === undefined) return;
       const { hop, segment, payload } = next;
       const { generation } = this;
-      outbound.send({ flags: 0, hop, generation, round: current.round, segment, count: payload.length }, payload);
+      const { round } = current;
+      const wire = wireOf(payload);
+      outbound.send({ flags: 0, wire, hop, generation, round, segment, count: payload.length }, payload);
       current.bytesSent += payload.byteLength;
       current.segmentsSent++;
     }

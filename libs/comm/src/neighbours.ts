@@ -11,6 +11,7 @@ import { answerPings } from './keepalive.js';
 import type { Transport } from './local-socket.js';
 import { FLAG_ACCEPT, MAX_FRAME_BYTES, encodeMessage } from './wire.js';
 import type { FrameHeader } from './wire.js';
+import type { SumArray } from './wire-type.js';
 
 /**
  * Bytes queued in this process for the successor at which sending stops, and those at which it goes on. The kernel buffers
@@ -302,11 +303,13 @@ export class Outbound {
 
   /** Tells the successor that it is ours in this generation. */
   accept(generation: number): void {
-    this.socket.write(encodeMessage({ flags: FLAG_ACCEPT, hop: 0, generation, round: 0, segment: 0, count: 0 }));
+    this.socket.write(
+      encodeMessage({ flags: FLAG_ACCEPT, wire: 'int32', hop: 0, generation, round: 0, segment: 0, count: 0 }),
+    );
   }
 
   /** Queues one frame; the payload's memory must not change until it is flushed (see ring.ts on why it does not). */
-  send(header: FrameHeader, payload: Int32Array): void {
+  send(header: FrameHeader, payload: SumArray): void {
     this.#unflushed++;
     // Both parts in one system call.
     this.socket.cork();

@@ -93,9 +93,11 @@ for (const sizes of [SEVEN, [3, 3, 3], [1, 2], [2, 1, 1, 2]]) {
     const n = sizes.reduce((a, b) => a + b);
     const tiers = [...(await joinTiers(await serversOf(t, sizes))).links.values()];
     const ring = await ringOf(t, n);
-    for (const [round, length] of [LENGTH, 0, 1, n + 1, 300_001, 2].entries()) {
+    for (const [round, length] of [LENGTH, LENGTH, 0, 1, n + 1, 300_001, 2].entries()) {
+      // Every other round is of int16.
+      const [Numbers, bytesEach] = round % 2 === 0 ? [Int32Array, 4] : [Int16Array, 2];
       const reduceAll = async (links: readonly AllReduceLink[]) => {
-        const buffers = links.map((_, member) => values(member, round, length));
+        const buffers = links.map((_, member) => new Numbers(values(member, round, length)));
         const stats = await Promise.all(
           links.map((link, member) => link.allReduce({ round, buffer: buffers[member], signal: hangGuard() })),
         );
@@ -104,10 +106,10 @@ for (const sizes of [SEVEN, [3, 3, 3], [1, 2], [2, 1, 1, 2]]) {
       const [tiered, flat] = await Promise.all([reduceAll(tiers), reduceAll(ring)]);
       for (const buffer of tiered.buffers) assert.deepEqual(buffer, flat.buffers[0]);
       const total = (value: (stats: RingStats) => number) => tiered.stats.reduce((sum, stats) => sum + value(stats), 0);
-      const groupBytes = sizes.reduce((sum, size) => sum + 4 * (size - 1) * length * 4, 0);
+      const groupBytes = sizes.reduce((sum, size) => sum + 4 * (size - 1) * length * bytesEach, 0);
       assert.equal(
         total((stats) => stats.bytesSent),
-        groupBytes + 2 * (sizes.length - 1) * length * 4,
+        groupBytes + 2 * (sizes.length - 1) * length * bytesEach,
       );
       assert.equal(
         total((stats) => stats.bytesReceived),

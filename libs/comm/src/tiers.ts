@@ -21,6 +21,7 @@ import { RingError } from './errors.js';
 import { departure } from './links.js';
 import type { AllReduceLink, RingLink, RingStats } from './links.js';
 import type { Ending } from './neighbours.js';
+import type { SumArray } from './wire-type.js';
 
 type Phase = 'collect' | 'exchange' | 'spread';
 
@@ -53,11 +54,11 @@ export class TieredLink implements AllReduceLink {
   }
 
   /**
-   * Sums `buffer` (int32, equal length on all members) over all groups, in place. Rounds must increase. The buffer belongs to
+   * Sums `buffer` (equal length and type on all members) over all groups, in place. Rounds must increase. The buffer belongs to
    * the rings until the promise settles; after a rejection its content is undefined. The stats are those of all phases together.
    * Rejects with RingError as RingLink.allReduce does; the lost member may be of another group.
    */
-  async allReduce(options: { round: number; buffer: Int32Array; signal?: AbortSignal }): Promise<RingStats> {
+  async allReduce(options: { round: number; buffer: SumArray; signal?: AbortSignal }): Promise<RingStats> {
     const { round, buffer } = options;
     if (this.#phase !== null)
       throw new RingError('E_RING_MISUSE', `a round is being reduced; await it before round ${round}`);
