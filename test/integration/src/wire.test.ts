@@ -1,6 +1,6 @@
 /** int16 on the wire: half the bytes, other weights, and they still do not depend on who did the work. */
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { Cli, digestOf, lockstep, processOf, temporaryFolder, tinyRun, untilStep } from './harness.js';
@@ -86,19 +86,5 @@ describe('int16 on the wire', () => {
     assert.equal((await lockstep('verify', one)).status, 0);
     const replayed = await lockstep('replay', one, '--step', String(STEPS - 1), '--microbatch', '1');
     assert.equal(replayed.status, 0, replayed.stderr);
-  });
-
-  it('a run that was begun before there was a choice is one of int32', async () => {
-    const out = join(folder, 'older');
-    assert.equal((await lockstep(...tinyRun(out, 1, 2))).status, 0);
-    const file = join(out, 'run.json');
-    const text = readFileSync(file, 'utf8');
-    const older = text.replace(/"wire": "int32",/, '');
-    assert.notEqual(older, text);
-    writeFileSync(file, older);
-    const narrow = await lockstep(...tinyRun(out, 1, 2, ...INT16), '--resume');
-    assert.match(narrow.stdout + narrow.stderr, /E_RUN_CONFLICT: config\.wire is "int32"/);
-    const resumed = await lockstep(...tinyRun(out, 1, 2), '--resume');
-    assert.equal(resumed.status, 0, resumed.stdout);
   });
 });
