@@ -4,10 +4,9 @@
 //   node test/bench/exactness.mjs [--steps N] [--svg FILE] [--runs NAME,NAME]
 //
 // exact: integers, as Lockstep does. float32: in microbatch order; float32Reversed: in reverse, as another ring order would add.
-// The rest is what half the bytes on the wire would do, exact and free of order too: each gradient is rounded to int16 with the
-// largest exponent of all microbatches, and ceil(log2 microbatches) bits are left for the sum. int16Tensors: an exponent a
-// tensor, as in exact; int16: an exponent a block of 256 numbers; int16Stochastic: blocks, rounded up or down by chance, keyed by
-// step, microbatch and place.
+// exactInt16: as with int16 on the wire, an exponent a tensor. The rest is what else half the bytes could be, exact and free of order
+// too. int16: an exponent a block of 256 numbers; int16Stochastic: blocks, rounded up or down by chance, keyed by step, microbatch
+// and place.
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { engineDirectory, engineEnvironment, loadEngine } from '@lockstep/engine';
@@ -24,7 +23,7 @@ import {
 } from '@lockstep/diffusion';
 import { Trainer } from '../../apps/worker/dist/trainer.js';
 import { allocateArena, copyState, openArena } from '../../apps/worker/dist/arena.js';
-import { agreedExponents, summandOf, sumGradients } from '../../apps/worker/dist/exact-sum.js';
+import { agreedExponents, summandOf, sumFormOf, sumGradients } from '../../apps/worker/dist/exact-sum.js';
 import { NETWORK } from './network.mjs';
 
 const { values } = parseArgs({
@@ -39,18 +38,20 @@ const steps = Number(values.steps);
 Object.assign(process.env, engineEnvironment({ device: 'cpu', threads: 1 }));
 const engine = loadEngine({ device: 'cpu', threads: 1, directory: engineDirectory('cpu', process.env) });
 const recipe = recipeOf({ ...NETWORK, steps, globalBatch: 32, microbatchSize: 8 });
-const settings = {
+const settingsOf = (wire) => ({
   data: 'mnist',
   seed: 0,
   recipe,
+  wire,
   checkpointEvery: steps,
   dataDigest: loadMnist('train').digest,
-};
+});
 const microbatches = recipe.globalBatch / recipe.microbatchSize;
 const inOrder = Array.from({ length: microbatches }, (_, index) => index);
 
 /** Trains once; `update(trainer, arena, step, gradients)` turns the gradients into the next state. Returns mean losses. */
-function train(update) {
+function train({ update, wire = 'int32' }) {
+  const settings = settingsOf(wire);
   const arena = openArena(allocateArena(parameterCount(parameterTable(recipe.model))));
   copyState(initialTrainingState(recipe, settings.seed), arena.state);
   const trainer = new Trainer(engine, settings, arena);
@@ -69,27 +70,38 @@ function train(update) {
   return { losses, weights: Float32Array.from(arena.state.weights) };
 }
 
-function exact(trainer, arena, step, gradients) {
-  const { table } = trainer;
-  const summands = gradients.map((gradient) => summandOf(gradient, table));
-  const exponents = agreedExponents(summands, table);
-  sumGradients(arena.sum, summands, table, exponents, microbatches);
-  trainer.apply(step, exponents, false);
-}
+const exact = (wire) => ({
+  wire,
+  update: (trainer, arena, step, gradients) => {
+    const { table } = trainer;
+    const form = sumFormOf({ wire }, recipe);
+    const summands = gradients.map((gradient) => summandOf(gradient, table, form));
+    const exponents = agreedExponents(summands, table);
+    sumGradients(arena.sum, summands, table, exponents, form);
+    trainer.apply(step, exponents, false);
+  },
+});
 
-/** What a float32 all-reduce does: one rounding an addition, in the order given. */
-const float32 = (order) => (trainer, arena, step, gradients) => {
-  const mean = new Float32Array(gradients[0].length);
-  for (const index of order) for (let at = 0; at < mean.length; at++) mean[at] += gradients[index][at];
-  for (let at = 0; at < mean.length; at++) mean[at] /= microbatches;
+/** Updates with a mean that was made otherwise. */
+function updateWith(trainer, arena, step, mean) {
   adamStep(arena.state, mean, updateAt(recipe, step, globalNorm(mean)));
   // Lets go of the gradients; the sum is not used.
   trainer.apply(step, [], true);
-};
+}
+
+/** What a float32 all-reduce does: one rounding an addition, in the order given. */
+const float32 = (order) => ({
+  update: (trainer, arena, step, gradients) => {
+    const mean = new Float32Array(gradients[0].length);
+    for (const index of order) for (let at = 0; at < mean.length; at++) mean[at] += gradients[index][at];
+    for (let at = 0; at < mean.length; at++) mean[at] /= microbatches;
+    updateWith(trainer, arena, step, mean);
+  },
+});
 
 /** Numbers that share an exponent: two bytes of it are 0.4 % of the block's own. */
 const BLOCK = 256;
-const halves = { tensors: { places: 0, numbers: 0, zeros: 0 }, blocks: { places: 0, numbers: 0, zeros: 0 } };
+const halves = { places: 0, numbers: 0, zeros: 0 };
 
 /** The table cut into spans of at most BLOCK numbers, so that whatever works by tensors works by blocks. */
 const blocksOf = (table) =>
@@ -102,54 +114,54 @@ const blocksOf = (table) =>
   );
 
 /** The mean of the gradients, each rounded to int16, so that no sum of them leaves int16. */
-const int16 = (cut, kind, chance) => (trainer, arena, step, gradients) => {
-  const spans = cut(trainer.table);
-  const exponents = agreedExponents(
-    gradients.map((gradient) => summandOf(gradient, spans)),
-    spans,
-  );
-  const carry = Math.ceil(Math.log2(microbatches));
-  const most = 2 ** (15 - carry) - 1;
-  const mean = new Float32Array(gradients[0].length);
-  const sum = new Int16Array(mean.length);
-  const words = new Uint32Array(4);
-  const count = halves[kind];
-  count.places = spans.length;
-  gradients.forEach((gradient, microbatch) =>
+const int16 = (chance) => ({
+  update: (trainer, arena, step, gradients) => {
+    const spans = blocksOf(trainer.table);
+    const exponents = agreedExponents(
+      gradients.map((gradient) => summandOf(gradient, spans, sumFormOf({ wire: 'int32' }, recipe))),
+      spans,
+    );
+    const carry = Math.ceil(Math.log2(microbatches));
+    const most = 2 ** (15 - carry) - 1;
+    const mean = new Float32Array(gradients[0].length);
+    const sum = new Int16Array(mean.length);
+    const words = new Uint32Array(4);
+    halves.places = spans.length;
+    gradients.forEach((gradient, microbatch) =>
+      spans.forEach(({ offset, size }, span) => {
+        // A block of zeros has an exponent far below all others.
+        const unit = 2 ** Math.max(exponents[span] - 15 + carry, -200);
+        for (let at = offset; at < offset + size; at++) {
+          const exactly = gradient[at] / unit;
+          if (chance && (at & 3) === 0) philox4x32(words, at >>> 2, microbatch, step, 0, 16, 0);
+          const rounded = chance ? Math.floor(exactly + words[at & 3] / 2 ** 32) : roundHalfEven(exactly);
+          // Only what lies within half a unit of the block's exponent is cut off: one unit of error in place of a half.
+          const kept = Math.max(-most, Math.min(most, rounded));
+          sum[at] += kept;
+          halves.numbers++;
+          if (kept === 0 && gradient[at] !== 0) halves.zeros++;
+        }
+      }),
+    );
     spans.forEach(({ offset, size }, span) => {
-      // A block of zeros has an exponent far below all others.
-      const unit = 2 ** Math.max(exponents[span] - 15 + carry, -200);
-      for (let at = offset; at < offset + size; at++) {
-        const exactly = gradient[at] / unit;
-        if (chance && (at & 3) === 0) philox4x32(words, at >>> 2, microbatch, step, 0, 16, 0);
-        const rounded = chance ? Math.floor(exactly + words[at & 3] / 2 ** 32) : roundHalfEven(exactly);
-        // Only what lies within half a unit of the block's exponent is cut off: one unit of error in place of a half.
-        const kept = Math.max(-most, Math.min(most, rounded));
-        sum[at] += kept;
-        count.numbers++;
-        if (kept === 0 && gradient[at] !== 0) count.zeros++;
-      }
-    }),
-  );
-  spans.forEach(({ offset, size }, span) => {
-    const factor = 2 ** Math.max(exponents[span] - 15 + carry, -200) / microbatches;
-    for (let at = offset; at < offset + size; at++) mean[at] = sum[at] * factor;
-  });
-  trainer.update(step, mean);
-  trainer.apply(step, [], true);
-};
+      const factor = 2 ** Math.max(exponents[span] - 15 + carry, -200) / microbatches;
+      for (let at = offset; at < offset + size; at++) mean[at] = sum[at] * factor;
+    });
+    updateWith(trainer, arena, step, mean);
+  },
+});
 
 /** Adding and subtracting it rounds to an integer, ties to even. */
 const TO_INTEGER = 1.5 * 2 ** 52;
 const roundHalfEven = (x) => x + TO_INTEGER - TO_INTEGER;
 
 const WAYS = {
-  exact,
+  exact: exact('int32'),
+  exactInt16: exact('int16'),
   float32: float32(inOrder),
   float32Reversed: float32([...inOrder].reverse()),
-  int16Tensors: int16((table) => table, 'tensors', false),
-  int16: int16(blocksOf, 'blocks', false),
-  int16Stochastic: int16(blocksOf, 'blocks', true),
+  int16: int16(false),
+  int16Stochastic: int16(true),
 };
 const names = values.runs.split(',');
 const runs = Object.fromEntries(names.map((name) => [name, train(WAYS[name])]));
@@ -180,7 +192,7 @@ const result = {
     firstStepThatDiffers: firstApart(runs[a], runs[b]),
     relativeWeightDistance: distance(runs[a], runs[b]),
   })),
-  int16: halves,
+  int16Blocks: halves,
   losses: Object.fromEntries(Object.entries(runs).map(([name, run]) => [name, run.losses])),
 };
 console.log(JSON.stringify(result));
@@ -204,7 +216,7 @@ function drawing() {
     exact: 'stroke="#1f6feb" stroke-width="5" stroke-opacity="0.35"',
     float32: 'stroke="#d1242f" stroke-width="1.5"',
     float32Reversed: 'stroke="#1a7f37" stroke-width="1.5" stroke-dasharray="6 4"',
-    int16Tensors: 'stroke="#9a6700" stroke-width="1.5"',
+    exactInt16: 'stroke="#9a6700" stroke-width="1.5"',
     int16: 'stroke="#8250df" stroke-width="1.5" stroke-dasharray="2 3"',
     int16Stochastic: 'stroke="#1a7f37" stroke-width="1.5" stroke-dasharray="8 3"',
   };
@@ -212,7 +224,7 @@ function drawing() {
     exact: 'int32, an exponent a tensor',
     float32: 'float32, in order',
     float32Reversed: 'float32, in reverse',
-    int16Tensors: 'int16, an exponent a tensor',
+    exactInt16: 'int16, an exponent a tensor',
     int16: 'int16, an exponent a block',
     int16Stochastic: 'int16, blocks, stochastic',
   };

@@ -26,8 +26,8 @@ const link = await server.joinRing({
 
 const barrier = new Int32Array(1);
 let buffer = new Int32Array(0);
-let step = 0;
-const allReduce = (values) => link.allReduce({ step: step++, buffer: values });
+let round = 0;
+const allReduce = (values) => link.allReduce({ round: round++, buffer: values });
 
 /** Seconds of one all-reduce, of `repeats` without a pause between them; after one that is checked, and a barrier. */
 async function reduce({ elements, repeats }) {

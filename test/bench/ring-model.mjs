@@ -53,8 +53,8 @@ async function hopsOf(links) {
   for (let sample = 0; sample <= SAMPLES; sample++) {
     const started = processorSeconds();
     for (let i = 0; i < REDUCTIONS_A_SAMPLE; i++) {
-      const step = sample * REDUCTIONS_A_SAMPLE + i;
-      await Promise.all(links.map((link, rank) => link.allReduce({ step, buffer: buffers[rank] })));
+      const round = sample * REDUCTIONS_A_SAMPLE + i;
+      await Promise.all(links.map((link, rank) => link.allReduce({ round, buffer: buffers[rank] })));
     }
     samples.push((processorSeconds() - started) / hops);
   }

@@ -22,6 +22,7 @@ function measure(workers) {
       data: 'mnist',
       seed: 0,
       recipe: {},
+      wire: 'int32',
       checkpointEvery: 1e6,
       dataDigest: digestOf(0),
     },

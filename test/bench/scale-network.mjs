@@ -2,8 +2,10 @@
 // (scale-model.mjs), fitted to some of the points and held against the others. Needs root, ip and tc; exit status 2 where they are
 // not to be had.
 //
-//   node test/bench/scale-network.mjs [--quick] [--rate 1gbit]
+//   node test/bench/scale-network.mjs [--quick] [--rate 1gbit] [--wire int16]
 //
+// --wire int16: the points of several workers are measured with int16 on the wire as well, in turns with those of int32; the model
+// is fitted to int32 alone, and says what half the bytes should give.
 // Two cores cannot compute for four workers. So each worker is given, by a cgroup, the same share of a core whatever their number
 // is: a fifth less than a quarter of the machine (the rest is the coordinator's and the kernel's). Efficiency is then relative to the
 // cores that the workers have. Members that are not in a run compute too (scale-load.mjs). The limit is put on after the first
@@ -35,7 +37,11 @@ const GOAL_PERCENT = 10;
 const MANY = 512;
 
 const { values } = parseArgs({
-  options: { quick: { type: 'boolean', default: false }, rate: { type: 'string', default: '1gbit' } },
+  options: {
+    quick: { type: 'boolean', default: false },
+    rate: { type: 'string', default: '1gbit' },
+    wire: { type: 'string', default: 'int32' },
+  },
 });
 const problem = whyNot();
 if (problem !== null) {
@@ -43,13 +49,17 @@ if (problem !== null) {
   process.exit(2);
 }
 const share = Math.min(1, (0.8 * availableParallelism()) / MEMBERS);
+/** 2x1: two workers, one microbatch each; 2x1/int16: the same with int16 on the wire. */
 const pointOf = (name) => {
-  const [n, m] = name.split('x').map(Number);
-  return { n, m };
+  const [size, wire = 'int32'] = name.split('/');
+  const [n, m] = size.split('x').map(Number);
+  return { size, n, m, wire };
 };
+const alsoNarrow = (name) =>
+  values.wire === 'int32' || pointOf(name).n === 1 ? [name] : [name, `${name}/${values.wire}`];
 
 async function measurePoint({ cluster, load }, name) {
-  const { n, m } = pointOf(name);
+  const { n, m, wire } = pointOf(name);
   const timed = values.quick ? 6 : 9;
   await load.busyFrom(MEMBERS);
   cluster.share(null);
@@ -57,6 +67,7 @@ async function measurePoint({ cluster, load }, name) {
     steps: LEARNING + 1 + timed,
     microbatches: n * m,
     microbatchSize: MICROBATCH,
+    wire,
     workers: cluster.members.slice(0, n),
     coordinator: cluster.hub,
     onFirstCommit: () => {
@@ -68,6 +79,7 @@ async function measurePoint({ cluster, load }, name) {
     name,
     n,
     m,
+    wire,
     step: stepSeconds(run, LEARNING),
     ring: run.commits.slice(LEARNING + 1).map((one) => one.ringSeconds),
   };
@@ -103,7 +115,7 @@ async function measureAll(cluster) {
   process.prependListener('exit', load.kill);
   const points = new Map();
   // Forth and back, so that a machine that gets slower or quicker meanwhile does not favour a point.
-  const names = [...FITTED, ...HELD_OUT];
+  const names = [...FITTED, ...HELD_OUT].flatMap(alsoNarrow);
   for (const name of values.quick ? names : [...names, ...names.toReversed()]) {
     const { step, ring: rings, ...rest } = await measurePoint({ cluster, load }, name);
     const before = points.get(name) ?? { step: [], ring: [], medians: [] };
@@ -146,13 +158,15 @@ const constants = fit({
 });
 /** One worker alone with as much to do: measured where it was, else as the model has it. */
 const aloneWith = (m) => (points.has(`1x${m}`) ? secondsOf(`1x${m}`) : stepOf({ n: 1, m }, constants).seconds);
-const table = [...points.values()].map(({ name, n, m, step, ring: rings }) => {
-  const predicted = stepOf({ n, m }, constants);
+const measuredAt = ({ name, n, m, wire, step, ring: rings }) => {
+  const bytes = wire === 'int16' ? ring.bytes / 2 : ring.bytes;
+  const predicted = stepOf({ n, m }, { ...constants, bytes });
   const seconds = secondsOf(name);
   return {
     name,
     workers: n,
     microbatchesEach: m,
+    wire,
     use: FITTED.includes(name) ? 'fitted' : 'held out',
     seconds,
     stepSeconds: summary(step),
@@ -161,13 +175,18 @@ const table = [...points.values()].map(({ name, n, m, step, ring: rings }) => {
     ringSeconds: summary(rings),
     efficiency: aloneWith(m) / seconds,
   };
-});
-const rowsOf = table
+};
+const all = [...points.values()].map(measuredAt);
+const table = all.filter(({ wire }) => wire === 'int32');
+const narrow = all
+  .filter(({ wire }) => wire !== 'int32')
+  .map((one) => ({ ...one, ofInt32: one.seconds / secondsOf(pointOf(one.name).size) }));
+const rowsOf = all
   .filter(({ workers }) => workers > 1)
-  .map(({ name, workers, microbatchesEach: m }) => {
+  .map(({ name, workers, microbatchesEach: m, wire }) => {
     const alone = aloneWith(m);
     return row({
-      name: `efficiency, ${workers} workers, ${values.rate} links, ${m * MICROBATCH} images each`,
+      name: `efficiency, ${workers} workers, ${values.rate} links, ${m * MICROBATCH} images each${wire === 'int32' ? '' : `, ${wire} on the wire`}`,
       unit: '%',
       ours: summary(points.get(name).step.map((seconds) => (100 * alone) / seconds)),
     });
@@ -207,6 +226,7 @@ console.log(
       coreShare: share,
       microbatchSize: MICROBATCH,
       points: table,
+      ...(narrow.length === 0 ? {} : { narrow }),
       constants,
       overlap,
       ring: {

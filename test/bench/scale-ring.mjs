@@ -44,15 +44,15 @@ async function member({ rank, n, host, elements, repeats }) {
   const signal = AbortSignal.timeout(TIMEOUT_MS);
   const link = await server.joinRing({ generation: 1, place, heartbeatTimeoutMs: TIMEOUT_MS, signal });
   const barrier = new Int32Array(1);
-  let step = 0;
+  let round = 0;
   const seconds = [];
   for (const size of elements) {
     const buffer = new Int32Array(new SharedArrayBuffer(size * 4));
     const times = [];
     for (let repeat = 0; repeat < WARM_UP + repeats; repeat++) {
       buffer.fill(1);
-      await link.allReduce({ step: step++, buffer: barrier });
-      const stats = await link.allReduce({ step: step++, buffer });
+      await link.allReduce({ round: round++, buffer: barrier });
+      const stats = await link.allReduce({ round: round++, buffer });
       if (buffer[0] !== n || buffer[size - 1] !== n) throw new Error('wrong sum');
       times.push(stats.seconds);
     }

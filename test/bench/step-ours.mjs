@@ -27,6 +27,7 @@ const settings = {
   data: 'mnist',
   seed: 0,
   recipe,
+  wire: 'int32',
   checkpointEvery: STEPS,
   dataDigest: loadMnist('train').digest,
 };

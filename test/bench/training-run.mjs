@@ -25,6 +25,7 @@ export const onCore = (core) => ({ before: ['taskset', '-c', String(core)], host
  * @param {number} run.steps
  * @param {number} run.microbatches of a step, over all workers
  * @param {number} run.microbatchSize
+ * @param {string} [run.wire] int32 or int16
  * @param {{name: string, before: string[], host: string}[]} run.workers the places of the workers
  * @param {{before: string[], host: string}} [run.coordinator]
  * @param {() => void} [run.onFirstCommit] engines are loaded then
@@ -37,6 +38,7 @@ export async function trainingRun({
   steps,
   microbatches,
   microbatchSize,
+  wire = 'int32',
   workers,
   coordinator = HERE,
   onFirstCommit,
@@ -58,6 +60,7 @@ export async function trainingRun({
       ...['--out', out, '--host', coordinator.host, '--port', '0', '--steps', String(steps)],
       ...NETWORK_FLAGS,
       ...['--global-batch', String(microbatches * microbatchSize), '--microbatch-size', String(microbatchSize)],
+      ...['--wire', wire],
       // No checkpoint but the last: how the disk does is not what is measured.
       ...['--min-workers', String(workers.length), '--checkpoint-every', String(steps)],
     ]);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { MAX_SUMMANDS, WIRES } from '@lockstep/comm';
 import { describeConfig, loadConfig } from '@lockstep/config';
 import { PRESET_NAMES, presetOf, recipeOf } from '@lockstep/diffusion';
 
@@ -14,6 +15,14 @@ const configOf = (flags: Record<string, string>) => loadConfig({ schema: 'run', 
 
 test('the presets that a run may name are all those that there are', () => {
   assert.deepEqual(wordsOf('preset').sort(), [...PRESET_NAMES].sort());
+});
+
+test('the wires that a run may name are all those that there are, with as many microbatches as can be summed', () => {
+  assert.deepEqual(wordsOf('wire'), [...WIRES]);
+  const ofSteps = (microbatches: number) =>
+    configOf({ wire: 'int16', globalBatch: `${microbatches}`, microbatchSize: '1' });
+  assert.equal(ofSteps(MAX_SUMMANDS.int16).wire, 'int16');
+  assert.throws(() => ofSteps(MAX_SUMMANDS.int16 + 1), { code: 'E_CONFIG_CONFLICT' });
 });
 
 test('every word of a key of the recipe makes a recipe that says it', () => {

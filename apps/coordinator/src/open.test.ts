@@ -29,17 +29,26 @@ function without(of: object, ...keys: readonly string[]): object {
   return Object.fromEntries(Object.entries(of).filter(([key]) => !keys.includes(key)));
 }
 
-test('a run from before there was a choice of data, labels and predictions is resumed as what it was', async (context) => {
+test('a run from before there was a choice of data, wire, labels and predictions is resumed as what it was', async (context) => {
   const out = join(folder(context), 'run');
   await openedAndClosed(out, {});
   const record = recordOf(out);
-  assert.equal(record.config.data, 'mnist');
+  assert.deepEqual([record.config['data'], record.config['wire']], ['mnist', 'int32']);
   const { recipe } = record.config;
   const older = { ...without(recipe, 'prediction', 'labelDrop'), model: without(recipe.model, 'classes') };
-  const before = { ...record, config: { ...without(record.config, 'data'), recipe: older } };
+  const before = { ...record, config: { ...without(record.config, 'data', 'wire'), recipe: older } };
   writeFileSync(join(out, 'run.json'), JSON.stringify(before));
   await openedAndClosed(out, {});
   await assert.rejects(openedAndClosed(out, { prediction: 'v' }), { code: 'E_RUN_CONFLICT' });
+  await assert.rejects(openedAndClosed(out, { wire: 'int16' }), { code: 'E_RUN_CONFLICT', message: /config\.wire/ });
+});
+
+test('a run keeps its wire', async (context) => {
+  const out = join(folder(context), 'run');
+  await openedAndClosed(out, { wire: 'int16' });
+  await openedAndClosed(out, { wire: 'int16' });
+  const message = /config\.wire is "int16" in .* but "int32" was asked for/;
+  await assert.rejects(openedAndClosed(out, {}), { code: 'E_RUN_CONFLICT', message });
 });
 
 test('a network that is given labels is made for the classes of its data', async (context) => {

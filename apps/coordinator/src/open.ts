@@ -49,7 +49,7 @@ export async function openCoordinator(
   const dataDigest = dataset.digest;
   const { seed } = config;
   // A round trip through JSON, so that what is compared on resume is what is stored.
-  const stored = JSON.parse(JSON.stringify({ preset: config.preset, data, recipe })) as JsonValue;
+  const stored = JSON.parse(JSON.stringify({ preset: config.preset, data, wire: config.wire, recipe })) as JsonValue;
   const proposal = { runId: freshRunId, seed, dataDigest, config: stored, createdAt: now() };
   const { record, paths } = await openRun(config.out, proposal, { meaning: meaningOf });
   const ledger = await Ledger.open(paths.ledger);
@@ -87,6 +87,7 @@ export async function openCoordinator(
         data,
         seed,
         recipe,
+        wire: config.wire,
         checkpointEvery: config.checkpointEvery,
         dataDigest,
       },
@@ -133,11 +134,15 @@ export async function openCoordinator(
 
 /**
  * What a stored config means today: it may have been written before the newer keys of recipes, and before there was a choice of
- * data. As it is, if it holds no recipe.
+ * data and wire. As it is, if it holds no recipe.
  */
 function meaningOf(stored: JsonValue): JsonValue {
   if (typeof stored !== 'object' || stored === null) return stored;
-  const members = new Map([['data', MNIST], ...Object.entries<JsonValue>(stored)]);
+  const members = new Map<string, JsonValue>([
+    ['data', MNIST],
+    ['wire', 'int32'],
+    ...Object.entries<JsonValue>(stored),
+  ]);
   try {
     const recipe = JSON.parse(JSON.stringify(parseRecipe(members.get('recipe')))) as JsonValue;
     return Object.fromEntries(members.set('recipe', recipe));

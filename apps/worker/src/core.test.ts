@@ -61,6 +61,7 @@ const SETTINGS = {
   data: 'mnist',
   seed: 1,
   recipe: {},
+  wire: 'int32' as const,
   checkpointEvery: 1,
   dataDigest: DIGEST,
 };

@@ -2,7 +2,16 @@
  * The step's sum of gradients in integers: the one place where it is formed, by the worker's reducer and by replay.
  * libs/comm (fixedpoint.ts) has the proof that it is exact.
  */
-import { ZERO_TENSOR, addFixedPoint, maxExponents, tensorExponents, type ParameterSpans } from '@lockstep/comm';
+import {
+  ZERO_TENSOR,
+  addFixedPoint,
+  maxExponents,
+  tensorExponents,
+  type ParameterSpans,
+  type RunSettings,
+  type SumForm,
+} from '@lockstep/comm';
+import type { Preset } from '@lockstep/diffusion';
 
 /** One microbatch's gradient. */
 export interface Summand {
@@ -12,9 +21,14 @@ export interface Summand {
   readonly exponents: Int16Array;
 }
 
-/** A gradient, [P], with its exponents. */
-export function summandOf(values: Float32Array, table: ParameterSpans): Summand {
-  return { values, exponents: tensorExponents(values, table) };
+/** What fixes the unit of the run's sums, beside the exponents. */
+export function sumFormOf({ wire }: Pick<RunSettings, 'wire'>, { globalBatch, microbatchSize }: Preset): SumForm {
+  return { wire, microbatches: globalBatch / microbatchSize };
+}
+
+/** A gradient, [P], with its exponents. @throws FixedPointError E_FIXEDPOINT_ARGUMENT, E_FIXEDPOINT_SHAPE */
+export function summandOf(values: Float32Array, table: ParameterSpans, form: SumForm): Summand {
+  return { values, exponents: tensorExponents(values, table, form) };
 }
 
 /** [tensors], the largest over all microbatches of a step, which who has them all need not be told. */
@@ -30,7 +44,6 @@ export function agreedExponents(summands: readonly Summand[], table: ParameterSp
  * @param sum [P], overwritten
  * @param gradients this worker's share of the step
  * @param exponents [tensors], the largest over all microbatches of the step
- * @param microbatches number in the whole step
  * @throws FixedPointError E_FIXEDPOINT_*; the sum is then of no use
  */
 export function sumGradients(
@@ -38,11 +51,11 @@ export function sumGradients(
   gradients: Iterable<Summand>,
   table: ParameterSpans,
   exponents: Int16Array,
-  microbatches: number,
+  form: SumForm,
 ): void {
   let empty = true;
   for (const { values, exponents: own } of gradients) {
-    addFixedPoint(sum, values, table, exponents, microbatches, empty ? 'overwrite' : 'add', own);
+    addFixedPoint(sum, values, table, exponents, form, empty ? 'overwrite' : 'add', own);
     empty = false;
   }
   if (empty) sum.fill(0);

@@ -14,7 +14,7 @@ import {
 import type { Engine } from '@lockstep/engine';
 import { allocateArena, copyState, openArena, snapshotOf, type Arena } from './arena.js';
 import { describeEngine } from './engine-description.js';
-import { agreedExponents, summandOf, sumGradients } from './exact-sum.js';
+import { agreedExponents, summandOf, sumFormOf, sumGradients } from './exact-sum.js';
 import { Trainer, type Gradient } from './trainer.js';
 
 export function tinySettings(changes: RecipeChanges = {}): RunSettings {
@@ -22,6 +22,7 @@ export function tinySettings(changes: RecipeChanges = {}): RunSettings {
     data: 'mnist',
     seed: 3,
     recipe: recipeOf({ preset: 'tiny', steps: 20, globalBatch: 8, microbatchSize: 4, ...changes }),
+    wire: 'int32',
     checkpointEvery: 2,
     dataDigest: loadMnist('train').digest,
   };
@@ -69,7 +70,7 @@ export async function writeRun(engine: Engine, root: string, plan: RunPlan): Pro
     runId: 'run-1',
     seed: settings.seed,
     dataDigest: settings.dataDigest,
-    config: jsonOf({ preset: 'tiny', data: settings.data, recipe }),
+    config: jsonOf({ preset: 'tiny', data: settings.data, wire: settings.wire, recipe }),
     createdAt: 1,
   });
   const ledger = await Ledger.open(paths.ledger);
@@ -82,23 +83,23 @@ export async function writeRun(engine: Engine, root: string, plan: RunPlan): Pro
       createdAt: 1,
     });
   await ledger.setClass({ probe: trainer.probe(), engine: describeEngine(engine.identity) });
-  const microbatches = recipe.globalBatch / recipe.microbatchSize;
+  const form = sumFormOf(settings, recipe);
   const kept = new Map<string, Float32Array>();
   let committed = 0;
   for (let k = 0; k < plan.steps; k++) {
     const gradients: Gradient[] = [];
-    for (let i = 0; i < microbatches; i++) {
+    for (let i = 0; i < form.microbatches; i++) {
       gradients.push(trainer.compute(k, i));
       kept.set(`${k}/${i}`, Float32Array.from(gradients[i].values));
     }
-    const summands = gradients.map(({ values }) => summandOf(values, trainer.table));
+    const summands = gradients.map(({ values }) => summandOf(values, trainer.table, form));
     const exponents = agreedExponents(summands, trainer.table);
     if (exponents.includes(NON_FINITE)) {
       if (plan.incidents !== undefined) await publish(plan.incidents, k);
       break;
     }
     const skip = plan.skipped === k;
-    if (!skip) sumGradients(arena.sum, summands, trainer.table, exponents, microbatches);
+    if (!skip) sumGradients(arena.sum, summands, trainer.table, exponents, form);
     trainer.apply(k, [...exponents], skip);
     committed = k + 1;
     await ledger.append({

@@ -1,28 +1,29 @@
 /** The passes of a step in native code (libs/engine, passes.ts). */
 import {
   checkBelow,
-  exponentOfBits,
+  exponentsIn,
   fixedPointFactors,
   fixedPointScales,
   type ParameterSpans,
   type RunSettings,
+  type SumForm,
 } from '@lockstep/comm';
 import { fingerprintChecksum, fingerprintDigest, FINGERPRINT_SUMS } from '@lockstep/checkpoint';
 import { adamFactors, NORM_SUMS, normOf, parameterTable, parseRecipe, type AdamStep } from '@lockstep/diffusion';
 import { loadPasses, type NativePasses } from '@lockstep/engine';
 import type { Arena } from './arena.js';
 import type { Bucket } from './buckets.js';
-import type { Summand } from './exact-sum.js';
+import { sumFormOf, type Summand } from './exact-sum.js';
 import { marksOf, part, type BucketMarks, type Passes, type StateMarks } from './passes.js';
 import { PortablePasses } from './portable-passes.js';
 
-/** The quickest passes that there are here. @throws EngineError E_ENGINE_MISSING, E_ENGINE_LOAD; DiffusionError E_RECIPE, E_MODEL_CONFIG */
+/** The quickest passes that there are here. @throws EngineError E_ENGINE_MISSING, E_ENGINE_LOAD; DiffusionError E_RECIPE, E_MODEL_CONFIG; FixedPointError E_FIXEDPOINT_ARGUMENT */
 export function passesFor(settings: RunSettings, engineDirectory: string): Passes {
-  const { model, globalBatch, microbatchSize } = parseRecipe(settings.recipe);
-  const table = parameterTable(model);
+  const recipe = parseRecipe(settings.recipe);
+  const table = parameterTable(recipe.model);
   const native = loadPasses(engineDirectory);
-  const microbatches = globalBatch / microbatchSize;
-  return native === null ? new PortablePasses(table, microbatches) : new FastPasses(native, table, microbatches);
+  const form = sumFormOf(settings, recipe);
+  return native === null ? new PortablePasses(table, form) : new FastPasses(native, table, form);
 }
 
 /** Where each tensor ends. */
@@ -36,6 +37,7 @@ const PIECE = 1 << 24;
 /** The native passes, with their working memory. */
 export class FastPasses implements Passes {
   private readonly ends: Int32Array;
+  private readonly exponentOf: (magnitude: number) => number;
   private readonly endsIn = new WeakMap<Bucket, Int32Array>();
   private readonly print = new Uint32Array(FINGERPRINT_SUMS);
   private readonly found = new Uint32Array(4 * FINGERPRINT_SUMS);
@@ -44,9 +46,10 @@ export class FastPasses implements Passes {
   constructor(
     private readonly native: NativePasses,
     private readonly table: ParameterSpans,
-    private readonly microbatches: number,
+    private readonly form: SumForm,
   ) {
     this.ends = endsOf(table);
+    this.exponentOf = exponentsIn(form);
   }
 
   checksum(numbers: Float32Array): number {
@@ -57,7 +60,7 @@ export class FastPasses implements Passes {
   describe(bucket: Bucket, gradient: Float32Array): BucketMarks {
     const largest = new Uint32Array(bucket.table.length);
     this.native.describe(gradient.subarray(bucket.from, bucket.to), this.endsOf(bucket), largest, this.print);
-    return { exponents: Int16Array.from(largest, exponentOfBits), checksum: fingerprintChecksum(this.print) };
+    return { exponents: Int16Array.from(largest, this.exponentOf), checksum: fingerprintChecksum(this.print) };
   }
 
   *fold(
@@ -67,7 +70,7 @@ export class FastPasses implements Passes {
     exponents: Int16Array,
   ): Generator<undefined, number[]> {
     const { from: first, to: end, table } = bucket;
-    const scales = fixedPointScales(table, exponents, this.microbatches);
+    const scales = fixedPointScales(table, exponents, this.form);
     for (const { exponents: own } of gradients) checkBelow(own, table, exponents);
     const prints = new Uint32Array(gradients.length * FINGERPRINT_SUMS);
     const into = sum.subarray(first, end);
@@ -103,7 +106,7 @@ export class FastPasses implements Passes {
     adamOf: (norm: number) => AdamStep,
   ): { found: string; left: StateMarks } {
     const { ends, found, left } = this;
-    const factors = fixedPointFactors(this.table, exponents, this.microbatches, 1 / this.microbatches);
+    const factors = fixedPointFactors(this.table, exponents, this.form, 1 / this.form.microbatches);
     const squares = new Float64Array(NORM_SUMS);
     this.native.squares(sum, ends, factors, squares);
     const adam = adamFactors(adamOf(normOf(squares)));

@@ -1,5 +1,5 @@
 /** The passes of a step in JavaScript: what the native ones must agree with, and what runs where those cannot. */
-import { addFixedPoint, fromFixedPoint, tensorExponents, type ParameterSpans } from '@lockstep/comm';
+import { addFixedPoint, fromFixedPoint, tensorExponents, type ParameterSpans, type SumForm } from '@lockstep/comm';
 import { fingerprintChecksum, fingerprintOf, stateFingerprints } from '@lockstep/checkpoint';
 import { adamStep, globalNorm, type AdamStep } from '@lockstep/diffusion';
 import type { Arena } from './arena.js';
@@ -13,7 +13,7 @@ export class PortablePasses implements Passes {
 
   constructor(
     private readonly table: ParameterSpans,
-    private readonly microbatches: number,
+    private readonly form: SumForm,
   ) {}
 
   checksum(numbers: Float32Array): number {
@@ -22,7 +22,7 @@ export class PortablePasses implements Passes {
 
   describe({ from, to, table }: Bucket, gradient: Float32Array): BucketMarks {
     const values = gradient.subarray(from, to);
-    return { exponents: tensorExponents(values, table), checksum: this.checksum(values) };
+    return { exponents: tensorExponents(values, table, this.form), checksum: this.checksum(values) };
   }
 
   *fold(
@@ -31,16 +31,16 @@ export class PortablePasses implements Passes {
     gradients: readonly Summand[],
     exponents: Int16Array,
   ): Generator<undefined, number[]> {
-    const { microbatches } = this;
+    const { form } = this;
     const into = sum.subarray(from, to);
     const parts = gradients.map(({ values, exponents: own }) => ({
       values: values.subarray(from, to),
       exponents: own,
     }));
-    sumGradients(into, parts.slice(0, 1), table, exponents, microbatches);
+    sumGradients(into, parts.slice(0, 1), table, exponents, form);
     for (const { values, exponents: own } of parts.slice(1)) {
       yield;
-      addFixedPoint(into, values, table, exponents, microbatches, 'add', own);
+      addFixedPoint(into, values, table, exponents, form, 'add', own);
     }
     return parts.map(({ values }) => this.checksum(values));
   }
@@ -52,7 +52,7 @@ export class PortablePasses implements Passes {
   update(arena: Arena, exponents: Int16Array, adamOf: (norm: number) => AdamStep): { found: string; left: StateMarks } {
     const { state, sum } = arena;
     if (this.mean.length !== sum.length) this.mean = new Float32Array(sum.length);
-    fromFixedPoint(sum, this.mean, this.table, exponents, this.microbatches, 1 / this.microbatches);
+    fromFixedPoint(sum, this.mean, this.table, exponents, this.form, 1 / this.form.microbatches);
     const adam = adamOf(globalNorm(this.mean));
     const found = this.marks(arena).digest;
     adamStep(state, this.mean, adam);

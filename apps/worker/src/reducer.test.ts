@@ -6,6 +6,7 @@ import { initialTrainingState, parameterCount, parameterTable, parseRecipe } fro
 import { engineDirectory } from '@lockstep/engine';
 import { allocateArena, copyState, openArena, type Arena, type ArenaBuffers } from './arena.js';
 import { bucketsIn, bucketsOf, type Bucket, type Part } from './buckets.js';
+import { sumFormOf } from './exact-sum.js';
 import { PortablePasses } from './portable-passes.js';
 import { tinySettings } from './fixture-run.js';
 import { passesFor } from './native-passes.js';
@@ -15,7 +16,8 @@ const settings = tinySettings();
 const recipe = parseRecipe(settings.recipe);
 const table = parameterTable(recipe.model);
 const P = parameterCount(table);
-const portable = new PortablePasses(table, recipe.globalBatch / recipe.microbatchSize);
+const form = sumFormOf(settings, recipe);
+const portable = new PortablePasses(table, form);
 const buckets = bucketsOf(recipe.model);
 const { early, late } = buckets;
 const checksumOf = (values: Float32Array): number => portable.checksum(values);
@@ -50,7 +52,7 @@ function stored(microbatch: number): {
   return { values, buffer, of };
 }
 
-const exponents = [0, 1].map((i) => tensorExponents(stored(i).values, table)).reduce(maxExponents);
+const exponents = [0, 1].map((i) => tensorExponents(stored(i).values, table, form)).reduce(maxExponents);
 const atRest = (step: number) => ({ step, weights: checksumOf(arena.state.weights) });
 
 /** Folds a part bucket by bucket, until something is wrong. */
@@ -72,7 +74,7 @@ async function fold(
 test('the fold is the integer sum of the gradients, whatever the arena held before, at once or bucket by bucket', async () => {
   const both = [stored(0), stored(1)];
   const expected = new Int32Array(P);
-  for (const { values } of both) addFixedPoint(expected, values, table, exponents, 2);
+  for (const { values } of both) addFixedPoint(expected, values, table, exponents, form);
   assert.ok(expected.some((value) => value !== 0));
   assert.equal(await fold('whole', both), null);
   assert.deepEqual(arena.sum, expected);

@@ -10,7 +10,7 @@ import {
   type LedgerEntry,
   type LedgerReader,
 } from '@lockstep/checkpoint';
-import type { RunSettings } from '@lockstep/comm';
+import { WIRES, type RunSettings, type Wire } from '@lockstep/comm';
 import {
   DiffusionError,
   initialTrainingState,
@@ -32,16 +32,25 @@ export async function openRunOnDisk(directory: string): Promise<RunOnDisk> {
   const { runId, config, seed, dataDigest } = await readRun(directory);
   try {
     const recipe = parseRecipe(member(config, 'recipe'));
+    const wire = storedWire(config);
     // How often a state is kept changes no number; a replay keeps none.
-    return { runId, recipe, settings: { data: dataOf(config), seed, recipe, checkpointEvery: 1, dataDigest } };
+    return { runId, recipe, settings: { data: dataOf(config), seed, recipe, wire, checkpointEvery: 1, dataDigest } };
   } catch (error) {
-    if (!(error instanceof DiffusionError)) throw error;
+    if (!(error instanceof DiffusionError || error instanceof RangeError)) throw error;
     throw new ReplayError(
       'E_REPLAY_RECIPE',
       `${directory} was made with a recipe that this version of Lockstep cannot build (${error.message}); replay it with the version that made it`,
       { cause: error },
     );
   }
+}
+
+/** A run's wire; before there was a choice it was int32. */
+function storedWire(config: JsonValue): Wire {
+  const stored = member(config, 'wire') ?? 'int32';
+  const wire = WIRES.find((known) => known === stored);
+  if (wire === undefined) throw new RangeError(`unknown wire ${JSON.stringify(stored)}`);
+  return wire;
 }
 
 /** Where a run's data is; before there was a choice it was MNIST. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -149,6 +149,31 @@ test("a redone step whose state is not the ledger's is refused, naming step, dig
     message: new RegExp(`step 0 .* gives state [0-9a-f]{64}, the ledger has ${digest}.*threads 1 here, 7 there`, 's'),
   });
   assert.equal((await replayed(0, 0, { directory })).samplesInLedger, samples[0]);
+});
+
+test('a run is replayed with its own wire, and one that does not name it with int32', async () => {
+  const directory = join(root, 'int16');
+  const settings = { ...tinySettings(), wire: 'int16' as const };
+  const { gradients } = await writeRun(engine, directory, { settings, steps: 3, checkpoints: [] });
+  const report = await replayed(2, 0, { directory });
+  assert.equal(report.redone, 2);
+  assert.equal(report.gradientDigest, digestOf(gradients.get('2/0') ?? assert.fail()));
+  const file = join(directory, 'run.json');
+  const text = await readFile(file, 'utf8');
+  const nameless = text.replace(/"wire": "int16",/, '');
+  assert.notEqual(nameless, text);
+  await writeFile(file, nameless);
+  await assert.rejects(replayed(2, 0, { directory }), { code: 'E_REPLAY_DIGEST' });
+  await writeFile(file, text.replace('"int16"', '"int8"'));
+  await assert.rejects(replayed(2, 0, { directory }), { code: 'E_REPLAY_RECIPE', message: /wire "int8"/ });
+  // The run of the other tests was summed as int32.
+  const plain = join(run, 'run.json');
+  const before = await readFile(plain, 'utf8');
+  const older = before.replace(/"wire": "int32",/, '');
+  assert.notEqual(older, before);
+  await writeFile(plain, older);
+  assert.equal((await replayed(4, 1)).gradientDigest, digestOf(gradientOf(4, 1)));
+  await writeFile(plain, before);
 });
 
 test('a run of a recipe that this version cannot build is refused', async () => {

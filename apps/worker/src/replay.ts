@@ -19,7 +19,7 @@ import type { Engine } from '@lockstep/engine';
 import { allocateArena, copyState, openArena, type Arena } from './arena.js';
 import { digestOf } from './checksum.js';
 import { describeEngine } from './engine-description.js';
-import { agreedExponents, summandOf, sumGradients } from './exact-sum.js';
+import { agreedExponents, summandOf, sumFormOf, sumGradients } from './exact-sum.js';
 import { ReplayError } from './replay-error.js';
 import { openLedger, openRunOnDisk, startingPoint, type RunOnDisk } from './replay-run.js';
 import { Trainer } from './trainer.js';
@@ -136,7 +136,7 @@ function checkArguments({ recipe }: RunOnDisk, ledger: LedgerReader, step: numbe
 function redo(
   trainer: Trainer,
   arena: Arena,
-  { recipe }: RunOnDisk,
+  { recipe, settings }: RunOnDisk,
   ledger: LedgerReader,
   k: number,
   engine: EngineDescription,
@@ -146,12 +146,12 @@ function redo(
   if (entry.skipped) {
     trainer.apply(k, [], true);
   } else {
-    const microbatches = recipe.globalBatch / recipe.microbatchSize;
-    const gradients = Array.from({ length: microbatches }, (_, i) =>
-      summandOf(trainer.compute(k, i).values, trainer.table),
+    const form = sumFormOf(settings, recipe);
+    const gradients = Array.from({ length: form.microbatches }, (_, i) =>
+      summandOf(trainer.compute(k, i).values, trainer.table, form),
     );
     const exponents = agreedExponents(gradients, trainer.table);
-    sumGradients(arena.sum, gradients, trainer.table, exponents, microbatches);
+    sumGradients(arena.sum, gradients, trainer.table, exponents, form);
     trainer.apply(k, [...exponents], false);
   }
   const digest = stateDigest({ step: k + 1, ...arena.state });

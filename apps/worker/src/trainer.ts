@@ -26,6 +26,7 @@ import { compile, type Compiled, type Engine } from '@lockstep/engine';
 import type { Arena } from './arena.js';
 import { bucketsOf, type Buckets } from './buckets.js';
 import { digestOf } from './checksum.js';
+import { sumFormOf } from './exact-sum.js';
 import { GradientPool } from './gradient-pool.js';
 import type { BucketMarks, Passes, StateMarks } from './passes.js';
 import { PortablePasses } from './portable-passes.js';
@@ -110,11 +111,11 @@ export class Trainer implements Training {
       );
     }
     this.recipe = parseRecipe(settings.recipe);
-    const { globalBatch, microbatchSize, model, prediction } = this.recipe;
+    const { microbatchSize, model, prediction } = this.recipe;
     checkDataset(dataset, { ...model, classes: labelsOf(model) });
     this.table = parameterTable(model);
     this.buckets = bucketsOf(model);
-    this.passes = passes ?? new PortablePasses(this.table, globalBatch / microbatchSize);
+    this.passes = passes ?? new PortablePasses(this.table, sumFormOf(settings, this.recipe));
     this.trace = trace;
     this.task = microbatchTask(this.recipe, settings.seed, dataset);
     const { fn, specs, identity, stages, targets } = gradientFunction(engine, model, microbatchSize, prediction);

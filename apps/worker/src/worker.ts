@@ -3,7 +3,14 @@
  * core.ts and carries the effects out.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { DataServer, type CoordinatorMessage, type Place, type AllReduceLink, type RunSettings } from '@lockstep/comm';
+import {
+  DataServer,
+  type AllReduceLink,
+  type CoordinatorMessage,
+  type Place,
+  type RunSettings,
+  type Wire,
+} from '@lockstep/comm';
 import { failureOf } from '@lockstep/config';
 import { encodeState, encodedStateBytes, fetchState, openTrace, type Trace } from '@lockstep/checkpoint';
 import {
@@ -14,7 +21,7 @@ import {
   type TrainingState,
 } from '@lockstep/diffusion';
 import { allocateArena, copyState, openArena, snapshotOf, type Arena } from './arena.js';
-import { bucketsIn, bucketsOf, type Buckets } from './buckets.js';
+import { bucketsIn, bucketsOf, type Buckets, type Part } from './buckets.js';
 import { startCompute, type ComputeReply, type ComputeRequest, type ComputeSetup } from './compute.js';
 import { ControlConnection } from './control-connection.js';
 import { step } from './core.js';
@@ -23,6 +30,7 @@ import { Reducer, type AtRest, type StoredBucket, type StoredGradient } from './
 import type { FailedReply, ServiceThread } from './service-thread.js';
 import { stageOf } from './stage.js';
 import { initialState, type Effect, type Event, type State, type SumName } from './state.js';
+import { fromWire, onWire, toWire } from './wire-sum.js';
 
 export interface WorkerOptions {
   readonly id: string;
@@ -61,6 +69,7 @@ export class TrainingWorker {
   private arena: Arena | null = null;
   private buckets: Buckets | null = null;
   private parameters = 0;
+  private wire: Wire = 'int32';
   private checkpointEvery = Infinity;
   private retained: { readonly step: number; readonly state: TrainingState } | null = null;
   /** Of the weights in the arena; null while they are being changed, or before a thread has told it. */
@@ -200,6 +209,7 @@ export class TrainingWorker {
       const recipe = parseRecipe(settings.recipe);
       this.parameters = parameterCount(parameterTable(recipe.model));
       this.buckets = bucketsOf(recipe.model);
+      this.wire = settings.wire;
       this.checkpointEvery = settings.checkpointEvery;
       const buffers = allocateArena(this.parameters);
       this.arena = openArena(buffers);
@@ -308,10 +318,18 @@ export class TrainingWorker {
         this.dispatch({ type: 'corrupt', what });
         return;
       }
+      await toWire(this.sumOf(part), this.wire);
       this.dispatch({ type: 'folded', generation, step: ofStep, part });
     } catch (error) {
       this.fail(error);
     }
+  }
+
+  /** The part's place in the arena. */
+  private sumOf(part: Part): Int32Array {
+    if (this.arena === null || this.buckets === null) throw new Error('nothing is initialised');
+    const ranges = bucketsIn(this.buckets, part);
+    return this.arena.sum.subarray(ranges[0]?.from, ranges.at(-1)?.to);
   }
 
   private stored(microbatch: number, bucket: keyof Buckets): StoredBucket {
@@ -345,12 +363,11 @@ export class TrainingWorker {
   private async allReduce({ generation, step: ofStep, part }: SumName): Promise<void> {
     const abort = this.ringAbort;
     try {
-      if (this.link === null || this.arena === null || this.buckets === null)
-        throw new Error('the ring is not connected');
-      const ranges = bucketsIn(this.buckets, part);
-      const buffer = this.arena.sum.subarray(ranges[0]?.from, ranges.at(-1)?.to);
+      if (this.link === null) throw new Error('the ring is not connected');
+      const sum = this.sumOf(part);
       const round = 2 * ofStep + (part === 'early' ? 0 : 1);
-      const stats = await this.link.allReduce({ step: round, buffer, signal: abort.signal });
+      const stats = await this.link.allReduce({ round, buffer: onWire(sum, this.wire), signal: abort.signal });
+      await fromWire(sum, this.wire);
       const [milliseconds, bytes] = [stats.seconds * 1000, stats.bytesSent];
       this.dispatch({ type: 'summed', generation, step: ofStep, part, milliseconds, bytes });
     } catch (error) {

@@ -2,16 +2,19 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { AddKernel, copyBytes } from './add-kernel.js';
+import type { SumArray } from './wire-type.js';
 
 const BYTES = 300_000;
 
-/** Full-range int32. */
-function values(seed: number, length: number): Int32Array {
+/** Full-range int32, or its upper halves. */
+function values(seed: number, length: number, Numbers: typeof Int32Array | typeof Int16Array): SumArray {
   let state = seed | 0;
-  return Int32Array.from({ length }, () => {
+  const numbers = new Numbers(length);
+  for (let i = 0; i < length; i++) {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) | 0;
-    return state ^ (state >>> 15);
-  });
+    numbers[i] = (state ^ (state >>> 15)) >> (32 - 8 * Numbers.BYTES_PER_ELEMENT);
+  }
+  return numbers;
 }
 
 const place = fc.record({
@@ -20,24 +23,25 @@ const place = fc.record({
   offset: fc.integer({ min: 0, max: 5 }),
   isShared: fc.boolean(),
   seed: fc.integer(),
+  Numbers: fc.constantFrom(Int32Array, Int16Array),
 });
 
-test('adds modulo 2^32 from any byte, into shared memory or not, and touches nothing around the sum', () => {
+test('adds int32 or int16, which wrap, from any byte, into shared memory or not, and touches nothing around the sum', () => {
   const kernel = new AddKernel(BYTES);
   fc.assert(
-    fc.property(place, ({ length, from, offset, isShared, seed }) => {
-      const memory = isShared
-        ? new Int32Array(new SharedArrayBuffer(4 * (length + 10)))
-        : new Int32Array(new ArrayBuffer(4 * (length + 10)));
-      memory.set(values(seed, memory.length));
+    fc.property(place, ({ length, from, offset, isShared, seed, Numbers }) => {
+      const bytes = Numbers.BYTES_PER_ELEMENT * (length + 10);
+      const store = isShared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes);
+      const memory: SumArray = Numbers === Int32Array ? new Int32Array(store) : new Int16Array(store);
+      memory.set(values(seed, memory.length, Numbers));
       const before = memory.slice();
-      const addend = values(seed + 1, length);
+      const addend = values(seed + 1, length, Numbers);
       kernel.bytes.fill(0x55);
       Buffer.from(addend.buffer).copy(kernel.bytes, from);
       kernel.addTo(memory.subarray(offset, offset + length), from);
       const expected = before.map((value, i) => {
         const isInside = i >= offset && i < offset + length;
-        return isInside ? (value + addend[i - offset]) | 0 : value;
+        return isInside ? value + addend[i - offset] : value;
       });
       assert.ok(Buffer.from(memory.buffer).equals(Buffer.from(expected.buffer)));
     }),

@@ -31,7 +31,7 @@ test('a dial of a generation that the server has not reached is held and accepte
   await watcher.until('early dial held');
   const links = await Promise.all([early, b.server.joinRing(joinAs('b', 5, ring))]);
   const buffers = links.map(() => Int32Array.of(1, 2, 3));
-  await Promise.all(links.map((link, rank) => link.allReduce({ step: 0, buffer: buffers[rank] })));
+  await Promise.all(links.map((link, rank) => link.allReduce({ round: 0, buffer: buffers[rank] })));
   assert.deepEqual(
     buffers.map((buffer) => [...buffer]),
     [
@@ -133,11 +133,11 @@ test('a newer generation ends the all-reduce of the older one', async (t) => {
   const join = (generation: number) =>
     [a, b].map(({ server, member }) => server.joinRing(joinAs(member.id, generation, ring)));
   const [old] = await Promise.all(join(1));
-  const stuck = assert.rejects(old.allReduce({ step: 0, buffer: new Int32Array(100) }), ringError('E_RING_ABORTED'));
+  const stuck = assert.rejects(old.allReduce({ round: 0, buffer: new Int32Array(100) }), ringError('E_RING_ABORTED'));
   const links = await Promise.all(join(2));
   await stuck;
   const buffers = links.map(() => Int32Array.of(1));
-  await Promise.all(links.map((link, rank) => link.allReduce({ step: 0, buffer: buffers[rank] })));
+  await Promise.all(links.map((link, rank) => link.allReduce({ round: 0, buffer: buffers[rank] })));
   assert.deepEqual([buffers[0][0], buffers[1][0]], [2, 2]);
 });
 

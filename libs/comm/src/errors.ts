@@ -6,6 +6,7 @@
  * - E_FIXEDPOINT_EXCEEDS     a gradient is larger than the exponent that was agreed for its tensor
  * - E_FIXEDPOINT_SHAPE       arrays and parameter table do not fit each other
  * - E_FIXEDPOINT_ARGUMENT    a number is outside the range for which the sum is proved exact
+ * - E_FIXEDPOINT_OVERFLOW    a sum does not fit the wire, which the proof excludes
  *
  * Wire format (WireError), a broken or foreign peer:
  * - E_WIRE_SHORT, E_WIRE_MAGIC, E_WIRE_VERSION, E_WIRE_FLAGS, E_WIRE_LENGTH: the named part of a frame is wrong
@@ -15,6 +16,7 @@
  * Ring order (RingSequenceError), found by the pure state machine and wrapped in E_RING_PROTOCOL by a link:
  * - E_RING_SEGMENT     a duplicate, out-of-order or unknown segment
  * - E_RING_LENGTH      a segment with the wrong number of elements
+ * - E_RING_WIRE        a segment of other integers than are summed here
  *
  * Ring (RingError), each naming the peer if there is one to name:
  * - E_RING_PEER_LOST   a neighbour's socket closed or failed
@@ -25,10 +27,14 @@
  * - E_RING_UNREACHABLE the predecessor could not be dialled for a heartbeat timeout
  * - E_RING_STALE       joinRing was called for a generation that is not newer than the last one
  * - E_RING_MEMBERS     a rank, size and neighbours that no ring has
- * - E_RING_MISUSE      two all-reduces at once, a step that went backwards, or a link that is closed
+ * - E_RING_MISUSE      two all-reduces at once, a round that went backwards, or a link that is closed
  */
 export type FixedPointErrorCode =
-  'E_FIXEDPOINT_NON_FINITE' | 'E_FIXEDPOINT_EXCEEDS' | 'E_FIXEDPOINT_SHAPE' | 'E_FIXEDPOINT_ARGUMENT';
+  | 'E_FIXEDPOINT_NON_FINITE'
+  | 'E_FIXEDPOINT_EXCEEDS'
+  | 'E_FIXEDPOINT_SHAPE'
+  | 'E_FIXEDPOINT_ARGUMENT'
+  | 'E_FIXEDPOINT_OVERFLOW';
 
 export type WireErrorCode =
   | 'E_WIRE_SHORT'
@@ -39,7 +45,7 @@ export type WireErrorCode =
   | 'E_WIRE_FIELD'
   | 'E_WIRE_BYTE_ORDER';
 
-export type RingSequenceErrorCode = 'E_RING_SEGMENT' | 'E_RING_LENGTH';
+export type RingSequenceErrorCode = 'E_RING_SEGMENT' | 'E_RING_LENGTH' | 'E_RING_WIRE';
 
 export type RingErrorCode =
   | 'E_RING_PEER_LOST'

@@ -3,20 +3,26 @@
  *
  * Nouns
  *   g        one microbatch's gradient, flat float32, length P; a table of spans cuts it into parameter tensors
- *   e        a tensor's exponent as in C's frexp: the smallest e with |g| < 2^e for all its elements
  *   M        microbatches in the step (over all workers); k = ceil(log2 M)
- *   quantum  2^(e - 30 + k), the value of one integer unit in that tensor
- *   sum      int32, length P: the sum over microbatches of roundHalfEven(g / quantum)
+ *   wire     what the sum travels as, which says how many bits W of its magnitude there are: W = 30 for int32, 15 for int16
+ *   e        a tensor's exponent, as in C's frexp: the smallest e with |g| < 2^e for all its elements. For int16 also none of them
+ *            may be rounded to 2^(15-k) units, so it is one more where the largest lies within half a unit of 2^e (and NON_FINITE where
+ *            that is 2^128, float32's end)
+ *   quantum  2^(e - W + k), the value of one integer unit in that tensor
+ *   sum      length P: the sum over microbatches of roundHalfEven(g / quantum). int32 in memory, whatever the wire (narrow.ts)
  *
- * Why it cannot overflow. |g| < 2^e, so |g / quantum| < 2^(30-k), and since 2^(30-k) is an integer, rounding gives at most
- * 2^(30-k) in magnitude. There are M <= 2^k summands, so every partial sum, in any order and any grouping, is at most
- * 2^k * 2^(30-k) = 2^30 < 2^31 in magnitude. Integer addition without wrap is associative and commutative: hence equal bits.
+ * Why it cannot overflow. |g| < 2^e, so |g / quantum| < 2^(W-k), and since 2^(W-k) is an integer, rounding gives at most
+ * 2^(W-k) in magnitude. There are M <= 2^k summands, so every partial sum, in any order and any grouping, is at most
+ * 2^k * 2^(W-k) = 2^W in magnitude: 2^30 < 2^31 for int32. That would be one too many for int16, but there rounding gives at most
+ * 2^(15-k) - 1, and every partial sum is at most 2^k * (2^(15-k) - 1) < 2^15. (A gradient whose own e is less than the agreed one is
+ * below half of 2^e, far from it.) Integer addition without wrap is associative and commutative: hence equal bits.
  *
- * Error bound. Each rounding errs by at most quantum / 2, so the sum errs by at most M * quantum / 2 <= 2^(2k - 31) * 2^e,
- * and the mean over microbatches by at most quantum / 2 <= M * 2^-30 * 2^e: relative to the tensor's largest element
- * (at least 2^(e-1)) that is below M * 2^-29.
+ * Error bound. Each rounding errs by at most quantum / 2, so the sum errs by at most M * quantum / 2 <= 2^(2k - W - 1) * 2^e,
+ * and the mean over microbatches by at most quantum / 2 <= M * 2^-W * 2^e: relative to the tensor's largest element
+ * (at least 2^(e-1); for int16 a hair less) that is below M * 2^(1-W), M * 2^-29 for int32.
  */
 import { FixedPointError } from './errors.js';
+import type { Wire } from './wire-type.js';
 
 /** The part of a parameter table's entry that is needed here: a tensor's place in the flat gradient, in elements. */
 export type ParameterSpan = { readonly name: string; readonly offset: number; readonly size: number };
@@ -25,17 +31,26 @@ export type ParameterSpans = readonly ParameterSpan[];
 
 /** Exponent of a tensor whose elements are all zero: below every real exponent, so that a maximum ignores it. */
 export const ZERO_TENSOR = -32_768;
-/** Exponent of a tensor that holds NaN or Inf: above every real exponent, so that a maximum keeps it. */
+/** Exponent of a tensor that holds NaN or Inf, or would be rounded to it: above every real exponent, so that a maximum keeps it. */
 export const NON_FINITE = 32_767;
-/** Most microbatches in a step: beyond 2^16 a microbatch would keep fewer than 14 bits below its tensor's exponent. */
-export const MAX_SUMMANDS = 65_536;
+/** What fixes the unit of a step's integers, beside the exponents: the wire, and the number of microbatches in the whole step. */
+export type SumForm = { readonly wire: Wire; readonly microbatches: number };
+
+/**
+ * Most microbatches in a step: with more of them a microbatch would keep fewer than 14 bits below its tensor's exponent, or, of an
+ * int16, fewer than 7.
+ */
+export const MAX_SUMMANDS: Readonly<Record<Wire, number>> = { int32: 65_536, int16: 256 };
 /** Largest magnitude of an agreed exponent. float32 needs -148..128; the rest is headroom for guesses, far from float64's ends. */
 export const EXPONENT_LIMIT = 512;
 
-/** Bits that a microbatch sum may use: 2^30 leaves the sign and one spare bit in int32. */
-const SUM_BITS = 30;
+/** Bits that a sum may use: 2^30 leaves the sign and one spare bit in int32; int16 has none to spare. */
+const SUM_BITS: Readonly<Record<Wire, number>> = { int32: 30, int16: 15 };
 const ABS_MASK = 0x7fff_ffff;
 const INFINITY_BITS = 0x7f80_0000;
+const FRACTION_MASK = 0x007f_ffff;
+/** Of the largest float32. */
+const MAX_EXPONENT = 128;
 /** 1.5 * 2^52: adding and subtracting it rounds any |x| < 2^51 to an integer, ties to even, as float64's ulp there is 1. */
 const ROUND_TO_INTEGER = 6_755_399_441_055_744;
 
@@ -58,12 +73,50 @@ function maxMagnitudeBits(bits: Int32Array, start: number, end: number): number 
 }
 
 /** frexp's exponent of a magnitude given as float32 bits, or a sentinel. */
-export function exponentOfBits(magnitude: number): number {
+function frexpOfBits(magnitude: number): number {
   if (magnitude >= INFINITY_BITS) return NON_FINITE;
   if (magnitude === 0) return ZERO_TENSOR;
   const biased = magnitude >>> 23;
   // Denormals: value = magnitude * 2^-149, and 32 - clz32 is the bit length of magnitude.
   return biased === 0 ? 32 - Math.clz32(magnitude) - 149 : biased - 126;
+}
+
+/** W - k: bits of one microbatch's rounded magnitude. Throws E_FIXEDPOINT_ARGUMENT. */
+function bitsOf({ wire, microbatches }: SumForm): number {
+  if (!Number.isInteger(microbatches) || microbatches < 1 || microbatches > MAX_SUMMANDS[wire]) {
+    throw new FixedPointError(
+      'E_FIXEDPOINT_ARGUMENT',
+      `${microbatches} microbatches in a step, allowed are 1 to ${MAX_SUMMANDS[wire]} with ${wire} on the wire; change globalBatch / microbatchSize`,
+    );
+  }
+  const carryBits = 32 - Math.clz32(microbatches - 1);
+  return SUM_BITS[wire] - carryBits;
+}
+
+/**
+ * How the exponent follows from the largest magnitude of a tensor, given as float32 bits without the sign (this file's header), or
+ * a sentinel. Throws E_FIXEDPOINT_ARGUMENT.
+ */
+export function exponentsIn(form: SumForm): (magnitude: number) => number {
+  const bits = bitsOf(form);
+  switch (form.wire) {
+    case 'int32':
+      return frexpOfBits;
+    case 'int16':
+      return (magnitude) => {
+        const exponent = frexpOfBits(magnitude);
+        if (exponent === NON_FINITE || exponent === ZERO_TENSOR) return exponent;
+        const fraction = magnitude & FRACTION_MASK;
+        const significand = magnitude > FRACTION_MASK ? fraction + FRACTION_MASK + 1 : fraction;
+        const top = 2 ** (32 - Math.clz32(significand));
+        // From half a unit below 2^exponent on: a tie is rounded up, as 2^bits is even.
+        if (significand < top - top * 2 ** -(bits + 1)) return exponent;
+        // What is rounded to 2^128 has no finite mean.
+        return exponent === MAX_EXPONENT ? NON_FINITE : exponent + 1;
+      };
+    default:
+      return form.wire satisfies never;
+  }
 }
 
 function checkSpans(length: number, table: ParameterSpans): void {
@@ -87,20 +140,14 @@ function checkSpans(length: number, table: ParameterSpans): void {
 }
 
 /** log2 of each tensor's quantum; ZERO_TENSOR stays. Throws E_FIXEDPOINT_ARGUMENT, E_FIXEDPOINT_SHAPE, E_FIXEDPOINT_NON_FINITE. */
-function quantumExponents(table: ParameterSpans, exponents: Int16Array, microbatches: number): Int16Array {
-  if (!Number.isInteger(microbatches) || microbatches < 1 || microbatches > MAX_SUMMANDS) {
-    throw new FixedPointError(
-      'E_FIXEDPOINT_ARGUMENT',
-      `${microbatches} microbatches in a step, allowed are 1 to ${MAX_SUMMANDS}; change globalBatch / microbatchSize`,
-    );
-  }
+function quantumExponents(table: ParameterSpans, exponents: Int16Array, form: SumForm): Int16Array {
+  const bits = bitsOf(form);
   if (exponents.length !== table.length) {
     throw new FixedPointError(
       'E_FIXEDPOINT_SHAPE',
       `${exponents.length} exponents for ${table.length} tensors; agree on one exponent a tensor`,
     );
   }
-  const carryBits = 32 - Math.clz32(microbatches - 1);
   return exponents.map((exponent, t) => {
     if (exponent === ZERO_TENSOR) return ZERO_TENSOR;
     if (exponent === NON_FINITE) {
@@ -117,7 +164,7 @@ function quantumExponents(table: ParameterSpans, exponents: Int16Array, microbat
         table[t].name,
       );
     }
-    return exponent - SUM_BITS + carryBits;
+    return exponent - bits;
   });
 }
 
@@ -125,8 +172,8 @@ function quantumExponents(table: ParameterSpans, exponents: Int16Array, microbat
  * 1 / quantum of each tensor, what a gradient's elements are multiplied by before they are rounded; 0 where all are zero.
  * Throws E_FIXEDPOINT_ARGUMENT, E_FIXEDPOINT_SHAPE, E_FIXEDPOINT_NON_FINITE.
  */
-export function fixedPointScales(table: ParameterSpans, exponents: Int16Array, microbatches: number): Float64Array {
-  const quanta = quantumExponents(table, exponents, microbatches);
+export function fixedPointScales(table: ParameterSpans, exponents: Int16Array, form: SumForm): Float64Array {
+  const quanta = quantumExponents(table, exponents, form);
   return Float64Array.from(quanta, (quantum) => (quantum === ZERO_TENSOR ? 0 : 2 ** -quantum));
 }
 
@@ -134,22 +181,23 @@ export function fixedPointScales(table: ParameterSpans, exponents: Int16Array, m
 export function fixedPointFactors(
   table: ParameterSpans,
   exponents: Int16Array,
-  microbatches: number,
+  form: SumForm,
   scale: number,
 ): Float64Array {
-  const quanta = quantumExponents(table, exponents, microbatches);
+  const quanta = quantumExponents(table, exponents, form);
   return Float64Array.from(quanta, (quantum) => (quantum === ZERO_TENSOR ? 0 : 2 ** quantum * scale));
 }
 
 /**
  * The exponent of each tensor of a gradient: the smallest e with |g| < 2^e for all its elements (frexp's convention:
- * 1.0 has 1, 0.75 has 0), ZERO_TENSOR if all are zero (or there are none), NON_FINITE if one is NaN or Inf.
- * gradient: [P]; result: [tensors]. Throws E_FIXEDPOINT_SHAPE.
+ * 1.0 has 1, 0.75 has 0; for int16 it can be one more, see this file's header), ZERO_TENSOR if all are zero (or there are none),
+ * NON_FINITE if one is NaN or Inf. gradient: [P]; result: [tensors]. Throws E_FIXEDPOINT_SHAPE, E_FIXEDPOINT_ARGUMENT.
  */
-export function tensorExponents(gradient: Float32Array, table: ParameterSpans): Int16Array {
+export function tensorExponents(gradient: Float32Array, table: ParameterSpans, form: SumForm): Int16Array {
   checkSpans(gradient.length, table);
+  const exponentOf = exponentsIn(form);
   const bits = new Int32Array(gradient.buffer, gradient.byteOffset, gradient.length);
-  return Int16Array.from(table, ({ offset, size }) => exponentOfBits(maxMagnitudeBits(bits, offset, offset + size)));
+  return Int16Array.from(table, ({ offset, size }) => exponentOf(maxMagnitudeBits(bits, offset, offset + size)));
 }
 
 /** The larger of two exponents for each tensor, sentinels included: what workers agree on. Throws E_FIXEDPOINT_SHAPE. */
@@ -190,11 +238,10 @@ export function checkBelow(own: Int16Array, table: ParameterSpans, exponents: In
 export type Accumulation = 'add' | 'overwrite';
 
 /**
- * sum += roundHalfEven(gradient / quantum), quantum = 2^(exponent - 30 + ceil(log2 microbatches)) for each tensor.
+ * sum += roundHalfEven(gradient / quantum), with the quantum of `form` for each tensor.
  *
- * `microbatches` is the number in the whole step, not this worker's. No partial sum over at most that many gradients can
- * overflow int32 (proof in this file's header). g / quantum is a multiplication of a float32 by a power of two in float64,
- * hence exact; the rounding is float64's own ties-to-even.
+ * No partial sum over at most `form.microbatches` gradients can overflow (proof in this file's header). g / quantum is a
+ * multiplication of a float32 by a power of two in float64, hence exact; the rounding is float64's own ties-to-even.
  * sum: [P], gradient: [P], exponents: [tensors], own: [tensors], the gradient's, for those who have them already. Nothing is written if it throws:
  * E_FIXEDPOINT_NON_FINITE, E_FIXEDPOINT_EXCEEDS, E_FIXEDPOINT_SHAPE, E_FIXEDPOINT_ARGUMENT.
  */
@@ -203,11 +250,11 @@ export function addFixedPoint(
   gradient: Float32Array,
   table: ParameterSpans,
   exponents: Int16Array,
-  microbatches: number,
+  form: SumForm,
   accumulation: Accumulation = 'add',
-  own: Int16Array = tensorExponents(gradient, table),
+  own: Int16Array = tensorExponents(gradient, table, form),
 ): void {
-  const quanta = quantumExponents(table, exponents, microbatches);
+  const quanta = quantumExponents(table, exponents, form);
   checkSpans(sum.length, table);
   checkBelow(own, table, exponents);
   table.forEach(({ offset, size }, t) => {
@@ -252,10 +299,10 @@ export function fromFixedPoint(
   out: Float32Array,
   table: ParameterSpans,
   exponents: Int16Array,
-  microbatches: number,
+  form: SumForm,
   scale: number,
 ): void {
-  const quanta = quantumExponents(table, exponents, microbatches);
+  const quanta = quantumExponents(table, exponents, form);
   checkSpans(sum.length, table);
   checkSpans(out.length, table);
   if (!Number.isFinite(scale)) {

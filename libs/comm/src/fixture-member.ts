@@ -1,6 +1,6 @@
 /**
  * A ring member in a process of its own, for tests that kill it: node fixture-member.js ID. Over IPC it reports where
- * to dial it, takes { generation, place, heartbeatTimeoutMs, elements }, joins, reports 'joined', and starts step 0 with a buffer of
+ * to dial it, takes { generation, place, heartbeatTimeoutMs, elements }, joins, reports 'joined', and starts round 0 with a buffer of
  * `elements` ones; with null it never starts one, so that the others are stuck midway.
  */
 import { once } from 'node:events';
@@ -17,7 +17,7 @@ process.send?.({ id: selfId, host: '127.0.0.1', port, ...(local !== null && { lo
 const [{ elements, ...plan }] = (await once(process, 'message')) as [Plan];
 const link = await server.joinRing({ ...plan, signal: AbortSignal.timeout(30_000) });
 process.send?.('joined');
-if (elements !== null) void link.allReduce({ step: 0, buffer: new Int32Array(elements).fill(1) });
+if (elements !== null) void link.allReduce({ round: 0, buffer: new Int32Array(elements).fill(1) });
 await once(process, 'disconnect');
 link.close();
 await server.close();

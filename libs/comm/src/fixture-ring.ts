@@ -13,6 +13,7 @@ import type { AllReduceLink } from './links.js';
 import { newLocalName } from './local-socket.js';
 import type { Transport } from './local-socket.js';
 import type { Member, Place, RingPlace } from './messages.js';
+import type { Wire } from './wire-type.js';
 import { FLAG_ACCEPT, HEADER_BYTES, encodeMessage } from './wire.js';
 
 /** A signal that only fires if a test hangs: then joinRing and allReduce reject instead. */
@@ -99,10 +100,11 @@ export async function ringOf(
 export type FakeFrame = {
   hop: number;
   segment: number;
-  step: number;
+  round: number;
   generation: number;
   values: number[];
   flags?: number;
+  wire?: Wire;
 };
 
 /** The other member of a ring of two, played by the test: it accepted our dial, and has dialled us. */
@@ -116,9 +118,9 @@ export type FakePeer = {
 };
 
 /** The body of a data frame as one message. */
-export function messageOf({ values, flags = 0, ...header }: FakeFrame): Buffer {
-  const payload = Int32Array.from(values);
-  const head = encodeMessage({ ...header, flags, count: payload.length });
+export function messageOf({ values, flags = 0, wire = 'int32', ...header }: FakeFrame): Buffer {
+  const payload = wire === 'int32' ? Int32Array.from(values) : Int16Array.from(values);
+  const head = encodeMessage({ ...header, flags, wire, count: payload.length });
   return Buffer.concat([head.subarray(head.length - HEADER_BYTES), Buffer.from(payload.buffer)]);
 }
 
@@ -148,6 +150,6 @@ export async function withFakePeer(
     fake.close();
   });
   const send = (frame: FakeFrame) => toReal.send(messageOf(frame));
-  send({ hop: 0, segment: 0, step: 0, generation, values: [], flags: FLAG_ACCEPT });
+  send({ hop: 0, segment: 0, round: 0, generation, values: [], flags: FLAG_ACCEPT });
   return { link: await joining, toReal, fromReal, send };
 }

@@ -6,6 +6,8 @@ import { InboundStream, WINDOW_BYTES } from './inbound-stream.js';
 import type { StreamOwner, Verdict } from './inbound-stream.js';
 import { encodeMessage } from './wire.js';
 import type { FrameHeader } from './wire.js';
+import { wireOf } from './wire-type.js';
+import type { SumArray } from './wire-type.js';
 
 const HTTP = Buffer.from('HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n');
 const PING = Buffer.from([0x89, 3, 1, 2, 3]);
@@ -15,8 +17,9 @@ type Frame = { readonly kind: 'add' | 'store' | 'ignore'; readonly length: numbe
 const payloadOf = (segment: number, length: number) =>
   Int32Array.from({ length }, (_, i) => segment * 1_000_003 + i * 7);
 
-function frameBytes(segment: number, payload: Int32Array): Buffer {
-  const head = encodeMessage({ flags: 0, hop: 1, generation: 1, step: 0, segment, count: payload.length });
+function frameBytes(segment: number, payload: SumArray): Buffer {
+  const wire = wireOf(payload);
+  const head = encodeMessage({ flags: 0, wire, hop: 1, generation: 1, round: 0, segment, count: payload.length });
   return Buffer.concat([head, Buffer.from(payload.buffer)]);
 }
 
@@ -68,12 +71,18 @@ const frames = fc.array(
   }),
   { maxLength: 8 },
 );
+const numbers = fc.constantFrom(Int32Array, Int16Array);
 const cuts = fc.infiniteStream(fc.oneof(fc.integer({ min: 1, max: 60 }), fc.integer({ min: 1, max: WINDOW_BYTES })));
 
 test('however the reads cut the stream, payloads are added, stored or dropped in order, and ws gets all the rest', () => {
   fc.assert(
-    fc.property(frames, cuts, fc.boolean(), (list: Frame[], lengths, knowsNext) => {
-      const targets = list.map(({ length }) => new Int32Array(new SharedArrayBuffer(4 * (length + 1))).fill(5));
+    fc.property(frames, cuts, fc.boolean(), numbers, (list: Frame[], lengths, knowsNext, Numbers) => {
+      const bytesEach = Numbers.BYTES_PER_ELEMENT;
+      const memories = list.map(({ length }) => new SharedArrayBuffer(bytesEach * (length + 1)));
+      const targets: SumArray[] = memories.map((memory) =>
+        (Numbers === Int32Array ? new Int32Array(memory) : new Int16Array(memory)).fill(5),
+      );
+      const payloads: SumArray[] = list.map(({ length }, i) => new Numbers(payloadOf(i, length)));
       const intoOf = (i: number) => targets[i].subarray(1);
       const passed: Buffer[] = [];
       const wasOffered = new Set<number>();
@@ -93,13 +102,10 @@ test('however the reads cut the stream, payloads are added, stored or dropped in
             return kind === 'ignore' ? 'ignored' : { adds: kind === 'add', into: intoOf(segment) };
           },
           end: () => ended++,
-          nextStoreBytes: () => (knowsNext && list[begun]?.kind === 'store' ? list[begun].length * 4 : 0),
+          nextStoreBytes: () => (knowsNext && list[begun]?.kind === 'store' ? list[begun].length * bytesEach : 0),
         }),
       );
-      const bytes = Buffer.concat([
-        HTTP,
-        ...list.flatMap(({ length }, i) => [frameBytes(i, payloadOf(i, length)), PING]),
-      ]);
+      const bytes = Buffer.concat([HTTP, ...payloads.flatMap((payload, i) => [frameBytes(i, payload), PING])]);
       feed(
         stream,
         bytes,
@@ -110,11 +116,13 @@ test('however the reads cut the stream, payloads are added, stored or dropped in
       assert.equal(begun, list.length);
       assert.equal(ended, list.filter(({ kind }) => kind !== 'ignore').length);
       assert.deepEqual(Buffer.concat(passed), Buffer.concat([HTTP, ...list.map(() => PING)]));
-      list.forEach(({ kind, length }, i) => {
-        const payload = payloadOf(i, length);
-        const expected = payload.map((value) => (kind === 'add' ? value + 5 : kind === 'store' ? value : 5));
+      list.forEach(({ kind }, i) => {
+        const expected = payloads[i].map((value) => (kind === 'add' ? value + 5 : kind === 'store' ? value : 5));
         assert.equal(targets[i][0], 5);
-        assert.ok(Buffer.from(targets[i].buffer, 4).equals(Buffer.from(expected.buffer)), `frame ${i}, ${kind}`);
+        assert.ok(
+          Buffer.from(targets[i].buffer, bytesEach).equals(Buffer.from(expected.buffer)),
+          `frame ${i}, ${kind}`,
+        );
       });
     }),
     { numRuns: 150 },
@@ -141,7 +149,7 @@ test('a large payload that is stored is read into its place', () => {
   assert.deepEqual([window.byteOffset, window.length], [0, into.byteLength]);
 });
 
-test('what is held stays where it is while another read comes, and is whole when its step starts', () => {
+test('what is held stays where it is while another read comes, and is whole when its round starts', () => {
   let started = false;
   const into = new Int32Array(20_000);
   const stream = new InboundStream(
@@ -156,7 +164,7 @@ test('what is held stays where it is while another read comes, and is whole when
   assert.deepEqual(into, payload);
 });
 
-test('frames that each come early, step after step, do not use up the room for reads', () => {
+test('frames that each come early, round after round, do not use up the room for reads', () => {
   const into = new Int32Array(8_000);
   let started = false;
   let ended = 0;
@@ -165,13 +173,13 @@ test('frames that each come early, step after step, do not use up the room for r
   );
   feed(stream, HTTP, () => HTTP.length);
   const payload = payloadOf(1, into.length);
-  for (let step = 0; step < 200; step++) {
+  for (let round = 0; round < 200; round++) {
     started = false;
-    feed(stream, frameBytes(step, payload), () => WINDOW_BYTES);
+    feed(stream, frameBytes(round, payload), () => WINDOW_BYTES);
     assert.ok(stream.isHeld);
     started = true;
     stream.resume();
-    assert.equal(ended, step + 1);
+    assert.equal(ended, round + 1);
   }
 });
 

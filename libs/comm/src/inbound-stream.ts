@@ -8,7 +8,7 @@
  *   window     where the next read goes: into the arena, or, for a payload that only is to be stored, right into its place
  *   arena      memory of the connection, used again from its start by each read, so that it stays in the cache. What is to be
  *              added lies there (add-kernel.ts)
- *   unparsed   bytes of the arena that wait for the rest of what they begin, or for a step to start (held)
+ *   unparsed   bytes of the arena that wait for the rest of what they begin, or for a round to start (held)
  *
  * A read into the arena may bring any number of frames, a read into place never more than the payload. Node takes the next
  * window when it has delivered a read; so a window that was taken before a hold ends or a failure comes is filled after it.
@@ -34,7 +34,7 @@ const CLOSE_PING_PONG: readonly number[] = [0x88, 0x89, 0x8a];
 const BINARY = 0x82;
 const HTTP_END = Buffer.from('\r\n\r\n');
 
-/** What is to become of a data frame: its payload has a place, is of no use, or must wait for its step to start. */
+/** What is to become of a data frame: its payload has a place, is of no use, or must wait for its round to start. */
 export type Verdict = Placement | 'ignored' | 'later';
 
 /** Who the stream tells. */
@@ -77,7 +77,7 @@ export class InboundStream {
     this.#owner = owner;
   }
 
-  /** Whether bytes wait for a step to start. */
+  /** Whether bytes wait for a round to start. */
   get isHeld(): boolean {
     return this.#isHeld;
   }
@@ -251,14 +251,14 @@ export class InboundStream {
     const { adds, into } = this.#placement;
     const done = into.byteLength - this.#left;
     // Only whole integers can be added.
-    const bytes = adds ? there - (there % Int32Array.BYTES_PER_ELEMENT) : there;
+    const bytes = adds ? there - (there % into.BYTES_PER_ELEMENT) : there;
     const from = this.#from;
     this.#from += bytes;
     if (!adds) {
       copyBytes(Buffer.from(into.buffer, into.byteOffset + done, bytes), this.#arena.subarray(from, from + bytes));
     } else if (bytes > 0) {
-      const start = done / Int32Array.BYTES_PER_ELEMENT;
-      this.#kernel?.addTo(into.subarray(start, start + bytes / Int32Array.BYTES_PER_ELEMENT), from);
+      const start = done / into.BYTES_PER_ELEMENT;
+      this.#kernel?.addTo(into.subarray(start, start + bytes / into.BYTES_PER_ELEMENT), from);
     }
     this.#took(bytes);
   }

@@ -45,11 +45,11 @@ async function ringWithProxy(t: TestContext, n: number, options: { isSlow?: bool
   return { proxy, links };
 }
 
-function reduceAll(links: readonly AllReduceLink[], step: number, length: number, value = 1) {
+function reduceAll(links: readonly AllReduceLink[], round: number, length: number, value = 1) {
   return Promise.allSettled(
     links.map(async (link) => {
       const buffer = new Int32Array(length).fill(value);
-      await link.allReduce({ step, buffer, signal: hangGuard() });
+      await link.allReduce({ round, buffer, signal: hangGuard() });
       return buffer[length - 1];
     }),
   );
@@ -126,10 +126,10 @@ for (const [n, over] of [2, 3].flatMap((n) => TRANSPORTS.map((over) => [n, over]
   });
 }
 
-test('members that are idle between steps, wait for others, or do not read yet are not silent', async (t) => {
+test('members that are idle between rounds, wait for others, or do not read yet are not silent', async (t) => {
   const links = await ringOf(t, 3, 1, TIMEOUT_MS);
   await sleep(SEVERAL_TIMEOUTS_MS);
-  // Member 2 does not read what member 1 sends (its step has not started), and members 0 and 1 wait for it.
+  // Member 2 does not read what member 1 sends (its round has not started), and members 0 and 1 wait for it.
   const waiting = reduceAll(links.slice(0, 2), 0, MANY);
   await sleep(SEVERAL_TIMEOUTS_MS);
   const results = [...(await reduceAll(links.slice(2), 0, MANY)), ...(await waiting)];
@@ -159,7 +159,7 @@ test('pings and answers to them do not pile up for a peer that does not read', a
   const peer = await withFakePeer(t, 1, TIMEOUT_MS);
   peer.fromReal.pause();
   const abort = new AbortController();
-  const reducing = peer.link.allReduce({ step: 0, buffer: new Int32Array(MANY), signal: abort.signal });
+  const reducing = peer.link.allReduce({ round: 0, buffer: new Int32Array(MANY), signal: abort.signal });
   // More pings than ws would answer before it ends the connection; they also keep the peer from being silent.
   for (let i = 0; i < 100; i++) {
     peer.fromReal.ping();

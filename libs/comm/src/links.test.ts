@@ -36,19 +36,19 @@ function plainSum(n: number, length: number): Int32Array {
 }
 
 /** All members reduce at once; what became of each. */
-function reduceAll(links: readonly AllReduceLink[], step: number, buffers: readonly Int32Array[]) {
+function reduceAll(links: readonly AllReduceLink[], round: number, buffers: readonly Int32Array[]) {
   return Promise.allSettled(
-    links.map((link, rank) => link.allReduce({ step, buffer: buffers[rank], signal: hangGuard() })),
+    links.map((link, rank) => link.allReduce({ round, buffer: buffers[rank], signal: hangGuard() })),
   );
 }
 
 for (const [n, over] of [1, 2, 3, 5].flatMap((n) => TRANSPORTS.map((over) => [n, over] as const))) {
   test(`${n} members over real sockets get the plain sum for every awkward length, one all-reduce after another (${over})`, async (t) => {
     const links = await ringOf(t, n, 1, PATIENT_MS, over);
-    for (const [step, length] of [1_000_003, 0, 1, n - 1, n + 1, 0, 70_000].entries()) {
+    for (const [round, length] of [1_000_003, 0, 1, n - 1, n + 1, 0, 70_000].entries()) {
       const buffers = links.map((_, rank) => values(rank, length));
       const stats = await Promise.all(
-        links.map((link, rank) => link.allReduce({ step, buffer: buffers[rank], signal: hangGuard() })),
+        links.map((link, rank) => link.allReduce({ round, buffer: buffers[rank], signal: hangGuard() })),
       );
       const expected = plainSum(n, length);
       for (const buffer of buffers)
@@ -64,6 +64,44 @@ for (const [n, over] of [1, 2, 3, 5].flatMap((n) => TRANSPORTS.map((over) => [n,
   });
 }
 
+for (const n of [1, 2, 3, 4, 5]) {
+  test(`${n} members get the sum of int16, which wrap as int16 do, for half the bytes and every awkward length`, async (t) => {
+    const links = await ringOf(t, n);
+    for (const [round, length] of [0, 1, 2, n - 1, n + 1, 7, 700_001].entries()) {
+      const buffers = links.map((_, rank) => Int16Array.from(values(rank, length)));
+      const expected = Int16Array.from(plainSum(n, length));
+      const stats = await Promise.all(
+        links.map((link, rank) => link.allReduce({ round, buffer: buffers[rank], signal: hangGuard() })),
+      );
+      for (const buffer of buffers) assert.deepEqual(buffer, expected, `length ${length}`);
+      assert.equal(
+        stats.reduce((sum, { bytesSent }) => sum + bytesSent, 0),
+        2 * (n - 1) * length * 2,
+      );
+    }
+  });
+}
+
+test('members with other wires end the round with E_RING_WIRE before anything is added, also where an empty chunk hides it first', async (t) => {
+  for (const [generation, length] of [
+    [1, 1000],
+    [2, 1],
+  ]) {
+    const links = await ringOf(t, 2, generation);
+    const buffers = [new Int32Array(length).fill(1), new Int16Array(length).fill(2)];
+    const results = await Promise.allSettled(
+      links.map((link, rank) => link.allReduce({ round: 0, buffer: buffers[rank], signal: hangGuard() })),
+    );
+    const reasons = results.map((result) => (result.status === 'rejected' ? String(result.reason) : 'fulfilled'));
+    assert.ok(
+      reasons.some((reason) => /E_RING_PROTOCOL: .*E_RING_WIRE: .*int(16|32)/.test(reason)),
+      reasons.join('\n'),
+    );
+    assert.ok(!reasons.includes('fulfilled'), reasons.join('\n'));
+    assert.ok(buffers[0].every((value) => value === 1) && buffers[1].every((value) => value === 2));
+  }
+});
+
 test('a part of a SharedArrayBuffer is summed in place and its surroundings stay as they were', async (t) => {
   const links = await ringOf(t, 2);
   const memories = links.map((_, rank) => new Int32Array(new SharedArrayBuffer(4 * 1002)).fill(rank + 1));
@@ -78,15 +116,15 @@ test('a part of a SharedArrayBuffer is summed in place and its surroundings stay
   });
 });
 
-test('members may start a step at any time: frames that come early wait for it', async (t) => {
+test('members may start a round at any time: frames that come early wait for it', async (t) => {
   const links = await ringOf(t, 3);
   const length = 300_000;
   await Promise.all(
     links.map(async (link, rank) => {
-      for (let step = 0; step < 6; step++) {
-        if ((step + rank) % 3 === 0) await sleep(15);
+      for (let round = 0; round < 6; round++) {
+        if ((round + rank) % 3 === 0) await sleep(15);
         const buffer = values(rank, length);
-        await link.allReduce({ step, buffer, signal: hangGuard() });
+        await link.allReduce({ round, buffer, signal: hangGuard() });
         assert.deepEqual(buffer.subarray(0, 50), plainSum(3, 50));
         assert.deepEqual(buffer[length - 1], plainSum(3, length)[length - 1]);
       }
@@ -99,9 +137,9 @@ for (const over of TRANSPORTS) {
     const links = await ringOf(t, 2, 1, PATIENT_MS, over);
     // Half of it goes out unasked: far more than the kernel's socket buffers take.
     const buffers = [0, 1].map((rank) => new Int32Array(8_000_000).fill(rank + 1));
-    const early = links[0].allReduce({ step: 0, buffer: buffers[0], signal: hangGuard() });
+    const early = links[0].allReduce({ round: 0, buffer: buffers[0], signal: hangGuard() });
     await sleep(300);
-    const late = links[1].allReduce({ step: 0, buffer: buffers[1], signal: hangGuard() });
+    const late = links[1].allReduce({ round: 0, buffer: buffers[1], signal: hangGuard() });
     const [first] = await Promise.all([early, late]);
     assert.ok(
       first.peakQueuedBytes >= SEND_HIGH_WATER_BYTES,
@@ -149,7 +187,7 @@ for (const [n, over] of [2, 3, 5].flatMap((n) => TRANSPORTS.map((over) => [n, ov
     for (const link of links) {
       assert.equal(link.failure?.code, 'E_RING_PEER_LOST');
       await assert.rejects(
-        link.allReduce({ step: 1, buffer: new Int32Array(1) }),
+        link.allReduce({ round: 1, buffer: new Int32Array(1) }),
         ringError('E_RING_PEER_LOST', 'victim'),
       );
     }
@@ -162,8 +200,8 @@ test('an abort rejects the all-reduce with E_RING_ABORTED here and at the neighb
   const buffers = links.map(() => new Int32Array(4_000_000));
   // Member 2 does not start, so nobody can finish.
   const results = Promise.allSettled([
-    links[0].allReduce({ step: 0, buffer: buffers[0], signal: abort.signal }),
-    links[1].allReduce({ step: 0, buffer: buffers[1], signal: hangGuard() }),
+    links[0].allReduce({ round: 0, buffer: buffers[0], signal: abort.signal }),
+    links[1].allReduce({ round: 0, buffer: buffers[1], signal: hangGuard() }),
   ]);
   await sleep(20);
   abort.abort();
@@ -171,46 +209,46 @@ test('an abort rejects the all-reduce with E_RING_ABORTED here and at the neighb
     assert.ok(result.status === 'rejected');
     ringError('E_RING_ABORTED')(result.reason);
   }
-  await assert.rejects(links[2].allReduce({ step: 0, buffer: buffers[2] }), ringError('E_RING_ABORTED'));
+  await assert.rejects(links[2].allReduce({ round: 0, buffer: buffers[2] }), ringError('E_RING_ABORTED'));
 });
 
 test('a signal that is aborted already rejects before anything is sent', async (t) => {
   const [link] = await ringOf(t, 1);
   await assert.rejects(
-    link.allReduce({ step: 0, buffer: new Int32Array(1), signal: AbortSignal.abort() }),
+    link.allReduce({ round: 0, buffer: new Int32Array(1), signal: AbortSignal.abort() }),
     ringError('E_RING_ABORTED'),
   );
 });
 
-test('two all-reduces at once and a step that does not increase are refused, and the link lives on', async (t) => {
+test('two all-reduces at once and a round that does not increase are refused, and the link lives on', async (t) => {
   const links = await ringOf(t, 2);
   const buffers = links.map(() => new Int32Array(10).fill(1));
-  const running = links[0].allReduce({ step: 4, buffer: buffers[0] });
-  await assert.rejects(links[0].allReduce({ step: 5, buffer: buffers[0] }), ringError('E_RING_MISUSE'));
-  await Promise.all([running, links[1].allReduce({ step: 4, buffer: buffers[1] })]);
-  await assert.rejects(links[0].allReduce({ step: 4, buffer: buffers[0] }), ringError('E_RING_MISUSE'));
+  const running = links[0].allReduce({ round: 4, buffer: buffers[0] });
+  await assert.rejects(links[0].allReduce({ round: 5, buffer: buffers[0] }), ringError('E_RING_MISUSE'));
+  await Promise.all([running, links[1].allReduce({ round: 4, buffer: buffers[1] })]);
+  await assert.rejects(links[0].allReduce({ round: 4, buffer: buffers[0] }), ringError('E_RING_MISUSE'));
   const results = await reduceAll(links, 5, buffers);
   assert.ok(results.every(({ status }) => status === 'fulfilled'));
   assert.deepEqual([buffers[0][0], buffers[1][9]], [4, 4]);
 });
 
-test('frames of an older step or generation are dropped and counted, and do not touch the sum', async (t) => {
+test('frames of an older round or generation are dropped and counted, and do not touch the sum', async (t) => {
   const peer = await withFakePeer(t, 9);
   const buffer = Int32Array.of(1, 2);
-  const reducing = peer.link.allReduce({ step: 5, buffer, signal: hangGuard() });
-  peer.send({ hop: 1, segment: 1, step: 4, generation: 9, values: [1000] });
-  peer.send({ hop: 1, segment: 1, step: 5, generation: 8, values: [1000] });
-  peer.send({ hop: 1, segment: 1, step: 5, generation: 9, values: [10] });
-  peer.send({ hop: 2, segment: 0, step: 5, generation: 9, values: [21] });
+  const reducing = peer.link.allReduce({ round: 5, buffer, signal: hangGuard() });
+  peer.send({ hop: 1, segment: 1, round: 4, generation: 9, values: [1000] });
+  peer.send({ hop: 1, segment: 1, round: 5, generation: 8, values: [1000] });
+  peer.send({ hop: 1, segment: 1, round: 5, generation: 9, values: [10] });
+  peer.send({ hop: 2, segment: 0, round: 5, generation: 9, values: [21] });
   const stats = await reducing;
   assert.deepEqual([...buffer], [21, 12]);
   assert.deepEqual([stats.droppedFrames, peer.link.droppedFrames], [2, 2]);
 });
 
-test('frames of a step that has not started pause the socket and are used when it starts', async (t) => {
+test('frames of a round that has not started pause the socket and are used when it starts', async (t) => {
   const peer = await withFakePeer(t, 1);
-  peer.send({ hop: 1, segment: 1, step: 0, generation: 1, values: [10] });
-  peer.send({ hop: 2, segment: 0, step: 0, generation: 1, values: [21] });
+  peer.send({ hop: 1, segment: 1, round: 0, generation: 1, values: [10] });
+  peer.send({ hop: 2, segment: 0, round: 0, generation: 1, values: [21] });
   // Answers to pings show whether the real member reads: none comes while it is paused.
   await sleep(20);
   const events: string[] = [];
@@ -219,7 +257,7 @@ test('frames of a step that has not started pause the socket and are used when i
   await sleep(50);
   events.push('start');
   const buffer = Int32Array.of(1, 2);
-  await peer.link.allReduce({ step: 0, buffer, signal: hangGuard() });
+  await peer.link.allReduce({ round: 0, buffer, signal: hangGuard() });
   assert.deepEqual([...buffer], [21, 12]);
   if (!events.includes('pong')) await once(peer.toReal, 'pong');
   assert.deepEqual(events, ['start', 'pong']);
@@ -230,19 +268,26 @@ const BROKEN: readonly { name: string; message: Buffer | string }[] = [
   { name: 'a frame with a wrong magic', message: Buffer.alloc(24) },
   {
     name: 'a frame of a newer generation',
-    message: messageOf({ hop: 1, segment: 1, step: 0, generation: 2, values: [1] }),
+    message: messageOf({ hop: 1, segment: 1, round: 0, generation: 2, values: [1] }),
   },
-  { name: 'an out-of-order segment', message: messageOf({ hop: 2, segment: 0, step: 0, generation: 1, values: [1] }) },
+  { name: 'an out-of-order segment', message: messageOf({ hop: 2, segment: 0, round: 0, generation: 1, values: [1] }) },
   {
     name: 'a segment of the wrong length',
-    message: messageOf({ hop: 1, segment: 1, step: 0, generation: 1, values: [1, 2] }),
+    message: messageOf({ hop: 1, segment: 1, round: 0, generation: 1, values: [1, 2] }),
   },
-  { name: 'a second accept', message: messageOf({ hop: 0, segment: 0, step: 0, generation: 1, values: [], flags: 1 }) },
+  {
+    name: 'a segment of int16 where int32 is summed',
+    message: messageOf({ hop: 1, segment: 1, round: 0, generation: 1, values: [1], wire: 'int16' }),
+  },
+  {
+    name: 'a second accept',
+    message: messageOf({ hop: 0, segment: 0, round: 0, generation: 1, values: [], flags: 1 }),
+  },
 ];
 for (const { name, message } of BROKEN) {
   test(`${name} ends the all-reduce with E_RING_PROTOCOL, naming the peer`, async (t) => {
     const peer = await withFakePeer(t, 1);
-    const reducing = peer.link.allReduce({ step: 0, buffer: Int32Array.of(1, 2), signal: hangGuard() });
+    const reducing = peer.link.allReduce({ round: 0, buffer: Int32Array.of(1, 2), signal: hangGuard() });
     peer.toReal.send(message);
     await assert.rejects(reducing, ringError('E_RING_PROTOCOL', 'w1'));
   });
@@ -250,32 +295,32 @@ for (const { name, message } of BROKEN) {
 
 test('a message larger than a segment, and data against the direction, end the link', async (t) => {
   const large = await withFakePeer(t, 1);
-  const first = large.link.allReduce({ step: 0, buffer: Int32Array.of(1, 2), signal: hangGuard() });
+  const first = large.link.allReduce({ round: 0, buffer: Int32Array.of(1, 2), signal: hangGuard() });
   large.toReal.send(Buffer.alloc(2_000_000));
   await assert.rejects(first, ringError('E_RING_PEER_LOST', 'w1'));
   const backward = await withFakePeer(t, 1);
-  const second = backward.link.allReduce({ step: 0, buffer: Int32Array.of(1, 2), signal: hangGuard() });
+  const second = backward.link.allReduce({ round: 0, buffer: Int32Array.of(1, 2), signal: hangGuard() });
   backward.fromReal.send(Buffer.alloc(24));
   await assert.rejects(second, ringError('E_RING_PROTOCOL', 'w1'));
 });
 
 test('closing a link ends the all-reduce under way, and later calls', async (t) => {
   const links = await ringOf(t, 2);
-  const reducing = links[0].allReduce({ step: 0, buffer: new Int32Array(10) });
+  const reducing = links[0].allReduce({ round: 0, buffer: new Int32Array(10) });
   links[0].close();
   await assert.rejects(reducing, ringError('E_RING_ABORTED'));
-  await assert.rejects(links[0].allReduce({ step: 1, buffer: new Int32Array(10) }), ringError('E_RING_ABORTED'));
-  await assert.rejects(links[1].allReduce({ step: 0, buffer: new Int32Array(10) }), ringError('E_RING_ABORTED'));
+  await assert.rejects(links[0].allReduce({ round: 1, buffer: new Int32Array(10) }), ringError('E_RING_ABORTED'));
+  await assert.rejects(links[1].allReduce({ round: 0, buffer: new Int32Array(10) }), ringError('E_RING_ABORTED'));
 });
 
-test('a member that leaves as soon as its own part is done does not spoil the step for the others', async (t) => {
+test('a member that leaves as soon as its own part is done does not spoil the round for the others', async (t) => {
   for (let round = 1; round <= 5; round++) {
     const links = await ringOf(t, 3, round);
     const buffers = links.map((_, rank) => values(rank, 400_000));
     const expected = plainSum(3, 400_000);
     await Promise.all(
       links.map(async (link, rank) => {
-        await link.allReduce({ step: 0, buffer: buffers[rank], signal: hangGuard() });
+        await link.allReduce({ round: 0, buffer: buffers[rank], signal: hangGuard() });
         link.close();
       }),
     );
@@ -283,10 +328,10 @@ test('a member that leaves as soon as its own part is done does not spoil the st
   }
 });
 
-test('a neighbour that leaves between two steps is named by the next all-reduce', async (t) => {
+test('a neighbour that leaves between two rounds is named by the next all-reduce', async (t) => {
   const links = await ringOf(t, 2);
   links[1].close();
-  const reducing = links[0].allReduce({ step: 0, buffer: new Int32Array(10), signal: hangGuard() });
+  const reducing = links[0].allReduce({ round: 0, buffer: new Int32Array(10), signal: hangGuard() });
   await assert.rejects(reducing, ringError('E_RING_PEER_LOST', 'w1'));
 });
 
@@ -298,13 +343,13 @@ test('a peer that has all it needs may leave first: the last frames from the oth
     });
   });
   const buffer = Int32Array.of(1, 2);
-  const reducing = peer.link.allReduce({ step: 0, buffer, signal: hangGuard() });
-  peer.send({ hop: 1, segment: 1, step: 0, generation: 1, values: [10] });
+  const reducing = peer.link.allReduce({ round: 0, buffer, signal: hangGuard() });
+  peer.send({ hop: 1, segment: 1, round: 0, generation: 1, values: [10] });
   // All of ours has arrived there: it closes its receiving side before its own last frame reaches us.
   await lastSend;
   peer.fromReal.close(1000);
   await once(peer.fromReal, 'close');
-  peer.send({ hop: 2, segment: 0, step: 0, generation: 1, values: [21] });
+  peer.send({ hop: 2, segment: 0, round: 0, generation: 1, values: [21] });
   await reducing;
   assert.deepEqual([...buffer], [21, 12]);
   assert.equal(peer.link.failure?.code, 'E_RING_PEER_LOST');
@@ -314,7 +359,7 @@ test('a peer that stops reading does not delay the rejection forever: its socket
   const peer = await withFakePeer(t, 1);
   peer.fromReal.pause();
   const abort = new AbortController();
-  const reducing = peer.link.allReduce({ step: 0, buffer: new Int32Array(8_000_000), signal: abort.signal });
+  const reducing = peer.link.allReduce({ round: 0, buffer: new Int32Array(8_000_000), signal: abort.signal });
   await sleep(50);
   abort.abort();
   await assert.rejects(reducing, ringError('E_RING_ABORTED'));

@@ -1,6 +1,7 @@
 /**
  * One worker's place in the ring of one generation: its two neighbours' sockets and the all-reduces that run over them, one
- * after another. The algorithm is ring.ts; here is only what happens when sockets are fast, slow, early or gone.
+ * after another: the rounds, whose numbers rise. The algorithm is ring.ts; here is only what happens when sockets are fast,
+ * slow, early or gone.
  *
  * A link fails once and for good: the first error closes both sockets with a code that names the lost member, so that the
  * news runs around the ring in both directions, and every later call throws that same error. A link that carries nothing
@@ -13,16 +14,18 @@ import type { Verdict } from './inbound-stream.js';
 import type { Ending, Inbound, Outbound } from './neighbours.js';
 import { RingReduction } from './ring.js';
 import type { FrameHeader } from './wire.js';
+import { wireOf } from './wire-type.js';
+import type { SumArray } from './wire-type.js';
 
 /** What one all-reduce cost. Bytes are payload: headers add 0.01 % to full segments. */
 export type RingStats = {
-  readonly step: number;
+  readonly round: number;
   readonly bytesSent: number;
   readonly bytesReceived: number;
   readonly segmentsSent: number;
   /** From the call until the buffer holds the sum and is free to be written. */
   readonly seconds: number;
-  /** Frames of an older step that came in meanwhile and were ignored. */
+  /** Frames of an older round that came in meanwhile and were ignored. */
   readonly droppedFrames: number;
   /** The most bytes that were queued for the successor in this process; below SEND_QUEUE_BOUND_BYTES. */
   readonly peakQueuedBytes: number;
@@ -32,7 +35,7 @@ export type RingStats = {
 export type Neighbours = { readonly inbound: Inbound; readonly outbound: Outbound };
 
 type Reduction = {
-  readonly step: number;
+  readonly round: number;
   readonly ring: RingReduction;
   readonly startedAt: number;
   readonly droppedBefore: number;
@@ -48,10 +51,10 @@ export interface AllReduceLink {
   readonly generation: number;
   /** Why this link is dead, or null while it lives. */
   readonly failure: RingError | null;
-  /** Frames of an older generation or step ignored so far. */
+  /** Frames of an older generation or round ignored so far. */
   readonly droppedFrames: number;
   /** Sums `buffer` over all members, in place; it belongs to the link until the promise settles. */
-  allReduce(options: { step: number; buffer: Int32Array; signal?: AbortSignal }): Promise<RingStats>;
+  allReduce(options: { round: number; buffer: SumArray; signal?: AbortSignal }): Promise<RingStats>;
   /** Leaves; calling it again does nothing. */
   close(): void;
 }
@@ -83,11 +86,11 @@ export class RingLink implements AllReduceLink {
   readonly #now: () => number;
   #failure: RingError | null = null;
   #current: Reduction | null = null;
-  #lastStep = -1;
+  #lastRound = -1;
   #dropped = 0;
   /** Set when the queue reached its high-water mark, until it is down at the low one. */
   #stalled = false;
-  /** A neighbour that left politely while this step needs nothing of it any more: counts when the step is done. */
+  /** A neighbour that left politely while this round needs nothing of it any more: counts when the round is done. */
   #departure: Ending | null = null;
 
   constructor({ generation, selfId, rank, n, neighbours, heartbeatTimeoutMs, now }: RingLinkOptions) {
@@ -128,19 +131,19 @@ export class RingLink implements AllReduceLink {
     return this.#failure;
   }
 
-  /** Frames of an older generation or step ignored so far. */
+  /** Frames of an older generation or round ignored so far. */
   get droppedFrames(): number {
     return this.#dropped;
   }
 
   /**
-   * Sums `buffer` (int32, equal length on all members, may lie on a SharedArrayBuffer) over the ring, in place. Steps must
+   * Sums `buffer` (equal length and type on all members, may lie on a SharedArrayBuffer) over the ring, in place. Rounds must
    * increase. The buffer belongs to the ring until the promise settles; after a rejection its content is undefined.
    * Rejects with RingError: E_RING_PEER_LOST, E_RING_PEER_SILENT, E_RING_ABORTED (signal or neighbour), E_RING_PROTOCOL, E_RING_MISUSE.
    */
-  async allReduce(options: { step: number; buffer: Int32Array; signal?: AbortSignal }): Promise<RingStats> {
-    const { step, buffer, signal } = options;
-    this.#requireIdle(step);
+  async allReduce(options: { round: number; buffer: SumArray; signal?: AbortSignal }): Promise<RingStats> {
+    const { round, buffer, signal } = options;
+    this.#requireIdle(round);
     if (signal?.aborted === true) this.#abort();
     if (this.#failure !== null) {
       await this.#released();
@@ -151,7 +154,7 @@ export class RingLink implements AllReduceLink {
     try {
       return await new Promise<RingStats>((resolve, reject) => {
         this.#current = {
-          step,
+          round,
           ring: new RingReduction({ rank: this.rank, n: this.n, buffer }),
           startedAt: this.#now(),
           droppedBefore: this.#dropped,
@@ -178,14 +181,17 @@ export class RingLink implements AllReduceLink {
     this.#fail(because.error, because.code);
   }
 
-  #requireIdle(step: number): void {
+  #requireIdle(round: number): void {
     if (this.#current !== null) {
-      throw new RingError('E_RING_MISUSE', `step ${this.#current.step} is being reduced; await it before step ${step}`);
-    }
-    if (!Number.isInteger(step) || step <= this.#lastStep) {
       throw new RingError(
         'E_RING_MISUSE',
-        `step ${step} after step ${this.#lastStep}; redo a step in the next generation`,
+        `round ${this.#current.round} is being reduced; await it before round ${round}`,
+      );
+    }
+    if (!Number.isInteger(round) || round <= this.#lastRound) {
+      throw new RingError(
+        'E_RING_MISUSE',
+        `round ${round} after round ${this.#lastRound}; do it again in the next generation`,
       );
     }
   }
@@ -202,15 +208,15 @@ export class RingLink implements AllReduceLink {
     }
     if (
       header.generation < this.generation ||
-      header.step <= this.#lastStep ||
-      (current !== null && header.step < current.step)
+      header.round <= this.#lastRound ||
+      (current !== null && header.round < current.round)
     ) {
       this.#dropped++;
       return 'ignored';
     }
-    if (current === null || header.step > current.step) return 'later';
+    if (current === null || header.round > current.round) return 'later';
     try {
-      const placement = current.ring.place(header.hop, header.segment, header.count);
+      const placement = current.ring.place(header);
       current.bytesReceived += placement.into.byteLength;
       return placement;
     } catch (error) {
@@ -240,7 +246,9 @@ export class RingLink implements AllReduceLink {
       if (next === undefined) return;
       const { hop, segment, payload } = next;
       const { generation } = this;
-      outbound.send({ flags: 0, hop, generation, step: current.step, segment, count: payload.length }, payload);
+      const { round } = current;
+      const wire = wireOf(payload);
+      outbound.send({ flags: 0, wire, hop, generation, round, segment, count: payload.length }, payload);
       current.bytesSent += payload.byteLength;
       current.segmentsSent++;
     }
@@ -258,14 +266,14 @@ export class RingLink implements AllReduceLink {
     if (current === null || !current.ring.done) return;
     if (this.#neighbours !== null && this.#neighbours.outbound.unflushed > 0) return;
     this.#current = null;
-    this.#lastStep = current.step;
+    this.#lastRound = current.round;
     this.#resolve(current);
     if (this.#departure !== null) this.#fail(this.#departure.error, this.#departure.code);
   }
 
   #resolve(current: Reduction): void {
     current.resolve({
-      step: current.step,
+      round: current.round,
       bytesSent: current.bytesSent,
       bytesReceived: current.bytesReceived,
       segmentsSent: current.segmentsSent,
@@ -278,7 +286,7 @@ export class RingLink implements AllReduceLink {
   /**
    * `other`: the neighbour on the other side. If we are told that we are lost ourselves, the news has come round the ring from
    * there: the link between us and it is dead.
-   * `finishedWithIt`: the step under way has all that it needs of that neighbour. One that leaves between two steps may be
+   * `finishedWithIt`: the round under way has all that it needs of that neighbour. One that leaves between two rounds may be
    * done with this one before we are; its going must not spoil it, here or further round the ring.
    */
   #neighbourEnded(other: Inbound | Outbound, ending: Ending, finishedWithIt: boolean): void {
@@ -334,7 +342,7 @@ export class RingLink implements AllReduceLink {
   }
 }
 
-/** How a member leaves on its own account, in the middle of a step or between two. */
+/** How a member leaves on its own account, in the middle of a round or between two. */
 export function departure(isReducing: boolean): Ending {
   const error = new RingError('E_RING_ABORTED', 'this link was closed; join the next generation');
   return { error, code: isReducing ? CLOSE_CODES.aborted : CLOSE_CODES.done };

@@ -40,7 +40,9 @@ async function pair(t: TestContext, log: DataServerLog, seen: (b: Member) => Mem
 
 async function assertSums(links: readonly AllReduceLink[]): Promise<void> {
   const buffers = links.map((_, rank) => new Int32Array(700_001).fill(rank + 1));
-  await Promise.all(links.map((link, rank) => link.allReduce({ step: 0, buffer: buffers[rank], signal: hangGuard() })));
+  await Promise.all(
+    links.map((link, rank) => link.allReduce({ round: 0, buffer: buffers[rank], signal: hangGuard() })),
+  );
   assert.ok(buffers.every((buffer) => buffer.every((value) => value === 3)));
 }
 
@@ -109,7 +111,7 @@ test(
     await assertSums(links);
     proxy.swallow('toClient', 'toServer');
     const failures = await Promise.allSettled(
-      links.map((link) => link.allReduce({ step: 1, buffer: new Int32Array(10), signal: hangGuard() })),
+      links.map((link) => link.allReduce({ round: 1, buffer: new Int32Array(10), signal: hangGuard() })),
     );
     assert.deepEqual(
       failures.map(({ status }) => status),

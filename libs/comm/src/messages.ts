@@ -7,9 +7,10 @@
  */
 import { z } from 'zod';
 import { LOCAL_NAME } from './local-socket.js';
+import { WIRES } from './wire-type.js';
 
 /** Both ends must speak the same version: the coordinator refuses another with E_PROTOCOL_VERSION. */
-export const PROTOCOL_VERSION = 3;
+export const PROTOCOL_VERSION = 4;
 
 /** A step has at most this many microbatches: bounds every list in a message. */
 export const MAX_MICROBATCHES = 65_536;
@@ -93,6 +94,8 @@ export const runSettingsSchema = z.strictObject({
   seed: count,
   /** The whole of it, in the form of libs/diffusion (`parseRecipe`), which whoever reads it checks. */
   recipe: z.record(z.string().max(64), z.unknown()),
+  /** The integers that gradients are summed as. */
+  wire: z.enum(WIRES),
   checkpointEvery: count,
   /** Names the training data; a worker with other data must not take part. */
   dataDigest: digest,

@@ -11,6 +11,7 @@ import { answerPings } from './keepalive.js';
 import type { Transport } from './local-socket.js';
 import { FLAG_ACCEPT, MAX_FRAME_BYTES, encodeMessage } from './wire.js';
 import type { FrameHeader } from './wire.js';
+import type { SumArray } from './wire-type.js';
 
 /**
  * Bytes queued in this process for the successor at which sending stops, and those at which it goes on. The kernel buffers
@@ -27,7 +28,7 @@ export const CLOSE_GRACE_MS = 1_000;
 
 /**
  * WebSocket close codes of the ring (4000-4999 are for applications, RFC 6455 section 7.4.2). 1000 is said by a member that
- * leaves between two steps. The reason names the member that left or was lost first. It is empty if that is the one that
+ * leaves between two rounds. The reason names the member that left or was lost first. It is empty if that is the one that
  * closes, and on a dead link, so that the two ends of one blame each other.
  */
 export const CLOSE_CODES = {
@@ -103,7 +104,7 @@ function endingOf(peer: string, code: number, reason: string): Ending {
 
 /** What becomes of the frames from the predecessor. */
 export type FrameHandler = {
-  /** A frame of a step that has not started here is `later`. */
+  /** A frame of a round that has not started here is `later`. */
   begin(header: FrameHeader): Verdict;
   /** The frame that was placed last is whole. */
   end(): void;
@@ -302,11 +303,13 @@ export class Outbound {
 
   /** Tells the successor that it is ours in this generation. */
   accept(generation: number): void {
-    this.socket.write(encodeMessage({ flags: FLAG_ACCEPT, hop: 0, generation, step: 0, segment: 0, count: 0 }));
+    this.socket.write(
+      encodeMessage({ flags: FLAG_ACCEPT, wire: 'int32', hop: 0, generation, round: 0, segment: 0, count: 0 }),
+    );
   }
 
   /** Queues one frame; the payload's memory must not change until it is flushed (see ring.ts on why it does not). */
-  send(header: FrameHeader, payload: Int32Array): void {
+  send(header: FrameHeader, payload: SumArray): void {
     this.#unflushed++;
     // Both parts in one system call.
     this.socket.cork();

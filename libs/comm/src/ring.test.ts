@@ -4,19 +4,21 @@ import fc from 'fast-check';
 import { RingSequenceError } from './errors.js';
 import { RingReduction } from './ring.js';
 import type { OutgoingSegment } from './ring.js';
+import { WIRES, wireOf } from './wire-type.js';
+import type { SumArray } from './wire-type.js';
 
 /** What a transport does with a segment that came. */
-function receive(member: RingReduction, hop: number, segment: number, payload: Int32Array) {
-  const { adds, into } = member.place(hop, segment, payload.length);
+function receive(member: RingReduction, hop: number, segment: number, payload: SumArray) {
+  const { adds, into } = member.place({ hop, segment, wire: wireOf(payload), count: payload.length });
   payload.forEach((value, i) => (into[i] = adds ? into[i] + value : value));
   member.received();
 }
 
 /** Runs n members in memory: each link is a queue of views, and `pick` says which link or sender moves next. */
-function simulate(buffers: readonly Int32Array[], segmentElements: number, pick: (choices: number) => number) {
+function simulate(buffers: readonly SumArray[], segmentElements: number, pick: (choices: number) => number) {
   const n = buffers.length;
   const members = buffers.map((buffer, rank) => new RingReduction({ rank, n, buffer, segmentElements }));
-  const links = members.map(() => [] as { sent: OutgoingSegment; copy: Int32Array }[]);
+  const links = members.map(() => [] as { sent: OutgoingSegment; copy: SumArray }[]);
   const bytesSent = members.map(() => 0);
   let blocked = members.map(() => false);
   for (;;) {
@@ -48,8 +50,9 @@ function simulate(buffers: readonly Int32Array[], segmentElements: number, pick:
   return { members, bytesSent };
 }
 
-function plainSum(buffers: readonly Int32Array[]): Int32Array {
-  return Int32Array.from(buffers[0], (_, i) => buffers.reduce((sum, buffer) => sum + buffer[i], 0));
+/** In the buffers' own integers, which wrap. */
+function plainSum(buffers: readonly SumArray[]): SumArray {
+  return buffers[0].map((_, i) => buffers.reduce((sum, buffer) => sum + buffer[i], 0));
 }
 
 const scene = fc
@@ -57,14 +60,15 @@ const scene = fc
     n: fc.integer({ min: 1, max: 6 }),
     length: fc.integer({ min: 0, max: 40 }),
     segmentElements: fc.integer({ min: 1, max: 12 }),
+    wire: fc.constantFrom(...WIRES),
   })
-  .chain(({ n, length, segmentElements }) =>
+  .chain(({ n, length, segmentElements, wire }) =>
     fc.record({
       segmentElements: fc.constant(segmentElements),
       buffers: fc.array(
         fc
           .array(fc.integer({ min: -(2 ** 27), max: 2 ** 27 }), { minLength: length, maxLength: length })
-          .map((values) => Int32Array.from(values)),
+          .map((values) => (wire === 'int32' ? Int32Array.from(values) : Int16Array.from(values))),
         { minLength: n, maxLength: n },
       ),
     }),
@@ -98,14 +102,22 @@ test('all members together send 2(n-1) times the buffer, and each one 2(n-1)/n o
   );
 });
 
-test('a divisible buffer costs every member exactly 2(n-1)/n of its bytes', () => {
-  for (const n of [2, 3, 5]) {
-    const { bytesSent } = simulate(
-      Array.from({ length: n }, () => new Int32Array(n * 7)),
-      3,
-      () => 0,
-    );
-    assert.deepEqual(bytesSent, new Array(n).fill(2 * (n - 1) * 7 * 4));
+test('a divisible buffer costs every member exactly 2(n-1)/n of its bytes, which are half as many of int16', () => {
+  for (const n of [2, 3, 5])
+    for (const Numbers of [Int32Array, Int16Array]) {
+      const { bytesSent } = simulate(
+        Array.from({ length: n }, () => new Numbers(n * 7)),
+        3,
+        () => 0,
+      );
+      assert.deepEqual(bytesSent, new Array(n).fill(2 * (n - 1) * 7 * Numbers.BYTES_PER_ELEMENT));
+    }
+});
+
+test('a segment holds 1 MiB, whatever the numbers are', () => {
+  for (const Numbers of [Int32Array, Int16Array]) {
+    const member = new RingReduction({ rank: 0, n: 2, buffer: new Numbers(2_000_000) });
+    assert.equal(member.takeSend()?.payload.byteLength, 1_048_576);
   }
 });
 
@@ -129,7 +141,7 @@ test('segments are views into the buffer, sent before anything is received only 
   assert.deepEqual([first?.payload[0], second?.payload[0]], [3, 4]);
 });
 
-test('a duplicate, skipped, foreign, late or misshapen segment is a coded error and changes nothing', () => {
+test('a duplicate, skipped, foreign, late or misshapen segment, and one of other numbers, is a coded error and changes nothing', () => {
   const fresh = () => new RingReduction({ rank: 1, n: 2, buffer: Int32Array.of(1, 2, 3, 4), segmentElements: 1 });
   const rejects = (member: RingReduction, hop: number, segment: number, count: number, code: string) => {
     assert.throws(
@@ -144,6 +156,10 @@ test('a duplicate, skipped, foreign, late or misshapen segment is a coded error 
   rejects(member, 0, 0, 1, 'E_RING_SEGMENT');
   rejects(member, 1, 9, 1, 'E_RING_SEGMENT');
   rejects(member, 1, 0, 2, 'E_RING_LENGTH');
+  assert.throws(
+    () => receive(member, 1, 0, Int16Array.of(100)),
+    (error) => error instanceof RingSequenceError && error.code === 'E_RING_WIRE',
+  );
   assert.deepEqual([...buffer], [1, 2, 3, 4]);
   receive(member, 1, 0, Int32Array.of(10));
   rejects(member, 1, 0, 1, 'E_RING_SEGMENT');

@@ -25,25 +25,35 @@
  * ranks together send 2(n-1) times the buffer, 2(n-1)/n of it for each.
  */
 import { RingSequenceError } from './errors.js';
+import { wireOf } from './wire-type.js';
+import type { SumArray, Wire } from './wire-type.js';
 
 /** One message of the ring: `payload` is a view into the local buffer. */
-export type OutgoingSegment = { readonly hop: number; readonly segment: number; readonly payload: Int32Array };
+export type OutgoingSegment = { readonly hop: number; readonly segment: number; readonly payload: SumArray };
+
+/** What a segment that comes says of itself. */
+export type SegmentName = {
+  readonly hop: number;
+  readonly segment: number;
+  readonly wire: Wire;
+  readonly count: number;
+};
 
 /** Where a segment that comes goes: its payload is added to these local values, or replaces them. */
-export type Placement = { readonly adds: boolean; readonly into: Int32Array };
+export type Placement = { readonly adds: boolean; readonly into: SumArray };
 
 /**
- * Elements in a segment: 1 MiB. Smaller ones wake the successor and pay system calls more often (256 KiB: a third slower where
+ * Bytes of a segment: 1 MiB. Smaller ones wake the successor and pay system calls more often (256 KiB: a third slower where
  * members are more than cores); larger ones gain nothing and lengthen the pipeline's fill.
  */
-export const SEGMENT_ELEMENTS = 262_144;
+export const SEGMENT_BYTES = 1_048_576;
 
 /** A walk over the segments of one direction of a link: hop by hop, within a hop the chunk's segments in order. */
 type Cursor = { hop: number; chunk: number; offset: number };
 
 /** One rank's part in one all-reduce. Feed `place` and `received`, drain `takeSend` whenever the transport has room, until `done`. */
 export class RingReduction {
-  readonly #buffer: Int32Array;
+  readonly #buffer: SumArray;
   readonly #n: number;
   readonly #segmentElements: number;
   readonly #lastHop: number;
@@ -52,9 +62,9 @@ export class RingReduction {
   /** Segments that may be sent now and have not been taken. */
   #sendable: number;
 
-  /** buffer: [length] int32, summed in place. Throws RangeError if rank, n or segmentElements make no ring. */
-  constructor(options: { rank: number; n: number; buffer: Int32Array; segmentElements?: number }) {
-    const { rank, n, buffer, segmentElements = SEGMENT_ELEMENTS } = options;
+  /** buffer: [length], summed in place. Throws RangeError if rank, n or segmentElements make no ring. */
+  constructor(options: { rank: number; n: number; buffer: SumArray; segmentElements?: number }) {
+    const { rank, n, buffer, segmentElements = SEGMENT_BYTES / buffer.BYTES_PER_ELEMENT } = options;
     if (!Number.isInteger(n) || n < 1 || !Number.isInteger(rank) || rank < 0 || rank >= n) {
       throw new RangeError(`rank ${rank} of ${n} is not a place in a ring; ranks go from 0 to n - 1`);
     }
@@ -101,15 +111,22 @@ export class RingReduction {
   get nextStoreBytes(): number {
     const { hop, offset } = this.#incoming;
     if (hop < this.#n || hop > this.#lastHop) return 0;
-    return (this.#segmentEnd(this.#incoming) - offset) * Int32Array.BYTES_PER_ELEMENT;
+    return (this.#segmentEnd(this.#incoming) - offset) * this.#buffer.BYTES_PER_ELEMENT;
   }
 
   /**
    * A segment of `count` elements is coming from rank-1: what to do with it. `received` must follow when it is done.
-   * Throws RingSequenceError: E_RING_SEGMENT (duplicate, out of order, unknown), E_RING_LENGTH.
+   * Throws RingSequenceError: E_RING_WIRE, E_RING_SEGMENT (duplicate, out of order, unknown), E_RING_LENGTH.
    */
-  place(hop: number, segment: number, count: number): Placement {
+  place({ hop, segment, wire, count }: SegmentName): Placement {
     const expected = this.#incoming;
+    const own = wireOf(this.#buffer);
+    if (wire !== own) {
+      throw new RingSequenceError(
+        'E_RING_WIRE',
+        `segment ${segment} at hop ${hop} is of ${wire}, but ${own} is summed here; one run has one wire`,
+      );
+    }
     if (expected.hop > this.#lastHop) {
       throw new RingSequenceError(
         'E_RING_SEGMENT',

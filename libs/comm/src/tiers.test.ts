@@ -49,9 +49,9 @@ async function joinTiers(
   return { links: new Map(await Promise.all(joined)), groups };
 }
 
-/** Full-range int32, different for each member and step: a sum of them wraps, as exact sums modulo 2^32 do on any path. */
-function values(member: number, step: number, length: number): Int32Array {
-  let state = (member * 7_919 + step * 104_729 + 1) | 0;
+/** Full-range int32, different for each member and round: a sum of them wraps, as exact sums modulo 2^32 do on any path. */
+function values(member: number, round: number, length: number): Int32Array {
+  let state = (member * 7_919 + round * 104_729 + 1) | 0;
   return Int32Array.from({ length }, () => {
     state = Math.imul(state, 1_664_525) + 1_013_904_223;
     return (state ^ (state >>> 15)) | 0;
@@ -64,13 +64,13 @@ type Outcome = PromiseSettledResult<RingStats>;
 async function reduce(
   links: ReadonlyMap<string, AllReduceLink>,
   ids: readonly string[],
-  step: number,
+  round: number,
   elements: number,
 ): Promise<Map<string, Outcome>> {
   const results = await Promise.allSettled(
     ids.map((id) => {
       const buffer = new Int32Array(elements).fill(1);
-      return linkOf(links, id).allReduce({ step, buffer, signal: hangGuard() });
+      return linkOf(links, id).allReduce({ round, buffer, signal: hangGuard() });
     }),
   );
   return new Map(ids.map((id, index) => [id, results[index]]));
@@ -89,57 +89,59 @@ async function failuresOf(links: ReadonlyMap<string, AllReduceLink>, ids: readon
 }
 
 for (const sizes of [SEVEN, [3, 3, 3], [1, 2], [2, 1, 1, 2]]) {
-  test(`groups of ${sizes.join('+')} come to the bits of one ring, one step after another, for every awkward length`, async (t) => {
+  test(`groups of ${sizes.join('+')} come to the bits of one ring, one round after another, for every awkward length`, async (t) => {
     const n = sizes.reduce((a, b) => a + b);
     const tiers = [...(await joinTiers(await serversOf(t, sizes))).links.values()];
     const ring = await ringOf(t, n);
-    for (const [step, length] of [LENGTH, 0, 1, n + 1, 300_001, 2].entries()) {
+    for (const [round, length] of [LENGTH, LENGTH, 0, 1, n + 1, 300_001, 2].entries()) {
+      // Every other round is of int16.
+      const [Numbers, bytesEach] = round % 2 === 0 ? [Int32Array, 4] : [Int16Array, 2];
       const reduceAll = async (links: readonly AllReduceLink[]) => {
-        const buffers = links.map((_, member) => values(member, step, length));
+        const buffers = links.map((_, member) => new Numbers(values(member, round, length)));
         const stats = await Promise.all(
-          links.map((link, member) => link.allReduce({ step, buffer: buffers[member], signal: hangGuard() })),
+          links.map((link, member) => link.allReduce({ round, buffer: buffers[member], signal: hangGuard() })),
         );
         return { buffers, stats };
       };
       const [tiered, flat] = await Promise.all([reduceAll(tiers), reduceAll(ring)]);
       for (const buffer of tiered.buffers) assert.deepEqual(buffer, flat.buffers[0]);
       const total = (value: (stats: RingStats) => number) => tiered.stats.reduce((sum, stats) => sum + value(stats), 0);
-      const groupBytes = sizes.reduce((sum, size) => sum + 4 * (size - 1) * length * 4, 0);
+      const groupBytes = sizes.reduce((sum, size) => sum + 4 * (size - 1) * length * bytesEach, 0);
       assert.equal(
         total((stats) => stats.bytesSent),
-        groupBytes + 2 * (sizes.length - 1) * length * 4,
+        groupBytes + 2 * (sizes.length - 1) * length * bytesEach,
       );
       assert.equal(
         total((stats) => stats.bytesReceived),
         total((stats) => stats.bytesSent),
       );
-      for (const stats of tiered.stats) assert.deepEqual([stats.step, stats.droppedFrames], [step, 0]);
+      for (const stats of tiered.stats) assert.deepEqual([stats.round, stats.droppedFrames], [round, 0]);
     }
   });
 }
 
-test('members may start a step at any time', async (t) => {
+test('members may start a round at any time', async (t) => {
   const { links } = await joinTiers(await serversOf(t, SEVEN));
   await Promise.all(
     [...links.values()].map(async (link, member) => {
-      for (let step = 0; step < 6; step++) {
-        if ((step + member) % 3 === 0) await sleep(10);
-        const buffer = new Int32Array(LENGTH).fill(member + step);
-        await link.allReduce({ step, buffer, signal: hangGuard() });
-        assert.ok(buffer.every((value) => value === 21 + 7 * step));
+      for (let round = 0; round < 6; round++) {
+        if ((round + member) % 3 === 0) await sleep(10);
+        const buffer = new Int32Array(LENGTH).fill(member + round);
+        await link.allReduce({ round, buffer, signal: hangGuard() });
+        assert.ok(buffer.every((value) => value === 21 + 7 * round));
       }
     }),
   );
 });
 
-test('members that leave as soon as their own part is done do not spoil the step for the others', async (t) => {
+test('members that leave as soon as their own part is done do not spoil the round for the others', async (t) => {
   const servers = await serversOf(t, SEVEN);
   for (let generation = 1; generation <= 5; generation++) {
     const { links } = await joinTiers(servers, { generation });
     await Promise.all(
       [...links.values()].map(async (link) => {
         const buffer = new Int32Array(LENGTH).fill(generation);
-        await link.allReduce({ step: 0, buffer, signal: hangGuard() });
+        await link.allReduce({ round: 0, buffer, signal: hangGuard() });
         link.close();
         assert.ok(buffer.every((value) => value === 7 * generation));
       }),
@@ -147,7 +149,7 @@ test('members that leave as soon as their own part is done do not spoil the step
   }
 });
 
-test('a leader that leaves when it is done does not spoil the step for a group that still spreads', async (t) => {
+test('a leader that leaves when it is done does not spoil the round for a group that still spreads', async (t) => {
   const servers = await serversOf(t, SEVEN);
   // a2 is in its group's ring by hand, so that it can stop between two phases.
   const group = servers[0].map(({ member }) => member);
@@ -160,7 +162,7 @@ test('a leader that leaves when it is done does not spoil the step for a group t
   while (linkOf(links, 'c0').failure === null) await sleep(10);
   await sleep(50);
   const zeros = new Int32Array(LENGTH);
-  await linkOf(links, 'a2').allReduce({ step: 1, buffer: zeros, signal: hangGuard() });
+  await linkOf(links, 'a2').allReduce({ round: 1, buffer: zeros, signal: hangGuard() });
   for (const result of (await spreading).values()) assert.equal(result.status, 'fulfilled');
   assert.ok(zeros.every((value) => value === 7));
   assert.deepEqual((await failuresOf(links, ['a0', 'a1'])).get('a0'), 'b0');
@@ -184,7 +186,7 @@ test('a newer generation, of whatever shape, ends the all-reduce of the older on
     ringError('E_RING_ABORTED')(result.reason);
   }
   const buffers = flat.map(() => Int32Array.of(1));
-  await Promise.all(flat.map((link, rank) => link.allReduce({ step: 0, buffer: buffers[rank] })));
+  await Promise.all(flat.map((link, rank) => link.allReduce({ round: 0, buffer: buffers[rank] })));
   const { links } = await joinTiers(servers, { generation: 3 });
   const again = await reduce(links, [...links.keys()], 0, 10);
   assert.ok([...again.values()].every(({ status }) => status === 'fulfilled'));
@@ -255,7 +257,7 @@ for (const { victim, idle, phases, where } of LOSSES) {
       assert.equal(result.status, isDone ? 'fulfilled' : 'rejected', id);
       if (result.status === 'rejected') ringError('E_RING_PEER_LOST', victim)(result.reason);
       await assert.rejects(
-        linkOf(links, id).allReduce({ step: 1, buffer: new Int32Array(1) }),
+        linkOf(links, id).allReduce({ round: 1, buffer: new Int32Array(1) }),
         ringError('E_RING_PEER_LOST', victim),
       );
     }
@@ -305,7 +307,7 @@ for (const id of ['b0', 'b1']) {
     const reducing = reduce(links, others, 0, LENGTH);
     const abort = new AbortController();
     const buffer = new Int32Array(LENGTH);
-    const aborted = linkOf(links, id).allReduce({ step: 0, buffer, signal: abort.signal });
+    const aborted = linkOf(links, id).allReduce({ round: 0, buffer, signal: abort.signal });
     await sleep(50);
     abort.abort();
     await assert.rejects(aborted, ringError('E_RING_ABORTED'));
@@ -316,15 +318,15 @@ for (const id of ['b0', 'b1']) {
   });
 }
 
-test('two all-reduces at once and a step that does not increase are refused, and the link lives on', async (t) => {
+test('two all-reduces at once and a round that does not increase are refused, and the link lives on', async (t) => {
   const { links } = await joinTiers(await serversOf(t, [2, 1]));
   const [first, ...others] = [...links.keys()];
   const link = linkOf(links, first);
   const running = reduce(links, [first], 4, 10);
-  await assert.rejects(link.allReduce({ step: 5, buffer: new Int32Array(1) }), ringError('E_RING_MISUSE'));
+  await assert.rejects(link.allReduce({ round: 5, buffer: new Int32Array(1) }), ringError('E_RING_MISUSE'));
   await reduce(links, others, 4, 10);
   await running;
-  await assert.rejects(link.allReduce({ step: 4, buffer: new Int32Array(1) }), ringError('E_RING_MISUSE'));
+  await assert.rejects(link.allReduce({ round: 4, buffer: new Int32Array(1) }), ringError('E_RING_MISUSE'));
   const results = await reduce(links, [...links.keys()], 5, 10);
   assert.ok([...results.values()].every(({ status }) => status === 'fulfilled'));
 });

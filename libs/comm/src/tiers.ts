@@ -11,8 +11,8 @@
  * Hops. With groups of g and n/g leaders: 4(g-1) + 2(n/g-1), against 2(n-1) of one ring. Each leader sends up to 6 times the
  * buffer instead of twice.
  *
- * Steps. Phases have numbers of their own within a group's ring (2k collects step k, 2k+1 spreads it), so a member that is
- * a phase ahead is held off by RingLink as one that is a step ahead.
+ * Rounds. Each phase is a round of its own in a group's ring (2k collects round k, 2k+1 spreads it), so a member that is a phase
+ * ahead is held off by RingLink.
  *
  * Buffer. One phase runs at a time and RingLink settles it only when nothing queued is a view into the buffer any more; so
  * it may be set to zero between two phases, and belongs to the caller when the last one has settled.
@@ -21,6 +21,7 @@ import { RingError } from './errors.js';
 import { departure } from './links.js';
 import type { AllReduceLink, RingLink, RingStats } from './links.js';
 import type { Ending } from './neighbours.js';
+import type { SumArray } from './wire-type.js';
 
 type Phase = 'collect' | 'exchange' | 'spread';
 
@@ -30,9 +31,9 @@ export class TieredLink implements AllReduceLink {
   readonly #group: RingLink;
   /** Null for who is no leader. */
   readonly #leaders: RingLink | null;
-  /** Null between two steps. */
+  /** Null between two rounds. */
   #phase: Phase | null = null;
-  /** The leaders' ring ended while the step under way needs nothing of it any more: counts when the step is done. */
+  /** The leaders' ring ended while the round under way needs nothing of it any more: counts when the round is done. */
   #postponed: Ending | null = null;
 
   constructor({ group, leaders }: { group: RingLink; leaders: RingLink | null }) {
@@ -53,23 +54,23 @@ export class TieredLink implements AllReduceLink {
   }
 
   /**
-   * Sums `buffer` (int32, equal length on all members) over all groups, in place. Steps must increase. The buffer belongs to
+   * Sums `buffer` (equal length and type on all members) over all groups, in place. Rounds must increase. The buffer belongs to
    * the rings until the promise settles; after a rejection its content is undefined. The stats are those of all phases together.
    * Rejects with RingError as RingLink.allReduce does; the lost member may be of another group.
    */
-  async allReduce(options: { step: number; buffer: Int32Array; signal?: AbortSignal }): Promise<RingStats> {
-    const { step, buffer } = options;
+  async allReduce(options: { round: number; buffer: SumArray; signal?: AbortSignal }): Promise<RingStats> {
+    const { round, buffer } = options;
     if (this.#phase !== null)
-      throw new RingError('E_RING_MISUSE', `a step is being reduced; await it before step ${step}`);
+      throw new RingError('E_RING_MISUSE', `a round is being reduced; await it before round ${round}`);
     try {
       this.#phase = 'collect';
-      const parts = [await this.#group.allReduce({ ...options, step: 2 * step })];
+      const parts = [await this.#group.allReduce({ ...options, round: 2 * round })];
       this.#phase = 'exchange';
       if (this.#leaders === null) buffer.fill(0);
       else parts.push(await this.#leaders.allReduce(options));
       this.#phase = 'spread';
-      parts.push(await this.#group.allReduce({ ...options, step: 2 * step + 1 }));
-      return together(step, parts);
+      parts.push(await this.#group.allReduce({ ...options, round: 2 * round + 1 }));
+      return together(round, parts);
     } finally {
       this.#phase = null;
       if (this.#postponed !== null) this.#group.close(this.#postponed);
@@ -83,17 +84,17 @@ export class TieredLink implements AllReduceLink {
     this.#leaders?.close(ending);
   }
 
-  /** A leader that is done with a step may leave before another group has spread it: that group must not lose the step. */
+  /** A leader that is done with a round may leave before another group has spread it: that group must not lose the round. */
   #leadersEnded(ending: Ending): void {
     if (this.#phase === 'spread') this.#postponed = ending;
     else this.#group.close(ending);
   }
 }
 
-function together(step: number, parts: readonly RingStats[]): RingStats {
+function together(round: number, parts: readonly RingStats[]): RingStats {
   const sum = (value: (part: RingStats) => number) => parts.reduce((total, part) => total + value(part), 0);
   return {
-    step,
+    round,
     bytesSent: sum((part) => part.bytesSent),
     bytesReceived: sum((part) => part.bytesReceived),
     segmentsSent: sum((part) => part.segmentsSent),

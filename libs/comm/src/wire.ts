@@ -1,39 +1,47 @@
 /**
  * Data frames: what one WebSocket message between two neighbours of the ring holds. Little-endian, 24 bytes of header, then
- * `count` raw int32.
+ * `count` raw int32 or int16.
  *
  *   offset 0  u32  magic "LSRG"
  *          4  u8   version
- *          5  u8   flags: bit 0 ACCEPT (the server's first frame: "you are my successor in this generation"; no payload)
+ *          5  u8   flags: bit 0 ACCEPT (the server's first frame: "you are my successor in this generation"; no payload),
+ *                  bit 1 INT16 (so are the elements; else int32)
  *          6  u16  hop
  *          8  u32  generation
- *         12  u32  step
+ *         12  u32  round
  *         16  u32  segment
  *         20  u32  count of elements
  */
 import { endianness } from 'node:os';
 import { WireError } from './errors.js';
-import { SEGMENT_ELEMENTS } from './ring.js';
+import { SEGMENT_BYTES } from './ring.js';
+import { WIRE_BYTES } from './wire-type.js';
+import type { Wire } from './wire-type.js';
 
 export const WIRE_MAGIC = 0x4752_534c;
 /** Raised whenever the meaning of a frame changes: two versions never share a ring. */
-export const WIRE_VERSION = 2;
+export const WIRE_VERSION = 3;
 export const HEADER_BYTES = 24;
 /** The largest frame: a full segment. ws refuses a peer that announces more. */
-export const MAX_FRAME_BYTES = HEADER_BYTES + SEGMENT_ELEMENTS * Int32Array.BYTES_PER_ELEMENT;
+export const MAX_FRAME_BYTES = HEADER_BYTES + SEGMENT_BYTES;
 export const FLAG_ACCEPT = 1;
+const FLAG_INT16 = 2;
 
 const U32_MAX = 0xffff_ffff;
 const U16_MAX = 0xffff;
 
 /** All fields of a frame but its payload. */
 export type FrameHeader = {
+  /** FLAG_ACCEPT or 0. */
   readonly flags: number;
+  /** What the elements are. */
+  readonly wire: Wire;
   readonly hop: number;
   readonly generation: number;
-  readonly step: number;
+  /** Number of the all-reduce. */
+  readonly round: number;
   readonly segment: number;
-  /** int32 elements in the payload. */
+  /** Elements in the payload. */
   readonly count: number;
 };
 
@@ -42,7 +50,7 @@ export function requireLittleEndian(order: 'LE' | 'BE' = endianness()): void {
   if (order !== 'LE') {
     throw new WireError(
       'E_WIRE_BYTE_ORDER',
-      'payloads are raw little-endian int32; run workers on little-endian machines',
+      'payloads are raw little-endian integers; run workers on little-endian machines',
     );
   }
 }
@@ -63,10 +71,10 @@ export function encodeMessage(header: FrameHeader): Buffer {
   checkField('flags', header.flags, FLAG_ACCEPT);
   checkField('hop', header.hop, U16_MAX);
   checkField('generation', header.generation, U32_MAX);
-  checkField('step', header.step, U32_MAX);
+  checkField('round', header.round, U32_MAX);
   checkField('segment', header.segment, U32_MAX);
-  checkField('count', header.count, SEGMENT_ELEMENTS);
-  const messageBytes = HEADER_BYTES + header.count * Int32Array.BYTES_PER_ELEMENT;
+  checkField('count', header.count, SEGMENT_BYTES / WIRE_BYTES[header.wire]);
+  const messageBytes = HEADER_BYTES + header.count * WIRE_BYTES[header.wire];
   const prefix = prefixOf(messageBytes);
   const head = Buffer.allocUnsafe(prefix + HEADER_BYTES);
   head[0] = 0x82;
@@ -81,10 +89,10 @@ export function encodeMessage(header: FrameHeader): Buffer {
   }
   head.writeUInt32LE(WIRE_MAGIC, prefix);
   head[prefix + 4] = WIRE_VERSION;
-  head[prefix + 5] = header.flags;
+  head[prefix + 5] = header.flags | (header.wire === 'int16' ? FLAG_INT16 : 0);
   head.writeUInt16LE(header.hop, prefix + 6);
   head.writeUInt32LE(header.generation, prefix + 8);
-  head.writeUInt32LE(header.step, prefix + 12);
+  head.writeUInt32LE(header.round, prefix + 12);
   head.writeUInt32LE(header.segment, prefix + 16);
   head.writeUInt32LE(header.count, prefix + 20);
   return head;
@@ -133,21 +141,24 @@ export function decodeHeader(header: Buffer, messageBytes: number): FrameHeader 
       `the peer speaks version ${header[4]}, this worker ${WIRE_VERSION}; run one version`,
     );
   }
-  const flags = header[5];
-  if (flags > FLAG_ACCEPT) throw new WireError('E_WIRE_FLAGS', `unknown flags ${flags}; run one version of Lockstep`);
+  const bits = header[5];
+  if (bits > (FLAG_ACCEPT | FLAG_INT16))
+    throw new WireError('E_WIRE_FLAGS', `unknown flags ${bits}; run one version of Lockstep`);
+  const wire = (bits & FLAG_INT16) === 0 ? 'int32' : 'int16';
   const count = header.readUInt32LE(20);
   const payloadBytes = messageBytes - HEADER_BYTES;
-  if (payloadBytes !== count * Int32Array.BYTES_PER_ELEMENT) {
+  if (payloadBytes !== count * WIRE_BYTES[wire]) {
     throw new WireError(
       'E_WIRE_LENGTH',
-      `the header says ${count} int32, ${payloadBytes} bytes follow; the frame is damaged`,
+      `the header says ${count} ${wire}, ${payloadBytes} bytes follow; the frame is damaged`,
     );
   }
   return {
-    flags,
+    flags: bits & FLAG_ACCEPT,
+    wire,
     hop: header.readUInt16LE(6),
     generation: header.readUInt32LE(8),
-    step: header.readUInt32LE(12),
+    round: header.readUInt32LE(12),
     segment: header.readUInt32LE(16),
     count,
   };

@@ -221,6 +221,20 @@ test('keys that contradict each other are both named, with their sources', () =>
   assert.equal(loadConfig({ schema: 'run', env: {}, flags: { 'min-workers': 3 } }).minWorkers, 3);
 });
 
+test('the wire is int32 unless it is chosen, and int16 only for as many microbatches as it has bits for', () => {
+  const load = (env: Record<string, string>) => loadConfig({ schema: 'up', env, flags: {} });
+  assert.equal(load({}).wire, 'int32');
+  assert.equal(load({ LOCKSTEP_WIRE: 'int16' }).wire, 'int16');
+  assert.throws(() => load({ LOCKSTEP_WIRE: 'int8' }), refused('E_CONFIG_BAD_VALUE', 'wire', '"int8"', 'int32, int16'));
+  const many = { LOCKSTEP_GLOBAL_BATCH: '2056' };
+  assert.equal(load(many).wire, 'int32');
+  assert.equal(load({ LOCKSTEP_GLOBAL_BATCH: '2048', LOCKSTEP_WIRE: 'int16' }).wire, 'int16');
+  assert.throws(
+    () => load({ ...many, LOCKSTEP_WIRE: 'int16' }),
+    refused('E_CONFIG_CONFLICT', 'wire is "int16"', 'LOCKSTEP_WIRE', 'more than 256 microbatches'),
+  );
+});
+
 test('variables of tools and of other schemas are let pass, so that processes can inherit them', () => {
   const inherited = Object.fromEntries(
     PROCESS_VARIABLES.filter((name) => name !== 'LOCKSTEP_DEVICE').map((name) => [name, 'anything']),

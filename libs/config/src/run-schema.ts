@@ -15,6 +15,8 @@ import {
 import type { Check } from './schema.js';
 import { traceKey } from './trace-key.js';
 
+/** An int16 that is a sum of more has too few bits left for each (libs/comm, MAX_SUMMANDS). */
+const MAX_INT16_MICROBATCHES = 256;
 /** Below this a busy machine's scheduling pauses already look like a lost worker. */
 const MIN_HEARTBEAT_TIMEOUT_MS = 500;
 
@@ -48,6 +50,11 @@ export const runKeys = {
     default: 5000,
     min: MIN_HEARTBEAT_TIMEOUT_MS,
     doc: 'milliseconds of silence after which a peer counts as lost: the one timeout, all others derive from it',
+  }),
+  wire: choiceKey({
+    default: 'int32',
+    choices: ['int32', 'int16'],
+    doc: 'integers that gradients are summed as between workers; int16 sends half the bytes, for slow links, with coarser gradients: other weights, as exact and as free of order',
   }),
   auditRate: fractionKey({
     default: 0,
@@ -109,4 +116,11 @@ export const runChecks: readonly Check<RunConfig>[] = [
     globalBatch % microbatchSize === 0
       ? undefined
       : { keys: ['microbatchSize', 'globalBatch'], rule: 'microbatchSize must divide globalBatch' },
+  ({ wire, globalBatch, microbatchSize }) =>
+    wire === 'int32' || globalBatch / microbatchSize <= MAX_INT16_MICROBATCHES
+      ? undefined
+      : {
+          keys: ['wire', 'microbatchSize'],
+          rule: `with int16 on the wire a step must not have more than ${MAX_INT16_MICROBATCHES} microbatches`,
+        },
 ];

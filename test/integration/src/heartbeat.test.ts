@@ -62,6 +62,7 @@ describe('a worker that computes a long step', () => {
         data: 'mnist',
         seed: 1,
         recipe: recipeOf({ preset: 'default', globalBatch: LONG_MICROBATCH, microbatchSize: LONG_MICROBATCH }),
+        wire: 'int32',
         checkpointEvery: 100,
         dataDigest: loadMnist('train').digest,
       },

@@ -28,6 +28,7 @@ export function settingsOf(options: Options): Settings {
       data: 'mnist',
       seed: 0,
       recipe: {},
+      wire: 'int32',
       checkpointEvery: CHECKPOINT_EVERY,
       dataDigest: SEED_DIGEST,
     },

@@ -1,0 +1,90 @@
+/** int16 on the wire: half the bytes, other weights, and they still do not depend on who did the work. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { Cli, digestOf, lockstep, processOf, temporaryFolder, tinyRun, untilStep } from './harness.js';
+
+const STEPS = 12;
+const INT16 = ['--wire', 'int16'];
+const BOTH = ['--min-workers', '2'];
+
+/** Bytes that a worker gave to its ring, of each step of the run, as its coordinator's log says. */
+function ringBytesOf(out: string): number[] {
+  const log = readFileSync(join(out, 'logs', 'coordinator.log'), 'utf8');
+  return [...log.matchAll(/note=committed .*ringBytes=(\d+)/g)].map(([, bytes]) => Number(bytes));
+}
+
+describe('int16 on the wire', () => {
+  let folder = '';
+  let one = '';
+  let undisturbed = '';
+  const cleanups: (() => void)[] = [];
+
+  before(async () => {
+    folder = temporaryFolder({ after: (action) => cleanups.push(action) });
+    one = join(folder, 'one');
+    const { status, stdout, stderr } = await lockstep(...tinyRun(one, 1, STEPS, ...INT16));
+    assert.equal(status, 0, stdout + stderr);
+    undisturbed = await digestOf(one);
+  });
+
+  after(() => cleanups.forEach((action) => action()));
+
+  it('two workers reach the digest of one, which is not that of int32, and send half the bytes', async () => {
+    const [narrow, wide] = [join(folder, 'narrow'), join(folder, 'wide')];
+    const environment = await new Cli(tinyRun(narrow, 2, STEPS, ...BOTH), { LOCKSTEP_WIRE: 'int16' }).ended;
+    assert.equal(environment.status, 0, environment.stdout);
+    assert.equal((await lockstep(...tinyRun(wide, 2, STEPS, ...BOTH))).status, 0);
+    assert.equal(await digestOf(narrow), undisturbed);
+    assert.notEqual(await digestOf(wide), undisturbed);
+    const [half, whole] = [ringBytesOf(narrow), ringBytesOf(wide)];
+    assert.equal(half.length, STEPS);
+    assert.ok(half[0] > 0);
+    assert.deepEqual(
+      whole,
+      half.map((bytes) => 2 * bytes),
+    );
+  });
+
+  it('audited steps, whose gradients are summed as a whole, reach the same digest', async () => {
+    const out = join(folder, 'audited');
+    const { status, stdout } = await lockstep(...tinyRun(out, 2, STEPS, ...INT16, '--audit-rate', '0.5'));
+    assert.equal(status, 0, stdout);
+    assert.equal(await digestOf(out), undisturbed);
+  });
+
+  it('kill -9 of one of two workers: the other finishes the run with the same digest', async () => {
+    const out = join(folder, 'killed');
+    const run = new Cli(tinyRun(out, 2, STEPS, ...INT16, '--max-restarts', '0'));
+    await untilStep(run, 3);
+    process.kill(processOf(out, 'worker-1'), 'SIGKILL');
+    const { status, stdout } = await run.ended;
+    assert.equal(status, 0, stdout);
+    assert.match(stdout, /worker-1 is lost/);
+    assert.equal(await digestOf(out), undisturbed);
+  });
+
+  it('a run that was stopped goes on to the same digest, with three workers, but not with another wire', async () => {
+    const out = join(folder, 'stopped');
+    const run = new Cli(tinyRun(out, 2, STEPS, ...INT16));
+    await untilStep(run, 3);
+    run.signal('SIGINT');
+    assert.equal((await run.ended).status, 130);
+    const other = await lockstep(...tinyRun(out, 2, STEPS), '--resume');
+    assert.equal(other.status, 1);
+    assert.match(
+      other.stdout + other.stderr,
+      /E_RUN_CONFLICT: config\.wire is "int16" in .* but "int32" was asked for/,
+    );
+    const resumed = await lockstep(...tinyRun(out, 3, STEPS, ...INT16), '--resume');
+    assert.equal(resumed.status, 0, resumed.stdout);
+    assert.equal(await digestOf(out), undisturbed);
+  });
+
+  it('it is verified, and replayed to the states of its ledger', async () => {
+    assert.equal((await lockstep('verify', one)).status, 0);
+    const replayed = await lockstep('replay', one, '--step', String(STEPS - 1), '--microbatch', '1');
+    assert.equal(replayed.status, 0, replayed.stderr);
+  });
+});
