@@ -16,7 +16,7 @@ import { ringSeconds, tiersSeconds } from './scale-model.mjs';
 import { ringTimes } from './scale-ring.mjs';
 import { summary } from './summary.mjs';
 
-/** The default network's parameters. */
+/** Parameters of the network of the benchmarks. */
 const ELEMENTS = 770_000;
 /** 10 Gbit/s. */
 const BYTES_A_SECOND = 1.25e9;

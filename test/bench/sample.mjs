@@ -1,4 +1,4 @@
-// Images a second of the sampler: 64 images of the default network with fresh weights, DDIM 50 and DDPM 1000, one process, against
+// Images a second of the sampler: 64 images of the network of width 32 with fresh weights, DDIM 50 and DDPM 1000, one process, against
 // the same samplers around the same network in PyTorch (no_grad, the best of eager, channels_last and torch.compile), in turns.
 //
 //   node test/bench/sample.mjs [--quick] [--threads 1] [--rounds N] [--variants eager,channels_last,compile]

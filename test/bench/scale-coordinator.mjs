@@ -10,7 +10,7 @@ import { summary } from './summary.mjs';
 
 const STEPS = 12;
 const WARM_UP = 2;
-/** The default network has so many parameter tensors; each has an exponent in every message about gradients. */
+/** The network has so many parameter tensors; each has an exponent in every message about gradients. */
 const TENSORS = 120;
 const digestOf = (step) => step.toString(16).padStart(64, '0');
 const exponents = Array.from({ length: TENSORS }, (_, tensor) => -(tensor % 20));

@@ -22,11 +22,11 @@ import { ringTimes } from './scale-ring.mjs';
 import { summary } from './summary.mjs';
 import { stepSeconds, trainingRun } from './training-run.mjs';
 
-/** The default network's parameters. */
+/** Parameters of the network of the benchmarks. */
 const PARAMETERS = 764_929;
 const MICROBATCH = 8;
 const MEMBERS = 4;
-/** Workers and microbatches of each. The first three give the model its constants, the others test it. 4 microbatches in all are the default run. */
+/** Workers and microbatches of each. The first three give the model its constants, the others test it. 4 microbatches in all are a step as usual. */
 const FITTED = ['1x1', '1x4', '2x1'];
 const HELD_OUT = ['2x2', '3x1', '4x1'];
 /** Steps in which speeds are learnt. */

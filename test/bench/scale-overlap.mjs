@@ -7,7 +7,7 @@
 import { summary } from './summary.mjs';
 import { stepSeconds, trainingRun } from './training-run.mjs';
 
-/** An all-reduce of the default network takes a quarter of a second then: much more than a step varies by itself. */
+/** An all-reduce of the benchmarks' network takes a quarter of a second then: much more than a step varies by itself. */
 const SLOW_RATE = '100mbit';
 const LEARNING = 4;
 const BLOCK_STEPS = 4;

@@ -1,4 +1,4 @@
-// Efficiency from one worker to two on this machine: one core each, loopback, the default run (32 images a step in microbatches of
+// Efficiency from one worker to two on this machine: one core each, loopback, 32 images a step (in microbatches of
 // 8). One and two in turns. Needs two cores; exit status 2 where there is one.
 //
 //   node test/bench/scale-workers.mjs [--quick]

@@ -1,4 +1,4 @@
-// Milliseconds of one training step of 32 images of the default network: ours against PyTorch's best of eager, channels_last and
+// Milliseconds of one training step of 32 images of the network of width 32: ours against PyTorch's best of eager, channels_last and
 // torch.compile, with one thread and with two. All take turns: a round is one step of each.
 //
 //   node test/bench/step.mjs [--quick] [--threads 1,2] [--rounds N] [--microbatch N] [--variants eager,channels_last,compile]

@@ -1,4 +1,4 @@
-/** One run of the default network by real processes on this machine, watched through the coordinator's log. */
+/** One run of the benchmarks' network by real processes on this machine, watched through the coordinator's log. */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -37,7 +37,7 @@ test("a config without flags of the recipe is the preset's own, but for the size
   const { steps, globalBatch, microbatchSize, ...rest } = recipeOf(configOf({ preset: 'default' }));
   const preset = presetOf('default');
   assert.deepEqual({ ...preset, ...rest }, preset);
-  assert.deepEqual([steps, globalBatch, microbatchSize], [1000, 32, 8]);
+  assert.deepEqual([steps, globalBatch, microbatchSize], [2400, 32, 8]);
 });
 
 test('the numbers of the recipe reach it by their flags', () => {

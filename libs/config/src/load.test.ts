@@ -48,7 +48,7 @@ test('with nothing given every key has its documented default', () => {
       run.minWorkers,
       run.heartbeatTimeoutMs,
     ],
-    ['default', 1000, 32, 8, 200, 3, 1, 5000],
+    ['default', 2400, 32, 8, 200, 3, 1, 5000],
   );
 });
 

@@ -30,7 +30,7 @@ export const runKeys = {
     default: 'mnist',
     doc: 'training data: mnist, or a folder of IDX files (Fashion-MNIST, KMNIST) or of PNGs, subfolders being classes',
   }),
-  steps: integerKey({ default: 1000, min: 1, doc: 'optimiser updates in the whole run' }),
+  steps: integerKey({ default: 2400, min: 1, doc: 'optimiser updates in the whole run' }),
   seed: integerKey({ default: 0, min: 0, doc: 'of all random numbers; the same seed gives the same weights' }),
   globalBatch: integerKey({ default: 32, min: 1, doc: 'samples a step, whatever the number of workers' }),
   microbatchSize: integerKey({

@@ -7,16 +7,16 @@ import { parameterCount, tensorOf } from './parameters.js';
 import { PRESET_NAMES, presetOf, PRESETS } from './presets.js';
 import type { UNetConfig } from './unet-layers.js';
 
-/** Without labels. */
-const DEFAULT = { ...PRESETS.default.model, classes: 0 };
+/** That of the benchmarks: twice the default's width, without labels. */
+const WIDE = { ...PRESETS.default.model, base: 32, classes: 0 };
 
-test('the default network has 764,929 parameters without labels', () => {
-  assert.equal(parameterCount(parameterTable(DEFAULT)), 764_929);
+test('the network of the benchmarks has 764,929 parameters', () => {
+  assert.equal(parameterCount(parameterTable(WIDE)), 764_929);
 });
 
 test('a conditional network is the same with one tensor more: a row for each of ten classes and one for none', () => {
-  const table = parameterTable(PRESETS.default.model);
-  const unconditional = parameterTable(DEFAULT);
+  const table = parameterTable({ ...WIDE, classes: 10 });
+  const unconditional = parameterTable(WIDE);
   assert.deepEqual(
     table
       .filter(({ name }) => !unconditional.some((span) => span.name === name))
@@ -24,7 +24,7 @@ test('a conditional network is the same with one tensor more: a row for each of 
     [['class_embedding.weight', [11, 128]]],
   );
   assert.equal(parameterCount(table), 764_929 + 11 * 128);
-  const rows = tensorOf(table, initialParameters(PRESETS.default.model, 1), 'class_embedding.weight');
+  const rows = tensorOf(table, initialParameters({ ...WIDE, classes: 10 }, 1), 'class_embedding.weight');
   const variance = rows.reduce((sum, w) => sum + w * w, 0) / rows.length;
   assert.ok(Math.abs(variance - 1) < 5 * Math.sqrt(2 / rows.length), `${variance}`);
 });
@@ -50,7 +50,7 @@ for (const name of PRESET_NAMES) {
 }
 
 test('the table starts with the time embedding and uses the names and layouts that are documented', () => {
-  const table = parameterTable(DEFAULT);
+  const table = parameterTable(WIDE);
   const shape = (name: string) => table.find((span) => span.name === name)?.shape;
   assert.equal(table[0].name, 'time.linear1.weight');
   assert.deepEqual(shape('time.linear1.weight'), [32, 128]);
@@ -61,8 +61,8 @@ test('the table starts with the time embedding and uses the names and layouts th
 });
 
 test('initial weights lie within 1/sqrt(fan-in) and fill that range, norms are 1 and 0, and the last convolution is zero', () => {
-  const table = parameterTable(DEFAULT);
-  const flat = initialParameters(DEFAULT, 1);
+  const table = parameterTable(WIDE);
+  const flat = initialParameters(WIDE, 1);
   const of = (name: string): Float32Array => tensorOf(table, flat, name);
   for (const [name, fanIn] of [
     ['down.1.conv2.weight', 576],
@@ -84,10 +84,10 @@ test('initial weights lie within 1/sqrt(fan-in) and fill that range, norms are 1
 });
 
 test('initial weights are a function of the seed, and no two tensors share their numbers', () => {
-  const table = parameterTable(DEFAULT);
-  const flat = initialParameters(DEFAULT, 7);
-  assert.deepEqual(initialParameters(DEFAULT, 7), flat);
-  assert.notDeepEqual(initialParameters(DEFAULT, 8), flat);
+  const table = parameterTable(WIDE);
+  const flat = initialParameters(WIDE, 7);
+  assert.deepEqual(initialParameters(WIDE, 7), flat);
+  assert.notDeepEqual(initialParameters(WIDE, 8), flat);
   const first = tensorOf(table, flat, 'middle.block1.conv1.weight');
   assert.notDeepEqual(tensorOf(table, flat, 'middle.block1.conv2.weight'), first);
 });
@@ -108,7 +108,7 @@ test('configs that cannot be built are refused with their code', () => {
     { classes: 2.5 },
   ];
   for (const change of bad) {
-    assert.throws(() => parameterTable({ ...DEFAULT, ...change }), { code: 'E_MODEL_CONFIG' }, JSON.stringify(change));
+    assert.throws(() => parameterTable({ ...WIDE, ...change }), { code: 'E_MODEL_CONFIG' }, JSON.stringify(change));
   }
 });
 

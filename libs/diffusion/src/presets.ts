@@ -40,7 +40,7 @@ export type Preset = {
 const DEFAULT = {
   model: {
     kind: 'unet',
-    base: 32,
+    base: 16,
     channelMultipliers: [1, 2, 2],
     attentionAt: 'middle',
     groups: 8,
@@ -58,7 +58,7 @@ const DEFAULT = {
   networkTime: 'timestep',
   globalBatch: 32,
   microbatchSize: 8,
-  steps: 1000,
+  steps: 2400,
   optimizer: {
     beta1: 0.9,
     beta2: 0.99,
@@ -102,7 +102,7 @@ function seedPreset(features: number): Preset {
 }
 
 /**
- * `default`: what gives the best digits a minute on two cores (docs/ablation.md). `tiny`: of the default's shape, for tests; without
+ * `default`: the best digits of a few minutes on two cores; of an hour those of width 32 (docs/quality.md). `tiny`: of the default's shape, for tests; without
  * classes, and its images are not digits. `seed-F`: the seed tutorial's network of F features. The tutorial leaves F open;
  * `seed` has 32, with which two cores do its ten epochs in a quarter of an hour, where 64 need three and 128 nine times as long.
  */

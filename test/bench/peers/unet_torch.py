@@ -1,4 +1,4 @@
-"""The default network in PyTorch, and the three ways in which its users run it."""
+"""The benchmarks' network (width 32) in PyTorch, and the three ways in which its users run it."""
 
 import math
 import sys

@@ -19,7 +19,7 @@ import { loadMnist, recipeOf } from '@lockstep/diffusion';
 
 const WORKER = fileURLToPath(new URL('../../../apps/worker/dist/main.js', import.meta.url));
 const HEARTBEAT_TIMEOUT_MS = 500;
-/** Large enough that one gradient of the default network takes far longer than a heartbeat interval. */
+/** Large enough that one gradient of a network of width 32 takes far longer than a heartbeat interval. */
 const LONG_MICROBATCH = 64;
 
 describe('a worker that computes a long step', () => {
@@ -61,7 +61,12 @@ describe('a worker that computes a long step', () => {
       settings: {
         data: 'mnist',
         seed: 1,
-        recipe: recipeOf({ preset: 'default', globalBatch: LONG_MICROBATCH, microbatchSize: LONG_MICROBATCH }),
+        recipe: recipeOf({
+          preset: 'default',
+          baseWidth: 32,
+          globalBatch: LONG_MICROBATCH,
+          microbatchSize: LONG_MICROBATCH,
+        }),
         wire: 'int32',
         checkpointEvery: 100,
         dataDigest: loadMnist('train').digest,
