@@ -1,9 +1,9 @@
-// Draws the training curves of finished runs beside each other, over the time of all their cores:
+// Draws the training curves of finished runs beside each other, at equal compute:
 //
-//   node test/bench/curves.mjs --svg FILE --title TEXT LABEL=DIRECTORY:CORES ...
+//   node test/bench/curves.mjs --svg FILE [--title TEXT] [--minutes N] LABEL=DIRECTORY:STEPS ...
 //
-// A curve is the mean loss of every 250 steps, from the run's ledger. Prints JSON: of each run its mean loss by tenths of its steps. A
-// pause of more than a minute between two commits (a stopped run) does not count as time.
+// STEPS is how many a quiet core does in a minute: the runs themselves may have had more cores, or a busy machine. A curve is the mean loss
+// of every 250 steps, from the run's ledger, up to N minutes of one core. Prints JSON: of each run its mean loss by tenths.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -11,27 +11,21 @@ import { Ledger } from '../../libs/checkpoint/dist/index.js';
 import { caption, COLORS, GRID, legend, line, picture, polyline, scale, text } from './svg.mjs';
 
 const BLOCK = 250;
-const PAUSE_MS = 60_000;
 const WIDTH = 720;
 const HEIGHT = 360;
 const LEFT = 60;
 
 const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
-/** [{ minutes, loss }] of each committed step; minutes of all cores together. */
-async function stepsOf(directory, cores) {
+/** [{ minutes, loss }] of each committed step. */
+async function stepsOf(directory, stepsAMinute, most) {
   const ledger = await Ledger.openReader(join(directory, 'ledger'));
   try {
-    const steps = [];
-    let minutes = 0;
-    let before = null;
-    for (let step = 0; step <= ledger.last().step; step += 1) {
-      const { at, losses } = ledger.get(step);
-      if (before !== null && at - before < PAUSE_MS) minutes += (cores * (at - before)) / 60_000;
-      before = at;
-      steps.push({ minutes, loss: mean(losses.filter((loss) => loss !== null)) });
-    }
-    return steps;
+    const count = Math.min(ledger.last().step + 1, Math.floor(most * stepsAMinute));
+    return Array.from({ length: count }, (_, step) => ({
+      minutes: (step + 1) / stepsAMinute,
+      loss: mean(ledger.get(step).losses.filter((loss) => loss !== null)),
+    }));
   } finally {
     await ledger.close();
   }
@@ -70,7 +64,7 @@ function drawing(title, runs) {
         text(LEFT - 8, y(loss) + 4, String(loss), { anchor: 'end' }),
       ]),
       ...columns.map((minutes) => text(x(minutes), HEIGHT - 52, String(minutes), { anchor: 'middle' })),
-      text((LEFT + WIDTH) / 2, HEIGHT - 36, 'minutes, times cores', { anchor: 'middle' }),
+      text((LEFT + WIDTH) / 2, HEIGHT - 36, 'minutes of one core', { anchor: 'middle' }),
       ...curves.map(({ points }, index) =>
         polyline(
           points.map(([minutes, loss]) => [x(minutes), y(loss)]),
@@ -89,16 +83,20 @@ function drawing(title, runs) {
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { svg: { type: 'string' }, title: { type: 'string', default: 'Training loss' } },
+  options: {
+    svg: { type: 'string' },
+    title: { type: 'string', default: 'Training loss' },
+    minutes: { type: 'string', default: 'Infinity' },
+  },
 });
 const runs = [];
 for (const named of positionals) {
-  const [, label, directory, cores] = /^(.+)=(.+):(\d+)$/.exec(named) ?? [];
+  const [, label, directory, speed] = /^(.+)=(.+):(\d+)$/.exec(named) ?? [];
   if (label === undefined) {
-    console.error(`${named}: write LABEL=DIRECTORY:CORES`);
+    console.error(`${named}: write LABEL=DIRECTORY:STEPS`);
     process.exit(2);
   }
-  runs.push({ label, steps: await stepsOf(directory, Number(cores)) });
+  runs.push({ label, steps: await stepsOf(directory, Number(speed), Number(values.minutes)) });
 }
 if (values.svg !== undefined) writeFileSync(values.svg, drawing(values.title, runs));
 const tenths = ({ steps }) => blocksOf(steps, Math.ceil(steps.length / 10));
@@ -107,7 +105,7 @@ console.log(
     runs.map((run) => ({
       label: run.label,
       steps: run.steps.length,
-      coreMinutes: Number(run.steps.at(-1).minutes.toFixed(1)),
+      minutes: Number(run.steps.at(-1).minutes.toFixed(1)),
       loss: tenths(run).map(([, loss]) => Number(loss.toFixed(4))),
     })),
   ),
