@@ -12,7 +12,7 @@ import { caption, COLORS, GRID, legend, line, picture, polyline, scale, text } f
 
 const BLOCK = 250;
 const WIDTH = 720;
-const HEIGHT = 360;
+const HEIGHT = 372;
 const LEFT = 60;
 
 const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
@@ -44,15 +44,16 @@ function drawing(title, runs) {
   const [low, high] = [Math.min(...losses) * 0.9, Math.max(...losses)];
   const last = Math.max(...all.map(([minutes]) => minutes));
   const x = scale([0, last], [LEFT, WIDTH - 20]);
-  const y = scale([low, high], [HEIGHT - 70, 44], { log: true });
+  const y = scale([low, high], [HEIGHT - 82, 44], { log: true });
   const rows = [1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01].filter((loss) => loss >= low && loss <= high);
-  const columns = Array.from({ length: 7 }, (_, index) => Math.round((index * last) / 6));
+  const between = Math.ceil(last / 6);
+  const columns = Array.from({ length: Math.floor(last / between) + 1 }, (_, index) => index * between);
   const small = caption(
     [
       'Losses of different recipes are of different things (noise, v) under different schedules: each shows its own progress.',
     ],
     LEFT,
-    HEIGHT - 16,
+    HEIGHT - 28,
   );
   return picture({
     width: WIDTH,
@@ -63,8 +64,8 @@ function drawing(title, runs) {
         line(LEFT, y(loss), WIDTH - 20, y(loss), { color: GRID }),
         text(LEFT - 8, y(loss) + 4, String(loss), { anchor: 'end' }),
       ]),
-      ...columns.map((minutes) => text(x(minutes), HEIGHT - 52, String(minutes), { anchor: 'middle' })),
-      text((LEFT + WIDTH) / 2, HEIGHT - 36, 'minutes of one core', { anchor: 'middle' }),
+      ...columns.map((minutes) => text(x(minutes), HEIGHT - 64, String(minutes), { anchor: 'middle' })),
+      text((LEFT + WIDTH) / 2, HEIGHT - 48, 'minutes of one core', { anchor: 'middle' }),
       ...curves.map(({ points }, index) =>
         polyline(
           points.map(([minutes, loss]) => [x(minutes), y(loss)]),
