@@ -38,7 +38,7 @@ const { values } = parseArgs({
 });
 const rounds = Number(values.rounds ?? (values.quick ? 2 : 3));
 const steps = Number(values.steps ?? (values.quick ? 40 : 60));
-const largeSteps = values.quick ? 12 : 25;
+const largeSteps = values.quick ? 10 : 15;
 const variants = (values.variants ?? (values.quick ? 'eager' : 'eager,channels_last')).split(',');
 const buckets = (values['bucket-mb'] ?? (values.quick ? '25' : '25,1')).split(',').map(Number);
 
