@@ -1,7 +1,7 @@
 // Which part of the recipe the digits owe what to: one thing is changed at a time, at equal compute, and LeNet-FD tells.
 //
 //   npm run ablation                      all variants, one on each processor core (about 6 minutes each)
-//   npm run ablation -- base eps          these
+//   npm run ablation -- base 'width 16'   these
 //   npm run ablation -- --report          only writes the table of what results/ablation.json holds
 //
 // A variant is trained by one worker on one core, and 1,000 samples of its last checkpoint are judged. What is trained and drawn is a
@@ -76,8 +76,7 @@ function onCore(core, args) {
 
 async function measure(name, core) {
   const run = mkdtempSync(join(tmpdir(), 'lockstep-ablation-'));
-  const changed = VARIANTS[name];
-  const recipe = { ...BASE, ...changed };
+  const recipe = { ...BASE, ...VARIANTS[name] };
   const { guidance, ...plain } = JUDGED;
   const judged = recipe.classes === 0 ? plain : { ...plain, guidance };
   const out = join(run, 'evaluation.json');
@@ -96,10 +95,11 @@ async function measure(name, core) {
   }
 }
 
+const share = (value) => `${(100 * value).toFixed(0)} %`;
+
 function report({ variants }) {
   const rows = Object.entries(variants).map(
     ([name, { recipe, frechetDistance, precision, recall, classes, noiseError }]) => {
-      const share = (value) => `${(100 * value).toFixed(0)} %`;
       const errors = noiseError.heldOut.map((value) => value.toFixed(3)).join(' / ');
       return [
         name,
@@ -114,7 +114,7 @@ function report({ variants }) {
   );
   const [{ frechetDistance, precision, recall, classes }] = Object.values(variants);
   const header = ['variant', 'steps', 'LeNet-FD', 'precision', 'recall', 'classes', 'noise error by quarter of t'];
-  const floor = `Floor of ${JUDGED.samples} test images: LeNet-FD ${frechetDistance.floor.toFixed(1)}, precision ${(100 * precision.floor).toFixed(0)} %, recall ${(100 * recall.floor).toFixed(0)} %, classes ${(100 * classes.floor.largestDeviation).toFixed(0)} %. Ceiling (noise): LeNet-FD ${frechetDistance.ceiling.toFixed(0)}.`;
+  const floor = `Floor of ${JUDGED.samples} test images: LeNet-FD ${frechetDistance.floor.toFixed(1)}, precision ${share(precision.floor)}, recall ${share(recall.floor)}, classes ${share(classes.floor.largestDeviation)}. Ceiling (noise): LeNet-FD ${frechetDistance.ceiling.toFixed(0)}.`;
   const line = (cells) => `| ${cells.join(' | ')} |`;
   return `${[line(header), line(header.map(() => '---')), ...rows.map(line), '', floor].join('\n')}\n`;
 }

@@ -1,5 +1,5 @@
-// Efficiency from one worker to two on this machine: one core each, loopback, 32 images a step (in microbatches of
-// 8). One and two in turns. Needs two cores; exit status 2 where there is one.
+// Efficiency from one worker to two on this machine: one core each, loopback, 32 images a step in microbatches of
+// 8. One and two in turns. Needs two cores; exit status 2 where there is one.
 //
 //   node test/bench/scale-workers.mjs [--quick]
 import { cpus } from 'node:os';
