@@ -5,35 +5,11 @@ import { dirname, join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { encodeEvaluation, type Evaluation } from '@lockstep/checkpoint';
+import { EVALUATION as STORED } from '@lockstep/checkpoint/evaluation.fixture';
 import { Evaluator, summaryOf } from './evaluator.js';
 import { Metrics } from './metrics.js';
 
-const beside = <T>(samples: T, floor: T, ceiling: T): { samples: T; floor: T; ceiling: T } => ({
-  samples,
-  floor,
-  ceiling,
-});
-const classes = { counts: [150, 250], chiSquared: 25, largestDeviation: 0.25 };
-const distance = { least: 2, onePercent: 3, median: 8 };
-const EVALUATION: Evaluation = {
-  runId: 'run',
-  step: 400,
-  stateDigest: 'a',
-  dataDigest: 'b',
-  samples: 400,
-  sampler: {},
-  seed: 0,
-  classifier: { digest: 'c', testAccuracy: 0.99 },
-  frechetDistance: beside(68.7, 5.97, 949),
-  frechetDistanceOfTestSet: 0.7,
-  precision: beside(0.6, 0.9, 1),
-  recall: beside(0.5, 0.91, 0.01),
-  coverage: beside(0.45, 0.93, 0.002),
-  classes: beside(classes, classes, classes),
-  trainingDistance: beside(distance, distance, distance),
-  closestPairs: [],
-  noiseError: { heldOut: [0.1, 0.05, 0.02, 0.01], training: [0.09, 0.04, 0.015, 0.005] },
-};
+const EVALUATION: Evaluation = { ...STORED, samples: 400 };
 
 type Told = { readonly evaluations: Evaluation[]; readonly failures: { code: string; message: string }[] };
 

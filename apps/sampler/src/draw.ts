@@ -22,7 +22,7 @@ import {
 } from './choice.js';
 import { SamplerError } from './errors.js';
 import { IMAGES_A_BATCH, THREADS, type DrawCondition, type DrawJob } from './job.js';
-import { gridPixels, gridPng, type Grid } from './png.js';
+import { gridPixels, gridGreys, gridPng, type Grid } from './png.js';
 import { drawBatches } from './pool.js';
 import { writeWhole } from './whole-file.js';
 
@@ -95,11 +95,13 @@ export async function draw(request: DrawRequest): Promise<Drawn> {
 }
 
 function animation(file: string, frames: readonly Float32Array[], grid: Grid): Buffer {
-  const animated = /\.gif$/i.test(file) ? animatedGif : animatedPng;
-  const last = frames.length - 1;
-  return animated(
-    frames.map((images, i) => ({ png: gridPng(images, grid), milliseconds: i === last ? LAST_FRAME_MS : FRAME_MS })),
-  );
+  const timed = frames.map((images, i) => ({
+    images,
+    milliseconds: i === frames.length - 1 ? LAST_FRAME_MS : FRAME_MS,
+  }));
+  return /\.gif$/i.test(file)
+    ? animatedGif(timed.map(({ images, milliseconds }) => ({ greys: gridGreys(images, grid), milliseconds })))
+    : animatedPng(timed.map(({ images, milliseconds }) => ({ png: gridPng(images, grid), milliseconds })));
 }
 
 /** @throws SamplerError E_SAMPLE_NO_CHECKPOINT; CheckpointError E_CHECKPOINT_READ */

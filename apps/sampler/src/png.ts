@@ -40,12 +40,19 @@ function margin(grid: Grid): number {
   return grid.numbered ? GAP * 2 + numberWidth(grid.rows - 1) * labelScale(grid) : 0;
 }
 
+/** Grey pixels, 0 black to 255 white, row after row. */
+export interface Greys {
+  readonly pixels: Buffer;
+  readonly width: number;
+  readonly height: number;
+}
+
 /**
- * A grid of grey images as PNG bytes.
+ * A grid of grey images as one picture.
  * @param images images one after another, height * width numbers each; -1 is black, 1 white; outside is cut off
  * @throws RangeError if there are fewer images than cells
  */
-export function gridPng(images: Float32Array, grid: Grid): Buffer {
+export function gridGreys(images: Float32Array, grid: Grid): Greys {
   const { rows, columns, height, width } = grid;
   if (images.length < rows * columns * height * width)
     throw new RangeError(`a grid of ${rows}x${columns} needs ${rows * columns} images`);
@@ -55,7 +62,13 @@ export function gridPng(images: Float32Array, grid: Grid): Buffer {
     if (grid.numbered) drawNumber(pixels, size.width, grid, row);
     for (let column = 0; column < columns; column++) drawImage(pixels, size.width, grid, images, row, column);
   }
-  return greyPng(pixels, size.width, size.height);
+  return { pixels, ...size };
+}
+
+/** The grid as PNG bytes. @throws as {@link gridGreys} */
+export function gridPng(images: Float32Array, grid: Grid): Buffer {
+  const { pixels, width, height } = gridGreys(images, grid);
+  return greyPng(pixels, width, height);
 }
 
 /** Grey pixels, 0 black to 255 white, row after row, as PNG bytes. */
