@@ -54,7 +54,7 @@ async function runUp(options: Readonly<Record<string, unknown>>): Promise<number
     workerArgs: [`--device=${config.device}`, `--host=${config.host}`],
     env: process.env,
     stream: process.stdout,
-    now: () => performance.now(),
+    monotonicNow: () => performance.now(),
   });
 }
 

@@ -36,7 +36,8 @@ export interface UpOptions {
   /** Environment of the children. */
   readonly env: NodeJS.ProcessEnv;
   readonly stream: NodeJS.WriteStream;
-  readonly now: () => number;
+  /** Milliseconds of a clock that never goes back. */
+  readonly monotonicNow: () => number;
 }
 
 /** From the coordinator over the fork's channel. Reports are this build's own and are taken as they are. */
@@ -68,7 +69,7 @@ class Supervisor {
   private finish: (status: number) => void = () => undefined;
 
   constructor(private readonly options: UpOptions) {
-    this.view = makeView(options.stream, options.now);
+    this.view = makeView(options.stream, options.monotonicNow);
     this.logs = join(options.out, 'logs');
     this.port = options.port;
   }

@@ -129,13 +129,13 @@ class PlainView implements View {
 
   constructor(
     private readonly stream: NodeJS.WritableStream,
-    private readonly now: () => number,
+    private readonly monotonicNow: () => number,
   ) {}
 
   progress(status: Status): void {
     const final = status.step === status.steps;
-    if (!final && this.now() - this.last < PLAIN_INTERVAL_MS) return;
-    this.last = this.now();
+    if (!final && this.monotonicNow() - this.last < PLAIN_INTERVAL_MS) return;
+    this.last = this.monotonicNow();
     const { loss, rate, workers, eta } = figures(status);
     this.line(`step ${status.step}/${status.steps} loss ${loss} ${rate} images/s ${workers} workers ETA ${eta}`);
   }
@@ -149,7 +149,7 @@ class PlainView implements View {
   }
 }
 
-/** A view for this output stream. `now` in ms. */
-export function makeView(stream: NodeJS.WriteStream, now: () => number): View {
-  return stream.isTTY ? new TerminalView(stream) : new PlainView(stream, now);
+/** A view for this output stream. `monotonicNow`: ms of a clock that never goes back. */
+export function makeView(stream: NodeJS.WriteStream, monotonicNow: () => number): View {
+  return stream.isTTY ? new TerminalView(stream) : new PlainView(stream, monotonicNow);
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { measured, paceOf, share, stragglers, unmeasured } from './balance.js';
+import { monotonicMs, type MonotonicMs } from './clocks.js';
 import type { Speed } from './state.js';
 import { giveOut, relieve, report, workOf } from './work.js';
 
@@ -79,7 +80,8 @@ describe('speeds', () => {
 describe('an idle worker', () => {
   const ring = ['a', 'b'];
   const pace = (): number => 100;
-  const work = (now: number) =>
+  const at = monotonicMs;
+  const work = (now: MonotonicMs) =>
     giveOut({
       step: 0,
       ring,
@@ -93,25 +95,25 @@ describe('an idle worker', () => {
   const result = (worker: string) => ({ worker, loss: 1, exponents: [], samples: '0', digest: null });
 
   it('leaves others their work while they are as quick as expected', () => {
-    const given = work(0);
-    for (const microbatch of given.queues.get('a') ?? []) report(given, microbatch, result('a'), [], 200);
-    report(given, given.queues.get('b')?.[0] ?? -1, result('b'), [], 110);
-    assert.equal(relieve(given, 'a', pace, 200), null);
+    const given = work(at(0));
+    for (const microbatch of given.queues.get('a') ?? []) report(given, microbatch, result('a'), [], at(200));
+    report(given, given.queues.get('b')?.[0] ?? -1, result('b'), [], at(110));
+    assert.equal(relieve(given, 'a', pace, at(200)), null);
   });
 
   it('takes over what a stalled worker has not begun, then computes what it has begun as well', () => {
-    const given = work(0);
+    const given = work(at(0));
     const [first = -1, second = -1] = given.queues.get('b') ?? [];
-    for (const microbatch of given.queues.get('a') ?? []) report(given, microbatch, result('a'), [], 200);
-    assert.deepEqual(relieve(given, 'a', pace, 200), { microbatch: second, from: 'b', to: 'a', instead: true });
+    for (const microbatch of given.queues.get('a') ?? []) report(given, microbatch, result('a'), [], at(200));
+    assert.deepEqual(relieve(given, 'a', pace, at(200)), { microbatch: second, from: 'b', to: 'a', instead: true });
     assert.deepEqual(workOf(given, 'b').microbatches, [first]);
-    report(given, second, result('a'), [], 300);
-    assert.equal(relieve(given, 'a', pace, 300), null, 'it may be done at any moment');
-    assert.deepEqual(relieve(given, 'a', pace, 400), { microbatch: first, from: 'b', to: 'a', instead: false });
+    report(given, second, result('a'), [], at(300));
+    assert.equal(relieve(given, 'a', pace, at(300)), null, 'it may be done at any moment');
+    assert.deepEqual(relieve(given, 'a', pace, at(400)), { microbatch: first, from: 'b', to: 'a', instead: false });
     assert.ok(workOf(given, 'b').microbatches.includes(first), 'who began it goes on');
-    report(given, first, result('a'), [], 500);
+    report(given, first, result('a'), [], at(500));
     assert.equal(given.missing, 0);
-    report(given, first, result('b'), [], 600);
+    report(given, first, result('b'), [], at(600));
     assert.equal(given.covered[first]?.worker, 'a', 'the first result wins');
     assert.equal(given.missing, 0);
   });

@@ -2,6 +2,7 @@
  * Who computes what, by measured speed. The weights do not depend on the answer, so it may be any that is quick: a slow
  * worker gets less to do, an idle one takes over what another would finish later. Pure.
  */
+import type { MonotonicMs } from './clocks.js';
 import type { Speed, StepWork } from './state.js';
 
 /** Weight of the newest microbatch in a worker's smoothed time: about the last five count. */
@@ -109,7 +110,7 @@ export interface Move {
 }
 
 /**
- * What the idle worker `to` should take over at time `now` (ms), or null if all would come sooner where it is: the microbatch
+ * What the idle worker `to` should take over at time `now`, or null if all would come sooner where it is: the microbatch
  * that is expected last. The holder works through its queue in order, so all but its first open one can be taken away.
  */
 export function takeOver(
@@ -117,7 +118,7 @@ export function takeOver(
   to: string,
   pace: Pace,
   isDone: (worker: string, microbatch: number) => boolean,
-  now: number,
+  now: MonotonicMs,
 ): Move | null {
   const mine = work.queues.get(to);
   if (mine === undefined) return null;

@@ -220,7 +220,7 @@ export function commit(turn: Turn, record: CommitRecord, digest: string): void {
   const committed = done + 1;
   const { phase, contested } = turn.state;
   turn.update({ step: committed, digest, contested: contested !== null && contested.step > done ? contested : null });
-  if (!redone) turn.effects.push({ type: 'appendLedger', record, digest, at: turn.now });
+  if (!redone) turn.effects.push({ type: 'appendLedger', record, digest });
   review(turn, phase.kind === 'reducing' ? phase.record.plan : []);
   turn.note({
     note: 'committed',

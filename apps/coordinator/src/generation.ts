@@ -143,7 +143,7 @@ export function rollBack(turn: Turn, ready: readonly WorkerView[], reason: strin
   const known = Math.max(turn.state.known, from);
   turn.update({ step: target, digest, known: turn.state.reproducible ? known : target });
   if (!turn.state.reproducible) {
-    turn.effects.push({ type: 'branchLedger', step: target, reason, at: turn.now });
+    turn.effects.push({ type: 'branchLedger', step: target, reason });
     turn.update({ durable: Math.min(turn.state.durable, target) });
   }
 }

@@ -1,9 +1,12 @@
+export { monotonicMs, systemClocks, wallMs, type Clocks, type MonotonicMs, type WallMs } from './clocks.js';
+export { Decisions, entryOf } from './decisions.js';
 export { step as coordinatorStep } from './core.js';
 export { initialState as initialCoordinatorState } from './state.js';
 export type {
   Durable,
   Effect as CoordinatorEffect,
   Event as CoordinatorEvent,
+  Happening as CoordinatorHappening,
   Note,
   Outcome,
   Recovered,

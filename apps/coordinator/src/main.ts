@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { openTrace, writeCoordinatorAddress } from '@lockstep/checkpoint';
 import { hostInUrl } from '@lockstep/comm';
 import { ConfigError, failureLine, loadConfig, parseFlags } from '@lockstep/config';
+import { systemClocks } from './clocks.js';
 import { openCoordinator } from './open.js';
 import type { Report } from './server.js';
 import type { Note } from './state.js';
@@ -45,7 +46,7 @@ function tell(report: Report): void {
 async function main(): Promise<number> {
   const config = loadConfig({ schema: 'run', env: process.env, ...parseFlags('run', process.argv.slice(2)) });
   const server = await openCoordinator(config, {
-    now: () => Date.now(),
+    clocks: systemClocks,
     freshRunId: randomUUID(),
     report: tell,
     warn: (text) => log('warn', text),

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { loadConfig } from '@lockstep/config';
+import { systemClocks } from './clocks.js';
 import { openCoordinator } from './open.js';
 
 type Recipe = Record<string, unknown> & { model: Record<string, unknown> };
@@ -11,7 +12,7 @@ type Stored = { config: Record<string, unknown> & { data?: string; recipe: Recip
 
 async function openedAndClosed(out: string, flags: Record<string, string>): Promise<void> {
   const config = loadConfig({ schema: 'run', env: {}, flags: { preset: 'tiny', port: '0', out, ...flags } });
-  const surroundings = { now: () => 0, freshRunId: 'test', report: () => undefined, warn: () => undefined };
+  const surroundings = { clocks: systemClocks, freshRunId: 'test', report: () => undefined, warn: () => undefined };
   const server = await openCoordinator(config, surroundings);
   server.stop('the test is over');
   await server.finished;

@@ -14,14 +14,15 @@ import {
   parseRecipe,
   recipeFor,
 } from '@lockstep/diffusion';
+import type { Clocks } from './clocks.js';
 import { CoordinatorError } from './errors.js';
 import type { EvaluatorSetting } from './evaluator.js';
 import { CoordinatorServer, type Report } from './server.js';
 import { TIERS_FROM } from './topology.js';
 
-/** What enters from the edge: clock, a fresh run id, and who hears of what happens. */
+/** What enters from the edge: clocks, a fresh run id, and who hears of what happens. */
 export interface Surroundings {
-  readonly now: () => number;
+  readonly clocks: Clocks;
   readonly freshRunId: string;
   readonly report: (report: Report) => void;
   readonly warn: (text: string) => void;
@@ -39,7 +40,7 @@ export interface Surroundings {
  */
 export async function openCoordinator(
   config: RunConfig,
-  { now, freshRunId, report, warn, disk, evaluator, trace = NO_TRACE }: Surroundings,
+  { clocks, freshRunId, report, warn, disk, evaluator, trace = NO_TRACE }: Surroundings,
 ): Promise<CoordinatorServer> {
   // Workers may run in another folder.
   const data = config.data === MNIST ? MNIST : resolve(config.data);
@@ -50,7 +51,7 @@ export async function openCoordinator(
   const { seed } = config;
   // A round trip through JSON, so that what is compared on resume is what is stored.
   const stored = JSON.parse(JSON.stringify({ preset: config.preset, data, wire: config.wire, recipe })) as JsonValue;
-  const proposal = { runId: freshRunId, seed, dataDigest, config: stored, createdAt: now() };
+  const proposal = { runId: freshRunId, seed, dataDigest, config: stored, createdAt: clocks.wallNow() };
   const { record, paths } = await openRun(config.out, proposal, { meaning: meaningOf });
   const ledger = await Ledger.open(paths.ledger);
   const store = new DirectoryStore(paths.checkpoints, disk === undefined ? {} : { disk });
@@ -126,7 +127,7 @@ export async function openCoordinator(
     ledger,
     store,
     incidents,
-    now,
+    clocks,
     report,
     trace,
   });

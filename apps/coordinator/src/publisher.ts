@@ -3,6 +3,7 @@ import { stateUrl, type Member } from '@lockstep/comm';
 import { fetchState, tableLength } from '@lockstep/checkpoint';
 import type { CheckpointStore, JsonValue, ParameterTable, TrainingState } from '@lockstep/checkpoint';
 import { TENSOR_LAYOUT } from '@lockstep/diffusion';
+import type { WallMs } from './clocks.js';
 import { CoordinatorError } from './errors.js';
 
 export interface PublishTask {
@@ -13,7 +14,7 @@ export interface PublishTask {
   readonly digest: string;
   readonly generation: number;
   readonly from: readonly Member[];
-  readonly createdAt: number;
+  readonly createdAt: WallMs;
   /** Checkpoints to keep, this one included; null: all. */
   readonly keep: number | null;
   /** A transfer from which no byte came for so long is given up. Milliseconds. */

@@ -1,6 +1,6 @@
 /**
  * The coordinator's edge: one port with WebSocket (/control) and HTTP (/healthz, /metrics, /status, /state/K), the ledger,
- * the checkpoints and the clock. It turns what happens into events for core.ts and carries the effects out, in order.
+ * the checkpoints and the clocks. It hands what happens to the decisions and carries the effects out, in order.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -19,16 +19,16 @@ import {
 import { encodeState } from '@lockstep/checkpoint';
 import type { CheckpointStore, JsonValue, Ledger, ParameterTable, Trace, TrainingState } from '@lockstep/checkpoint';
 import { failureLine, failureOf } from '@lockstep/config';
-import { step } from './core.js';
+import type { Clocks, WallMs } from './clocks.js';
+import { Decisions, entryOf } from './decisions.js';
 import { Evaluator, summaryOf, type EvaluationSummary, type EvaluatorSetting } from './evaluator.js';
 import { Metrics } from './metrics.js';
 import { afterCommit, etaSeconds, imagesPerSecond, noProgress, type Progress } from './progress.js';
 import { publishState, type PublishTask } from './publisher.js';
 import {
-  initialState,
   type Durable,
   type Effect,
-  type Event,
+  type Happening,
   type Note,
   type Outcome,
   type Recovered,
@@ -65,15 +65,15 @@ export interface ServerOptions {
   readonly store: CheckpointStore;
   /** States kept for replay. */
   readonly incidents: CheckpointStore;
-  /** Wall clock, ms since the epoch. */
-  readonly now: () => number;
+  readonly clocks: Clocks;
   readonly report: (report: Report) => void;
   readonly trace: Trace;
 }
 
 /** A note with the run's progress at that moment, for logs and progress bars. */
 export interface Report {
-  readonly at: number;
+  /** For people: when that was. */
+  readonly at: WallMs;
   readonly note: Note;
   readonly status: Status;
 }
@@ -108,8 +108,7 @@ export interface Status {
 export class CoordinatorServer {
   /** Resolves when the run is over and all that it wrote is on disk. */
   readonly finished: Promise<Outcome>;
-  private state: State;
-  private readonly durable: Durable;
+  private readonly decisions: Decisions;
   private readonly metrics = new Metrics();
   private readonly sockets = new Map<string, WebSocket>();
   private readonly pending: Effect[] = [];
@@ -129,8 +128,9 @@ export class CoordinatorServer {
     private readonly http: Server,
     private readonly webSockets: WebSocketServer,
   ) {
-    this.durable = { digestOf: (of) => (of === 0 ? options.seedDigest : (options.ledger.get(of - 1)?.digest ?? null)) };
-    this.state = initialState(options.recovered, this.durable, options.now());
+    const { recovered, settings, clocks, seedDigest, ledger } = options;
+    const durable: Durable = { digestOf: (of) => (of === 0 ? seedDigest : (ledger.get(of - 1)?.digest ?? null)) };
+    this.decisions = new Decisions({ recovered, settings, durable, clocks });
     this.finished = new Promise((resolve) => (this.resolveFinished = resolve));
     this.evaluator =
       options.evaluator === null
@@ -144,7 +144,7 @@ export class CoordinatorServer {
             onFailure: ({ code, message }) => this.tell({ note: 'evaluation-failed', code, reason: message }),
           });
     const { coordinatorTickMs, heartbeatIntervalMs } = timeoutsFrom(options.settings.heartbeatTimeoutMs);
-    this.ticker = setInterval(() => this.dispatch({ type: 'tick', now: this.options.now() }), coordinatorTickMs);
+    this.ticker = setInterval(() => this.dispatch({ type: 'tick' }), coordinatorTickMs);
     this.beat = setInterval(() => {
       for (const socket of this.sockets.values()) sendMessage(socket, { type: 'heartbeat' });
     }, heartbeatIntervalMs);
@@ -173,13 +173,17 @@ export class CoordinatorServer {
     return new CoordinatorServer(options, http, webSockets);
   }
 
+  private get state(): State {
+    return this.decisions.state;
+  }
+
   get port(): number {
     return (this.http.address() as AddressInfo).port;
   }
 
   /** Commits the step under way, publishes a checkpoint and ends. */
   stop(reason: string): void {
-    this.dispatch({ type: 'stopRequested', reason, now: this.options.now() });
+    this.dispatch({ type: 'stopRequested', reason });
   }
 
   status(): Status {
@@ -213,9 +217,9 @@ export class CoordinatorServer {
 
   // ---- events in -------------------------------------------------------------------------------------------------
 
-  private dispatch(event: Event): void {
-    const { state, effects } = step(this.state, event, this.options.settings, this.durable);
-    this.state = state;
+  private dispatch(happening: Happening): void {
+    const effects = this.decisions.take(happening);
+    const { state } = this;
     const { kind } = state.phase;
     this.options.trace.stage(PHASE_NAMES[kind] ?? kind, { step: state.step });
     this.pending.push(...effects);
@@ -223,7 +227,7 @@ export class CoordinatorServer {
   }
 
   private accept(socket: WebSocket): void {
-    const { now, settings } = this.options;
+    const { settings } = this.options;
     let worker: string | null = null;
     // A connection that does not introduce itself is not a worker.
     const introduction = setTimeout(() => {
@@ -238,8 +242,7 @@ export class CoordinatorServer {
       if (message instanceof MessageError) {
         refuse(message.code, message.message);
       } else if (message.type !== 'hello') {
-        if (worker !== null && this.sockets.get(worker) === socket)
-          this.dispatch({ type: 'message', worker, message, now: now() });
+        if (worker !== null && this.sockets.get(worker) === socket) this.dispatch({ type: 'message', worker, message });
       } else if (message.protocol !== PROTOCOL_VERSION) {
         refuse(
           'E_PROTOCOL_VERSION',
@@ -253,7 +256,7 @@ export class CoordinatorServer {
         this.sockets.get(worker)?.terminate();
         this.sockets.set(worker, socket);
         const { host, port, local = null, run } = message;
-        this.dispatch({ type: 'hello', worker, host, port, local, run, now: now() });
+        this.dispatch({ type: 'hello', worker, host, port, local, run });
       }
     });
     socket.on('error', () => {
@@ -264,7 +267,7 @@ export class CoordinatorServer {
       if (worker === null || this.sockets.get(worker) !== socket) return;
       this.sockets.delete(worker);
       const reason = text.toString() || `its connection closed (${code})`;
-      this.dispatch({ type: 'gone', worker, reason, now: now() });
+      this.dispatch({ type: 'gone', worker, reason });
     });
   }
 
@@ -288,14 +291,14 @@ export class CoordinatorServer {
   }
 
   private recordFirst(effect: Extract<Effect, { type: 'recordGeneration' | 'branchLedger' }>): Promise<void> {
-    const { ledger } = this.options;
+    const { ledger, clocks } = this.options;
     return effect.type === 'recordGeneration'
       ? ledger.setGeneration(effect.generation)
-      : ledger.branch(effect.step, effect.reason, effect.at);
+      : ledger.branch(effect.step, effect.reason, clocks.wallNow());
   }
 
   private performOne(effect: Exclude<Effect, { type: 'recordGeneration' | 'branchLedger' }>): void {
-    const { ledger, store, now } = this.options;
+    const { ledger, store, clocks } = this.options;
     switch (effect.type) {
       case 'send': {
         const socket = this.sockets.get(effect.worker);
@@ -316,9 +319,9 @@ export class CoordinatorServer {
         this.recorded(ledger.admit({ step: effect.step, worker: effect.worker, ...effect.numerics }));
         break;
       case 'appendLedger': {
-        const { record, digest, at } = effect;
-        const written = ledger.append({ ...record, digest, at }).then(
-          () => this.dispatch({ type: 'ledgerWritten', step: record.step, now: now() }),
+        const { record } = effect;
+        const written = ledger.append(entryOf(effect, clocks)).then(
+          () => this.dispatch({ type: 'ledgerWritten', step: record.step }),
           (error: unknown) => this.ledgerFailed(record.step, error),
         );
         this.inBackground(written);
@@ -330,9 +333,8 @@ export class CoordinatorServer {
         const done = this.publishing
           .then(() => publishState(store, this.publishTask(effect, this.options.keepCheckpoints)))
           .then(
-            () => this.dispatch({ type: 'published', step: published, digest, now: now() }),
-            (error: unknown) =>
-              this.dispatch({ type: 'publishFailed', step: published, ...failureOf(error), now: now() }),
+            () => this.dispatch({ type: 'published', step: published, digest }),
+            (error: unknown) => this.dispatch({ type: 'publishFailed', step: published, ...failureOf(error) }),
           );
         this.publishing = done;
         this.inBackground(done);
@@ -340,9 +342,8 @@ export class CoordinatorServer {
       }
       case 'keep': {
         const kept = publishState(this.options.incidents, this.publishTask(effect, null)).then(
-          () => this.dispatch({ type: 'kept', step: effect.step, failure: null, now: now() }),
-          (error: unknown) =>
-            this.dispatch({ type: 'kept', step: effect.step, failure: failureLine(error), now: now() }),
+          () => this.dispatch({ type: 'kept', step: effect.step, failure: null }),
+          (error: unknown) => this.dispatch({ type: 'kept', step: effect.step, failure: failureLine(error) }),
         );
         this.inBackground(kept);
         break;
@@ -362,7 +363,7 @@ export class CoordinatorServer {
     { step: published, digest, generation, from }: Extract<Effect, { type: 'publish' | 'keep' }>,
     keep: number | null,
   ): PublishTask {
-    const { settings, table, model, now } = this.options;
+    const { settings, table, model, clocks } = this.options;
     return {
       runId: settings.run,
       table,
@@ -371,7 +372,7 @@ export class CoordinatorServer {
       digest,
       generation,
       from,
-      createdAt: now(),
+      createdAt: clocks.wallNow(),
       keep,
       stallMs: timeoutsFrom(settings.heartbeatTimeoutMs).transferStallMs,
     };
@@ -387,7 +388,7 @@ export class CoordinatorServer {
   }
 
   private ledgerFailed(ofStep: number, error: unknown): void {
-    this.dispatch({ type: 'ledgerFailed', step: ofStep, ...failureOf(error), now: this.options.now() });
+    this.dispatch({ type: 'ledgerFailed', step: ofStep, ...failureOf(error) });
   }
 
   private inBackground(task: Promise<void>): void {
@@ -396,9 +397,9 @@ export class CoordinatorServer {
   }
 
   private tell(note: Note): void {
-    const at = this.options.now();
+    const { clocks } = this.options;
     if (note.note === 'committed') {
-      this.progress = afterCommit(this.progress, at);
+      this.progress = afterCommit(this.progress, clocks.monotonicNow());
       this.loss = note.loss ?? this.loss;
     } else if (note.note === 'generation-opened' || note.note === 'waiting') {
       // The time without workers is not the time of a step.
@@ -410,7 +411,7 @@ export class CoordinatorServer {
       this.progress.stepSeconds,
       imagesPerSecond(this.progress, this.options.globalBatch),
     );
-    this.options.report({ at, note, status: this.status() });
+    this.options.report({ at: clocks.wallNow(), note, status: this.status() });
     if (note.note === 'published') this.evaluator?.published(note.step);
   }
 

@@ -1,6 +1,7 @@
 /**
  * What the coordinator knows, what can happen to it, and what it can do. No I/O, no clock, no randomness in here:
- * core.ts turns (state, event) into (state, effects), and server.ts carries the effects out.
+ * core.ts turns (state, event) into (state, effects), and server.ts carries the effects out. All times in here are ms of the
+ * monotonic clock, which is the only one that decisions see.
  *
  * Words: step k leads from state k to state k+1. `step` is the step being done, so `step` steps are committed.
  * A generation is one membership and ring order. A worker is `ready` once it holds a state and can compute.
@@ -15,6 +16,7 @@ import type {
   WorkerMessage,
 } from '@lockstep/comm';
 import type { Answer } from './audit.js';
+import type { MonotonicMs } from './clocks.js';
 import type { EvaluationSummary } from './evaluator.js';
 import type { Attempts } from './votes.js';
 
@@ -191,7 +193,8 @@ export interface State {
   readonly lastTick: number;
 }
 
-export type Event = { readonly now: number } & (
+/** Something that happens to the coordinator. */
+export type Happening =
   | { readonly type: 'tick' }
   /** A worker's connection is up and it said hello. A second hello of one id replaces its first connection. */
   | {
@@ -210,8 +213,10 @@ export type Event = { readonly now: number } & (
   | { readonly type: 'publishFailed'; readonly step: number; readonly code: string; readonly message: string }
   /** State `step` was kept for replay, or could not be. */
   | { readonly type: 'kept'; readonly step: number; readonly failure: string | null }
-  | { readonly type: 'stopRequested'; readonly reason: string }
-);
+  | { readonly type: 'stopRequested'; readonly reason: string };
+
+/** What happened, and when. */
+export type Event = Happening & { readonly now: MonotonicMs };
 
 /** A fact worth telling: becomes a log line, a metric and a progress event. */
 export type Note =
@@ -297,8 +302,8 @@ export type Effect =
       readonly numerics: NumericsClass;
     }
   /** Take the entries from `step` on out of the ledger, as the steps may give other bits when they are done again. */
-  | { readonly type: 'branchLedger'; readonly step: number; readonly reason: string; readonly at: number }
-  | { readonly type: 'appendLedger'; readonly record: CommitRecord; readonly digest: string; readonly at: number }
+  | { readonly type: 'branchLedger'; readonly step: number; readonly reason: string }
+  | { readonly type: 'appendLedger'; readonly record: CommitRecord; readonly digest: string }
   /** Fetch state `step` from one of the members and publish it whole. */
   | {
       readonly type: 'publish';
@@ -329,7 +334,7 @@ export interface Recovered {
 }
 
 /** The state of a coordinator that has just started. */
-export function initialState(recovered: Recovered, durable: Durable, now: number): State {
+export function initialState(recovered: Recovered, durable: Durable, now: MonotonicMs): State {
   const digest = durable.digestOf(recovered.committed);
   if (digest === null) throw new Error(`the ledger has no digest for state ${recovered.committed}`);
   return {

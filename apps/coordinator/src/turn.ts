@@ -4,6 +4,7 @@
  */
 import type { CommitRecord, CoordinatorMessage, Member } from '@lockstep/comm';
 import { paceOf, type Pace } from './balance.js';
+import type { MonotonicMs } from './clocks.js';
 import type { Durable, Effect, Note, Outcome, Phase, Settings, State, StepWork, WorkerView } from './state.js';
 import { giveOut } from './work.js';
 
@@ -14,7 +15,7 @@ export class Turn {
 
   constructor(
     public state: State,
-    readonly now: number,
+    readonly now: MonotonicMs,
     readonly settings: Settings,
     private readonly ledger: Durable,
   ) {}

@@ -2,6 +2,7 @@
 import { type Work } from '@lockstep/comm';
 import { isAudited, judge, type Answer } from './audit.js';
 import { share, takeOver, type Move, type Pace } from './balance.js';
+import type { MonotonicMs } from './clocks.js';
 import type { Covered, CoveredEarly, StepWork } from './state.js';
 
 export interface WorkOptions {
@@ -14,7 +15,7 @@ export interface WorkOptions {
   readonly audit: { readonly seed: number; readonly rate: number };
   /** Workers whose bits can be compared with this worker's. */
   readonly peers: (worker: string) => readonly string[];
-  readonly now: number;
+  readonly now: MonotonicMs;
 }
 
 /** Work for a step: every microbatch given to a worker, the audited ones to two where there are two of one class. */
@@ -90,7 +91,7 @@ export function report(
   microbatch: number,
   result: Covered & { readonly digest: string | null },
   jury: readonly string[],
-  now: number,
+  now: MonotonicMs,
 ): Reported {
   work.busySince.set(result.worker, now);
   const answers = work.audited.get(microbatch);
@@ -146,7 +147,7 @@ export function isIdle(work: StepWork, worker: string): boolean {
 }
 
 /** Lets an idle worker take over what it can finish sooner. Returns what was moved. */
-export function relieve(work: StepWork, worker: string, pace: Pace, now: number): Move | null {
+export function relieve(work: StepWork, worker: string, pace: Pace, now: MonotonicMs): Move | null {
   if (work.missing === 0 || !isIdle(work, worker)) return null;
   const move = takeOver(work, worker, pace, (id, index) => isDone(work, id, index), now);
   if (move === null) return null;

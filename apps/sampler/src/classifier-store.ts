@@ -30,8 +30,8 @@ export interface ClassifierTask {
   readonly config: ClassifierConfig;
   readonly recipe: ClassifierRecipe;
   readonly data: Dataset;
-  /** Milliseconds since the epoch. */
-  readonly now: number;
+  /** Date of one that is trained now: milliseconds since the epoch. */
+  readonly createdAt: number;
   /** So many steps of the training are done; not called for a stored one. */
   readonly onStep: (done: number) => void;
   readonly warn: (text: string) => void;
@@ -43,7 +43,7 @@ export interface ClassifierTask {
  * @throws DiffusionError E_MODEL_CONFIG, E_CLASSIFIER_DATA; EngineError
  */
 export async function classifierFor(task: ClassifierTask): Promise<Classifier> {
-  const { engine, folder, config, recipe, data, now, onStep, warn } = task;
+  const { engine, folder, config, recipe, data, createdAt, onStep, warn } = task;
   const model = identityOf(task);
   const key = createHash('sha256').update(canonicalJson(model)).digest('hex');
   const store = new DirectoryStore(join(folder, key));
@@ -51,7 +51,7 @@ export async function classifierFor(task: ClassifierTask): Promise<Classifier> {
   if (stored !== null) return stored;
   const state = { step: recipe.steps, ...trainClassifier(engine, config, data, recipe, onStep) };
   try {
-    await store.publish({ runId: key, state, table: classifierTable(config), model, createdAt: now });
+    await store.publish({ runId: key, state, table: classifierTable(config), model, createdAt });
     removeOldest(folder);
   } catch (error) {
     warn(`the classifier is not kept, the next evaluation trains it again: ${failureLine(error)}`);

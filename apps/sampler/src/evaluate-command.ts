@@ -67,7 +67,7 @@ export function evaluateCommand(name: string, processors: number, env: NodeJS.Pr
         classifier: CLASSIFIER_RECIPE,
         classifiers: join(cacheDirectory(env), 'classifiers'),
         dataOf: loadEvaluationData,
-        now: Date.now(),
+        wallNow: Date.now(),
         onPart: tell,
         onProgress: progressOn(process.stderr),
         warn: tell,

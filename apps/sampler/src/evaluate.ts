@@ -56,8 +56,8 @@ export interface EvaluateRequest extends ImagesRequest {
   readonly classifiers: string;
   /** The data of a run, by its digest. */
   readonly dataOf: (record: RunRecord) => EvaluationData;
-  /** Milliseconds since the epoch. */
-  readonly now: number;
+  /** Date of what is kept: milliseconds since the epoch. */
+  readonly wallNow: number;
   /** Told what is being done. */
   readonly onPart: (text: string) => void;
   /** `env` is process.env itself: the engine reads its settings there. */
@@ -104,7 +104,7 @@ export async function evaluate(request: EvaluateRequest): Promise<Evaluated> {
     config,
     recipe: request.classifier,
     data: data.train,
-    now: request.now,
+    createdAt: request.wallNow,
     onStep: (done) => {
       if (done % TOLD_EVERY === 0) onPart(`training the classifier: ${done} of ${request.classifier.steps} steps`);
     },

@@ -23,7 +23,7 @@ afterEach(async () => {
 function connect(callbacks: Partial<ControlOptions>): void {
   connection = new ControlConnection({
     coordinator: coordinator.url,
-    now: () => performance.now(),
+    monotonicNow: () => performance.now(),
     random: () => 0,
     onOpen: () => connection.pace(HEARTBEAT_TIMEOUT_MS),
     onMessage: () => undefined,
@@ -61,7 +61,7 @@ test("a worker that stood still does not take that for its coordinator's silence
   let silences = 0;
   await new Promise<void>((resolve) => {
     connect({
-      now: () => clock,
+      monotonicNow: () => clock,
       onBeat: () => {
         // As after SIGCONT: the clock has gone on, the beat is the first thing that runs, what was sent meanwhile is unread.
         clock += beats < standstills ? 60_000 : 100;

@@ -25,7 +25,7 @@ export interface ControlOptions {
   /** The coordinator's base URL, ws://host:port. */
   readonly coordinator: string;
   /** Milliseconds of a clock that never goes back. */
-  readonly now: () => number;
+  readonly monotonicNow: () => number;
   /** In [0, 1): jitter of the pauses. */
   readonly random: () => number;
   readonly onOpen: () => void;
@@ -96,7 +96,7 @@ export class ControlConnection {
   }
 
   private watch(timeoutMs: number): SilenceClock {
-    return new SilenceClock({ timeoutMs, tickMs: this.timeouts.heartbeatIntervalMs, now: this.options.now() });
+    return new SilenceClock({ timeoutMs, tickMs: this.timeouts.heartbeatIntervalMs, now: this.options.monotonicNow() });
   }
 
   private dial(): void {
@@ -154,7 +154,7 @@ export class ControlConnection {
 
   private look(): void {
     const { bytesReceived } = this;
-    if (!this.silence.isSilent({ now: this.options.now(), bytesReceived, reading: true })) return;
+    if (!this.silence.isSilent({ now: this.options.monotonicNow(), bytesReceived, reading: true })) return;
     if (this.open) {
       this.options.onSilent(this.timeouts.controlSilenceMs);
       this.socket?.terminate();

@@ -33,7 +33,7 @@ async function run(computeModule: URL | undefined): Promise<number> {
       trace,
       ...module,
     },
-    now: () => performance.now(),
+    monotonicNow: () => performance.now(),
     random: Math.random,
     log,
   });

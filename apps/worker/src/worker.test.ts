@@ -69,7 +69,7 @@ async function started(module?: URL): Promise<Extract<WorkerMessage, { type: 're
       trace: null,
       ...thread,
     },
-    now: () => performance.now(),
+    monotonicNow: () => performance.now(),
     random: () => 0,
     log: () => undefined,
   });

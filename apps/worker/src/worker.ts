@@ -42,7 +42,8 @@ export interface WorkerOptions {
   /** Name of the local socket for neighbours on this host, or null for none. */
   readonly localName: string | null;
   readonly compute: ComputeSetup;
-  readonly now: () => number;
+  /** Milliseconds of a clock that never goes back. */
+  readonly monotonicNow: () => number;
   /** In [0, 1): jitter of the reconnect pauses. */
   readonly random: () => number;
   readonly log: (level: 'info' | 'warn' | 'error', text: string) => void;
@@ -87,10 +88,10 @@ export class TrainingWorker {
     this.state = initialState(options.id, options.advertiseHost, options.port);
     this.finished = new Promise((resolve) => (this.end = resolve));
     this.trace = openTrace(options.compute.trace, 'io');
-    const { coordinator, now, random, log } = options;
+    const { coordinator, monotonicNow, random, log } = options;
     this.control = new ControlConnection({
       coordinator,
-      now,
+      monotonicNow,
       random,
       onOpen: () => this.dispatch({ type: 'connected' }),
       onMessage: (message) => this.heard(message),
@@ -391,7 +392,7 @@ export class TrainingWorker {
     const stallMs = this.control.timeouts.transferStallMs;
     for (const path of sources) {
       const source = path.startsWith('/') ? base + path : path;
-      const started = this.options.now();
+      const started = this.options.monotonicNow();
       try {
         const state = await fetchState(source, { step: wanted, digest, length: this.parameters, stallMs });
         if (this.over || this.arena === null) return;
@@ -400,7 +401,7 @@ export class TrainingWorker {
           this.dispatch({ type: 'loadFailed', generation, code: 'E_STATE_OUTDATED', message });
           return;
         }
-        this.takeState(state, wanted, digest, source, this.options.now() - started);
+        this.takeState(state, wanted, digest, source, this.options.monotonicNow() - started);
         return;
       } catch (error) {
         failures.push(`${source}: ${failureOf(error).message}`);

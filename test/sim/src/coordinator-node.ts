@@ -1,11 +1,10 @@
 /** The coordinator process of the simulation: the real core, a pretended disk, and the edge's rules about connections. */
 import { timeoutsFrom, type WorkerMessage } from '@lockstep/comm';
 import {
-  coordinatorStep,
-  initialCoordinatorState,
+  Decisions,
+  entryOf,
   type CoordinatorEffect,
-  type CoordinatorEvent,
-  type CoordinatorState,
+  type CoordinatorHappening,
   type Settings,
 } from '@lockstep/coordinator';
 import {
@@ -49,7 +48,7 @@ const timeouts = timeoutsFrom(HEARTBEAT_TIMEOUT_MS);
 const MOST_COMMITS_APART = 4;
 
 export class CoordinatorNode extends SimulatedProcess {
-  private state: CoordinatorState;
+  private readonly decisions: Decisions;
   private readonly connections = new Map<string, Connection>();
   private readonly pending: CoordinatorEffect[] = [];
   private performing = false;
@@ -62,11 +61,10 @@ export class CoordinatorNode extends SimulatedProcess {
 
   /** Commits that each worker has been ready for without being in the ring. */
   private readonly apart = new Map<string, number>();
-  private readonly settings: Settings;
 
   constructor(cluster: Cluster) {
     super('coordinator', cluster);
-    this.settings = settingsOf(cluster.options);
+    const settings = settingsOf(cluster.options);
     const { disk, world } = cluster;
     // One of a step that the ledger does not know is left alone, as the production edge does.
     const checkpoint = disk.checkpoints.filter(({ step }) => step <= disk.entries.length).at(-1) ?? null;
@@ -77,7 +75,7 @@ export class CoordinatorNode extends SimulatedProcess {
       numerics: disk.numerics,
       reproducible: true,
     };
-    this.state = initialCoordinatorState(recovered, this.durable, world.now);
+    this.decisions = new Decisions({ recovered, settings, durable: this.durable, clocks: this.clocks });
     cluster.coordinator = this;
     world.say('coordinator', `starts with ${disk.entries.length} steps, checkpoint ${checkpoint?.step ?? 'none'}`);
     this.tick();
@@ -97,7 +95,6 @@ export class CoordinatorNode extends SimulatedProcess {
   }
 
   received(connection: Connection, message: WorkerMessage): void {
-    const now = this.cluster.world.now;
     if (message.type === 'hello') {
       const earlier = this.connections.get(message.worker);
       this.connections.set(message.worker, connection);
@@ -109,10 +106,9 @@ export class CoordinatorNode extends SimulatedProcess {
         port: message.port,
         local: message.local ?? null,
         run: message.run,
-        now,
       });
     } else if (this.connections.get(connection.worker.id) === connection) {
-      this.dispatch({ type: 'message', worker: connection.worker.id, message, now });
+      this.dispatch({ type: 'message', worker: connection.worker.id, message });
     }
   }
 
@@ -123,15 +119,12 @@ export class CoordinatorNode extends SimulatedProcess {
       type: 'gone',
       worker: connection.worker.id,
       reason: 'its connection closed',
-      now: this.cluster.world.now,
     });
   }
 
-  private dispatch(event: CoordinatorEvent): void {
+  private dispatch(happening: CoordinatorHappening): void {
     if (!this.alive) return;
-    const { state, effects } = coordinatorStep(this.state, event, this.settings, this.durable);
-    this.state = state;
-    this.pending.push(...effects);
+    this.pending.push(...this.decisions.take(happening));
     if (!this.performing) this.perform();
   }
 
@@ -184,7 +177,7 @@ export class CoordinatorNode extends SimulatedProcess {
         break;
       case 'keep':
         cluster.world.after(cluster.world.random.between(5, 100), () =>
-          this.post(() => this.dispatch({ type: 'kept', step: effect.step, failure: null, now: cluster.world.now })),
+          this.post(() => this.dispatch({ type: 'kept', step: effect.step, failure: null })),
         );
         break;
       case 'appendLedger':
@@ -197,14 +190,12 @@ export class CoordinatorNode extends SimulatedProcess {
             const source = [...cluster.workers].find(
               (node) => from.some((member) => member.port === node.port) && node.serves(step) !== null,
             );
-            const now = cluster.world.now;
             if (source === undefined)
               return this.dispatch({
                 type: 'publishFailed',
                 step,
                 code: 'E_CHECKPOINT_SOURCE',
                 message: 'none holds it',
-                now,
               });
             if (source.serves(step) !== digest)
               return cluster.violation(`state ${step} of ${source.id} is not what was committed`);
@@ -213,7 +204,7 @@ export class CoordinatorNode extends SimulatedProcess {
               disk.checkpoints.push({ step, digest });
               disk.undo = () => void disk.checkpoints.pop();
             }
-            this.dispatch({ type: 'published', step, digest, now });
+            this.dispatch({ type: 'published', step, digest });
           }),
         );
         break;
@@ -232,8 +223,9 @@ export class CoordinatorNode extends SimulatedProcess {
     }
   }
 
-  private append({ record, digest }: Extract<CoordinatorEffect, { type: 'appendLedger' }>): void {
+  private append(effect: Extract<CoordinatorEffect, { type: 'appendLedger' }>): void {
     const { disk } = this.cluster;
+    const { record, digest } = effect;
     const { entries } = disk;
     const { step } = record;
     if (step !== entries.length)
@@ -243,15 +235,17 @@ export class CoordinatorNode extends SimulatedProcess {
     const expected = Array.from({ length: MICROBATCHES }, (_, microbatch) => samplesOf(step, microbatch));
     if (record.samples.join() !== expected.join() || record.plan.length !== MICROBATCHES)
       return this.cluster.violation(`step ${step} used other samples than those of the plan`);
+    if (entryOf(effect, this.clocks).at !== this.clocks.wallNow())
+      return this.cluster.violation(`step ${step} is recorded with another time than people's`);
     entries.push({ record, digest });
     disk.undo = () => void entries.pop();
-    this.dispatch({ type: 'ledgerWritten', step, now: this.cluster.world.now });
+    this.dispatch({ type: 'ledgerWritten', step });
   }
 
   /** No live worker waits for ever. */
   private lookForForgotten(): void {
-    for (const view of this.state.workers.values()) {
-      const waiting = view.have !== null && !this.state.ranks.has(view.id);
+    for (const view of this.decisions.state.workers.values()) {
+      const waiting = view.have !== null && !this.decisions.state.ranks.has(view.id);
       const commits = waiting ? (this.apart.get(view.id) ?? 0) + 1 : 0;
       this.apart.set(view.id, commits);
       if (commits > MOST_COMMITS_APART)
@@ -271,7 +265,7 @@ export class CoordinatorNode extends SimulatedProcess {
   private tick(): void {
     this.cluster.world.after(timeouts.coordinatorTickMs, () =>
       this.post(() => {
-        this.dispatch({ type: 'tick', now: this.cluster.world.now });
+        this.dispatch({ type: 'tick' });
         this.tick();
       }),
     );
