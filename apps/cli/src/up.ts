@@ -47,6 +47,8 @@ const channelSchema = z.discriminatedUnion('kind', [
     kind: z.literal('report'),
     report: z.custom<Report>((value) => typeof value === 'object' && value !== null),
   }),
+  /** For a person, once at its start. */
+  z.object({ kind: z.literal('told'), text: z.string() }),
   /** It cannot start; it ends right after. */
   z.object({ kind: z.literal('fatal'), text: z.string() }),
 ]);

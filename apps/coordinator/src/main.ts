@@ -50,6 +50,10 @@ async function main(): Promise<number> {
     freshRunId: randomUUID(),
     report: tell,
     warn: (text) => log('warn', text),
+    tell: (text) => {
+      log('info', text);
+      if (process.connected) process.send?.({ kind: 'told', text });
+    },
     evaluator: { module: EVALUATE, env: process.env },
     trace: openTrace(config.trace === null ? null : { file: config.trace, process: 'coordinator' }, 'decisions'),
   });

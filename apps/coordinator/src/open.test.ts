@@ -5,14 +5,24 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { loadConfig } from '@lockstep/config';
 import { systemClocks } from './clocks.js';
-import { openCoordinator } from './open.js';
+import { openCoordinator, type Surroundings } from './open.js';
 
 type Recipe = Record<string, unknown> & { model: Record<string, unknown> };
 type Stored = { config: Record<string, unknown> & { data?: string; recipe: Recipe } };
 
-async function openedAndClosed(out: string, flags: Record<string, string>): Promise<void> {
+async function openedAndClosed(
+  out: string,
+  flags: Record<string, string>,
+  more: Pick<Surroundings, 'tell'> = {},
+): Promise<void> {
   const config = loadConfig({ schema: 'run', env: {}, flags: { preset: 'tiny', port: '0', out, ...flags } });
-  const surroundings = { clocks: systemClocks, freshRunId: 'test', report: () => undefined, warn: () => undefined };
+  const surroundings = {
+    clocks: systemClocks,
+    freshRunId: 'test',
+    report: () => undefined,
+    warn: () => undefined,
+    ...more,
+  };
   const server = await openCoordinator(config, surroundings);
   server.stop('the test is over');
   await server.finished;
@@ -42,6 +52,22 @@ test('a run from before there was a choice of data, wire, labels and predictions
   await openedAndClosed(out, {});
   await assert.rejects(openedAndClosed(out, { prediction: 'v' }), { code: 'E_RUN_CONFLICT' });
   await assert.rejects(openedAndClosed(out, { wire: 'int16' }), { code: 'E_RUN_CONFLICT', message: /config\.wire/ });
+});
+
+test('what the data is is told at each start and stored with the run, but it is the digest that is compared on resume', async (context) => {
+  const out = join(folder(context), 'run');
+  const told: string[] = [];
+  const tell = (text: string): unknown => told.push(text);
+  await openedAndClosed(out, {}, { tell });
+  const record: Stored & { dataset?: unknown } = recordOf(out);
+  const classNames = Array.from({ length: 10 }, (_, digit) => String(digit));
+  assert.deepEqual(record.dataset, { count: 60_000, classNames });
+  writeFileSync(join(out, 'run.json'), JSON.stringify({ ...record, dataset: { count: 60_000, classNames: ['zero'] } }));
+  await openedAndClosed(out, {}, { tell });
+  writeFileSync(join(out, 'run.json'), JSON.stringify(without(record, 'dataset')));
+  await openedAndClosed(out, {}, { tell });
+  assert.equal(told.length, 3);
+  assert.match(told[0], /^data: 60000 images of 28x28, 10 classes \(0 1 2 3 4 5 6 7 8 9\), digest [0-9a-f]{12}$/);
 });
 
 test('a run keeps its wire', async (context) => {

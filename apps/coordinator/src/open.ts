@@ -5,6 +5,7 @@ import type { DurableFs, JsonValue } from '@lockstep/checkpoint';
 import type { RunConfig } from '@lockstep/config';
 import {
   checkDataset,
+  describeDataset,
   DiffusionError,
   initialTrainingState,
   labelsOf,
@@ -26,6 +27,8 @@ export interface Surroundings {
   readonly freshRunId: string;
   readonly report: (report: Report) => void;
   readonly warn: (text: string) => void;
+  /** Hears what the run is trained on; nobody where it is left out. */
+  readonly tell?: (text: string) => void;
   /** The disk on which checkpoints are written; the file system where it is left out. */
   readonly disk?: DurableFs;
   /** How to start an evaluation; without it none is started. */
@@ -40,7 +43,7 @@ export interface Surroundings {
  */
 export async function openCoordinator(
   config: RunConfig,
-  { clocks, freshRunId, report, warn, disk, evaluator, trace = NO_TRACE }: Surroundings,
+  { clocks, freshRunId, report, warn, tell, disk, evaluator, trace = NO_TRACE }: Surroundings,
 ): Promise<CoordinatorServer> {
   // Workers may run in another folder.
   const data = config.data === MNIST ? MNIST : resolve(config.data);
@@ -48,10 +51,19 @@ export async function openCoordinator(
   const recipe = recipeFor(config, dataset);
   checkDataset(dataset, { ...recipe.model, classes: labelsOf(recipe.model) });
   const dataDigest = dataset.digest;
+  tell?.(`data: ${describeDataset(dataset)}`);
   const { seed } = config;
   // A round trip through JSON, so that what is compared on resume is what is stored.
   const stored = JSON.parse(JSON.stringify({ preset: config.preset, data, wire: config.wire, recipe })) as JsonValue;
-  const proposal = { runId: freshRunId, seed, dataDigest, config: stored, createdAt: clocks.wallNow() };
+  const { count, classNames } = dataset;
+  const proposal = {
+    runId: freshRunId,
+    seed,
+    dataDigest,
+    dataset: { count, classNames },
+    config: stored,
+    createdAt: clocks.wallNow(),
+  };
   const { record, paths } = await openRun(config.out, proposal, { meaning: meaningOf });
   const ledger = await Ledger.open(paths.ledger);
   const store = new DirectoryStore(paths.checkpoints, disk === undefined ? {} : { disk });

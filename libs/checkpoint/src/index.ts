@@ -32,7 +32,16 @@ export {
   type PublishResult,
   type SkippedCheckpoint,
 } from './checkpoint.js';
-export { RUN_FILE_NAME, openRun, readRun, runPaths, type OpenedRun, type RunPaths, type RunRecord } from './run.js';
+export {
+  RUN_FILE_NAME,
+  openRun,
+  readRun,
+  runPaths,
+  type DatasetDescription,
+  type OpenedRun,
+  type RunPaths,
+  type RunRecord,
+} from './run.js';
 export { readCoordinatorAddress, writeCoordinatorAddress, type CoordinatorAddress } from './address.js';
 export { FIRST_STEP, type LedgerEntry } from './ledger-entry.js';
 export { LedgerReader, type ChainReport } from './ledger-reader.js';

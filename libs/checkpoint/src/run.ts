@@ -22,15 +22,26 @@ const recordSchema = z.strictObject({
   runId: z.string().min(1),
   seed: z.int().nonnegative(),
   dataDigest: z.string().min(1),
+  dataset: z.strictObject({ count: z.int().positive(), classNames: z.array(z.string()) }).optional(),
   config: z.json(),
   createdAt: z.int().nonnegative(),
 });
+
+/** What the training data was when the run began, for people: it is not compared on resume, the digest is. */
+export type DatasetDescription = {
+  /** Samples. */
+  readonly count: number;
+  /** [classes] what each class is called in the data, by label. */
+  readonly classNames: readonly string[];
+};
 
 export type RunRecord = {
   readonly runId: string;
   readonly seed: number;
   /** Digest of the training data, as libs/diffusion computes it. */
   readonly dataDigest: string;
+  /** Runs of older versions have none. */
+  readonly dataset?: DatasetDescription;
   /** Only what decides the weights; what may differ on resume (ports, number of steps) stays out. */
   readonly config: JsonValue;
   /** Milliseconds since the epoch. */
@@ -142,6 +153,6 @@ export async function readRun(root: string, options: { readonly disk?: DurableFs
       `${path} is not valid: ${z.prettifyError(result.error)}; restore it or start in a new directory.`,
     );
   }
-  const { runId, seed, dataDigest, config, createdAt } = result.data;
-  return { runId, seed, dataDigest, config, createdAt };
+  const { runId, seed, dataDigest, dataset, config, createdAt } = result.data;
+  return { runId, seed, dataDigest, ...(dataset === undefined ? {} : { dataset }), config, createdAt };
 }

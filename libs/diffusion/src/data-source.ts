@@ -1,6 +1,5 @@
 /** Which data a run is trained on: the word in its config, and what it stands for. */
-import { readdirSync } from 'node:fs';
-
+import { namesIn } from './data-files.js';
 import type { Dataset, Split } from './dataset.js';
 import { DiffusionError } from './errors.js';
 import { isIdxName, loadIdxFolder } from './idx.js';
@@ -21,16 +20,7 @@ export function loadDataset(source: string, split: Split): Dataset {
   if (source === MNIST) {
     return loadMnist(split);
   }
-  let names: string[];
-  try {
-    names = readdirSync(source);
-  } catch (cause) {
-    throw new DiffusionError(
-      'E_DATA_MISSING',
-      `the data folder ${source} cannot be read (${String(cause)}): check the path; it must be there on every machine of the run`,
-    );
-  }
-  if (names.some(isIdxName)) {
+  if (namesIn(source).some(isIdxName)) {
     return loadIdxFolder(source, split);
   }
   if (split === 'test') {

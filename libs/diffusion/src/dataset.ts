@@ -15,7 +15,12 @@ export type Dataset = {
   readonly columns: number;
   /** Names the data in a run's config, see {@link datasetDigest}. */
   readonly digest: string;
+  /** [classes] what each class is called where the data comes from: a folder's name, else its number. The digest knows nothing of them. */
+  readonly classNames: readonly string[];
 };
+
+/** Class names that a line of text lists; more would hide what follows. */
+const SHOWN_CLASSES = 20;
 
 /** What a model asks of its data. */
 export type DataNeeds = {
@@ -39,11 +44,40 @@ export function idxHeader(dimensions: readonly number[]): Uint8Array {
  * sha256 (hex) over the sha256 (hex) of the images and of the labels, each as the IDX file that holds them. So data has one digest
  * however it is stored.
  */
-export function datasetDigest({ images, labels, count, rows, columns }: Omit<Dataset, 'digest'>): string {
+export function datasetDigest({
+  images,
+  labels,
+  count,
+  rows,
+  columns,
+}: Omit<Dataset, 'digest' | 'classNames'>): string {
   const file = (dimensions: readonly number[], data: Uint8Array): string =>
     createHash('sha256').update(idxHeader(dimensions)).update(data).digest('hex');
   const digests = [file([count, rows, columns], images), file([count], labels)];
   return createHash('sha256').update(digests.join('')).digest('hex');
+}
+
+/** Names of classes that have none but their numbers: 0 up to the largest label. */
+export function numberNames(labels: Uint8Array): string[] {
+  const classes = labels.reduce((most, label) => Math.max(most, label + 1), 0);
+  return Array.from({ length: classes }, (_, label) => String(label));
+}
+
+/** What was read, in one line: `60000 images of 28x28, 10 classes (0 1 2 3 4 5 6 7 8 9), digest 4a0f08ab23f4`. */
+export function describeDataset({
+  count,
+  rows,
+  columns,
+  classNames,
+  digest,
+}: Omit<Dataset, 'images' | 'labels'>): string {
+  // A name with spaces or stranger things in it is quoted, so that one sees where it ends.
+  const names = classNames.map((name) => (/^[\p{L}\p{N}._-]+$/u.test(name) ? name : JSON.stringify(name)));
+  const more = names.length > SHOWN_CLASSES ? ` and ${names.length - SHOWN_CLASSES} more` : '';
+  return (
+    `${count} ${count === 1 ? 'image' : 'images'} of ${columns}x${rows}, ${names.length} ` +
+    `${names.length === 1 ? 'class' : 'classes'} (${names.slice(0, SHOWN_CLASSES).join(' ')}${more}), digest ${digest.slice(0, 12)}`
+  );
 }
 
 /**

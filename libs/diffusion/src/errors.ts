@@ -13,9 +13,9 @@
  * - E_PRESET: no preset has this name.
  * - E_MNIST_MISSING: a file of the MNIST data set cannot be read.
  * - E_MNIST_DIGEST: a file's sha256 is not the published data set's.
- * - E_DATA_MISSING: a folder or file of training data is not there or cannot be read.
+ * - E_DATA_MISSING: a folder, file or link of training data leads nowhere, cannot be read, or is no plain file.
  * - E_DATA_EMPTY: a folder, a class or a file holds no image.
- * - E_DATA_FORMAT: an IDX file is not one or cut off, images and labels differ in number, or a folder's layout is ambiguous.
+ * - E_DATA_FORMAT: an IDX file is not one or cut off, images and labels differ in number, or it is not clear which folders are classes.
  * - E_DATA_PNG: an image is no PNG, damaged, transparent, or has more than 8 bits a channel.
  * - E_DATA_SIZE: images are not of the model's size or of one size, or more than can be held.
  * - E_DATA_LABEL: a label is not one of the model's classes, or there are too many classes.

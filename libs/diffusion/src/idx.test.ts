@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
-import { copyFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 
 import { folderOf, idxFile } from './data.fixture.js';
+import { loadDataset } from './data-source.js';
+import type { DiffusionError } from './errors.js';
 import { loadIdxFolder, parseIdx } from './idx.js';
 import { loadMnist, mnistDirectory } from './mnist.js';
 
@@ -67,6 +70,75 @@ test('gzipped files are those that they hold, and a plain one comes first', (con
   assert.deepEqual(loadIdxFolder(gzipped, 'train'), data);
 });
 
+test('whether a file is gzipped is told by its content, whatever its name; a dot stands for the dash before idx', (context) => {
+  const plain = loadIdxFolder(folderOf(context, { [IMAGES_NAME]: THREE, [LABELS_NAME]: THREE_LABELS }), 'train');
+  const same: Record<string, Uint8Array>[] = [
+    { [IMAGES_NAME]: gzipSync(THREE), [`${LABELS_NAME}.gz`]: THREE_LABELS },
+    { 'train-images.idx3-ubyte': THREE, 'train-labels.idx1-ubyte': THREE_LABELS },
+    { 'train-images.idx3-ubyte.gz': gzipSync(THREE), 'train-labels.idx1-ubyte': gzipSync(THREE_LABELS) },
+    // As an archive of MNIST unpacks: each file, and a folder of its other name with the file once more.
+    {
+      'train-images.idx3-ubyte': THREE,
+      [`${IMAGES_NAME}/${IMAGES_NAME}`]: THREE,
+      'train-labels.idx1-ubyte': THREE_LABELS,
+    },
+  ];
+  for (const files of same) {
+    assert.deepEqual(loadDataset(folderOf(context, files), 'train'), plain, Object.keys(files).join(' '));
+  }
+});
+
+test('where a file is not found the names that are looked for are said, and what is nearly one', (context) => {
+  const labels = { [LABELS_NAME]: THREE_LABELS };
+  const missing: (readonly [string, RegExp])[] = [
+    [
+      'train-image-idx3-ubyte',
+      /E_DATA_MISSING: .*train-images\.idx3-ubyte\.gz: if train-image-idx3-ubyte is it, call it/,
+    ],
+    [
+      'emnist-letters-train-images-idx3-ubyte.gz',
+      /E_DATA_MISSING: .*if emnist-letters-\S+\.gz is it, call it train-images-/,
+    ],
+    ['t10k-images-idx3-ubyte', /E_DATA_MISSING: .*: put it there/],
+  ];
+  for (const [name, message] of missing) {
+    const folder = folderOf(context, { [name]: THREE, ...labels });
+    assert.throws(
+      () => loadDataset(folder, 'train'),
+      (error: DiffusionError) => message.test(`${error.code}: ${error.message}`),
+      name,
+    );
+  }
+  assert.throws(() => loadDataset(folderOf(context, { 'Train-Images.idx3-ubyte': THREE, x: THREE }), 'train'), {
+    code: 'E_DATA_EMPTY',
+    message:
+      /train-images-idx3-ubyte and train-labels-idx1-ubyte.*if Train-Images\.idx3-ubyte is one, call it train-images-/,
+  });
+});
+
+test('a file that is a link to nowhere, a folder or a pipe is missing, with its path and without a code of the system', (context) => {
+  const labels = { [LABELS_NAME]: THREE_LABELS };
+  const dangling = folderOf(context, labels);
+  symlinkSync('/nowhere/at-all', join(dangling, IMAGES_NAME));
+  const pipe = folderOf(context, labels);
+  execFileSync('mkfifo', [join(pipe, IMAGES_NAME)]);
+  const inside = folderOf(context, { ...labels, [`${IMAGES_NAME}/x`]: THREE });
+  for (const [folder, what] of [
+    [dangling, /is a link to \/nowhere\/at-all, which is not there: mend/],
+    [pipe, /is a device, pipe or socket, not a file: rename/],
+    [inside, /is a folder, not a file: rename/],
+  ] as const) {
+    assert.throws(
+      () => loadDataset(folder, 'train'),
+      (error: DiffusionError) =>
+        error.code === 'E_DATA_MISSING' &&
+        what.test(error.message) &&
+        error.message.includes(join(folder, IMAGES_NAME)) &&
+        !/ENOENT|EISDIR/.test(error.message),
+    );
+  }
+});
+
 test('another pixel, another label, and another shape of the same bytes each give another digest', (context) => {
   const digest = (images: Uint8Array, labels: Uint8Array): string =>
     loadIdxFolder(folderOf(context, { [IMAGES_NAME]: images, [LABELS_NAME]: labels }), 'train').digest;
@@ -88,7 +160,7 @@ test('files that are missing, cut off, unequal in number or empty are refused wi
       { [`${IMAGES_NAME}.gz`]: gzipSync(THREE).subarray(0, -9), [LABELS_NAME]: THREE_LABELS },
       'E_DATA_FORMAT',
     ],
-    ['not zipped at all', { [`${IMAGES_NAME}.gz`]: THREE, [LABELS_NAME]: THREE_LABELS }, 'E_DATA_FORMAT'],
+    ['zipped twice', { [IMAGES_NAME]: gzipSync(gzipSync(THREE)), [LABELS_NAME]: THREE_LABELS }, 'E_DATA_FORMAT'],
     ['labels in place of images', { [IMAGES_NAME]: THREE_LABELS, [LABELS_NAME]: THREE_LABELS }, 'E_DATA_FORMAT'],
     ['a label too few', { [IMAGES_NAME]: THREE, [LABELS_NAME]: idxFile([2], [1, 2]) }, 'E_DATA_FORMAT'],
     ['no image', { [IMAGES_NAME]: idxFile([0, 1, 2], []), [LABELS_NAME]: idxFile([0], []) }, 'E_DATA_EMPTY'],

@@ -4,6 +4,8 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 
+import { reasonOf } from './data-files.js';
+import { numberNames } from './dataset.js';
 import type { Dataset, Split } from './dataset.js';
 import { DiffusionError } from './errors.js';
 import { IDX_NAMES, parseIdx } from './idx.js';
@@ -52,7 +54,7 @@ function readPinned(directory: string, file: PinnedFile): Uint8Array {
   try {
     bytes = readFileSync(path);
   } catch (cause) {
-    throw new DiffusionError('E_MNIST_MISSING', `cannot read ${path} (${String(cause)}): run npm ci`);
+    throw new DiffusionError('E_MNIST_MISSING', `cannot read ${path} (${reasonOf(cause)}): run npm ci`);
   }
   const sha256 = createHash('sha256').update(bytes).digest('hex');
   if (sha256 !== file.sha256) {
@@ -77,7 +79,8 @@ export function loadMnist(split: Split, directory: string = mnistDirectory()): D
   const [count, rows, columns] = images.dimensions;
   // As datasetDigest, without hashing the bytes a second time.
   const digest = createHash('sha256').update(files.images.sha256).update(files.labels.sha256).digest('hex');
-  return { images: images.data, labels: labels.data, count, rows, columns, digest };
+  const classNames = numberNames(labels.data);
+  return { images: images.data, labels: labels.data, count, rows, columns, digest, classNames };
 }
 
 /** A pixel's byte as the network sees it: 0..255 to -1..1, rounded to float32. */
