@@ -5,7 +5,8 @@
  * end; `joinTraces` makes one whole file of several.
  *
  * Times are microseconds since the epoch by the wall clock at each thread's start plus a clock that never goes back since
- * then, so that the processes of one machine line up.
+ * then, so that processes line up, on several machines too. Where the wall clock is set meanwhile, threads that start later are
+ * shifted; a span's length never is.
  */
 import { closeSync, createReadStream, existsSync, fstatSync, openSync, writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';

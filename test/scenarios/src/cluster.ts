@@ -87,7 +87,7 @@ export class Cluster {
   private readonly parts = new Map<string, Part>();
   private readonly places = new Map<string, WorkerPlace>();
   private readonly waiters = new Set<Waiter>();
-  private readonly started = Date.now();
+  private readonly started = performance.now();
   private lives = 0;
   private restarts = 0;
   private trouble: string | null = null;
@@ -173,7 +173,7 @@ export class Cluster {
    * @throws RunOver if the run completes first; Error with the last log lines if it fails, or takes too long
    */
   async until<T>(what: string, find: () => T | undefined, limitMs = WAIT_LIMIT_MS): Promise<T> {
-    const left = Math.min(limitMs, this.started + RUN_LIMIT_MS - Date.now());
+    const left = Math.min(limitMs, this.started + RUN_LIMIT_MS - performance.now());
     return new Promise<T>((resolve, reject) => {
       const done = (settle: () => void): void => {
         clearTimeout(timer);
@@ -297,7 +297,7 @@ export class Cluster {
       ],
       onMessage: (raw) => {
         const message = channelSchema.parse(raw);
-        if (message.kind === 'report') this.timeline.add(message.report);
+        if (message.kind === 'report') this.timeline.add(message.report, performance.now());
         this.happened();
       },
       onExit: (status, signal) => this.coordinatorEnded(status, signal),
@@ -324,7 +324,7 @@ export class Cluster {
   private coordinatorEnded(status: number | null, signal: NodeJS.Signals | null): void {
     if (this.coordinator !== null) this.bury(this.coordinator);
     this.coordinator = null;
-    this.coordinatorEnds.push({ at: Date.now(), status, signal });
+    this.coordinatorEnds.push({ at: performance.now(), status, signal });
     // A status of its own is a considered end: only a kill is worth another try.
     if (signal !== null) this.again('the coordinator', () => this.startCoordinator());
     else if (!this.complete) this.happened(`the coordinator ended with status ${status ?? '?'}`);

@@ -7,8 +7,8 @@ const FLIPPING_WORKER = fileURLToPath(new URL('./flipping-worker.js', import.met
 const FLIPPER = 'flipper';
 /** Its gradients before the wrong one: it takes part honestly for a few steps. */
 const HONEST_GRADIENTS = 12;
-/** As flipping-compute.ts prints it, with the time. */
-const FLIPPED = /^flipped at (\d+)/;
+/** As flipping-compute.ts prints it. */
+const FLIPPED = 'flipped a bit';
 
 export const flipWeight: Fault = {
   id: 'flip-weight',
@@ -23,7 +23,7 @@ export const flipWeight: Fault = {
       const step = (): number => cluster.timeline.last?.status.step ?? 0;
       const control = { freeze: () => worker.signal('SIGSTOP'), thaw: () => worker.signal('SIGCONT') };
       await flipWeightBit(worker.pid, cluster.placeOf(name).port, step, control);
-      const at = Date.now();
+      const at = performance.now();
       await cluster.until(`${name} ends`, () => (worker.running ? undefined : true));
       if (!worker.lines.some((line) => line.includes('E_STATE_CORRUPT')))
         throw new Error(`${name} did not notice:\n${worker.lines.slice(-3).join('\n')}`);
@@ -39,27 +39,38 @@ export const flipGradient: Fault = {
   // A fresh process takes seconds to come in.
   longer: 3,
   met: () => true,
-  open: async () => ({
-    layout: {
-      coordinator: () => ({ args: ['--audit-rate', '1'] }),
-      worker: ({ name }) =>
-        name.startsWith(FLIPPER) ? { script: FLIPPING_WORKER, env: { CHAOS_HONEST: String(HONEST_GRADIENTS) } } : {},
-    },
-    inject: async (cluster, count) => {
-      const name = `${FLIPPER}-${count}`;
-      const started = Date.now();
-      await cluster.addWorker(name);
-      // Lost for another reason, such as a busy machine's pause, it comes back.
-      const refused = await cluster.note(
-        `${name} is evicted`,
-        started,
-        ({ note, worker }) => note === 'worker-refused' && worker === name,
-      );
-      if (refused.note.code !== 'E_WORKER_CORRUPT')
-        throw new Error(`${name} is refused by ${refused.note.code ?? ''} ${refused.note.reason ?? ''}`);
-      const at = Number(cluster.linesOf(name).flatMap((line) => FLIPPED.exec(line)?.[1] ?? [])[0] ?? NaN);
-      if (Number.isNaN(at)) throw new Error(`${name} was evicted, but flipped nothing`);
-      return [{ seconds: await cluster.secondsToCommit(at, refused.status.generation - 1) }];
-    },
-  }),
+  open: async () => {
+    const flipped = new Map<string, number>();
+    return {
+      layout: {
+        coordinator: () => ({ args: ['--audit-rate', '1'] }),
+        worker: ({ name }) =>
+          name.startsWith(FLIPPER)
+            ? {
+                script: FLIPPING_WORKER,
+                env: { CHAOS_HONEST: String(HONEST_GRADIENTS) },
+                onLine: (line) => {
+                  if (line === FLIPPED && !flipped.has(name)) flipped.set(name, performance.now());
+                },
+              }
+            : {},
+      },
+      inject: async (cluster, count) => {
+        const name = `${FLIPPER}-${count}`;
+        const started = performance.now();
+        await cluster.addWorker(name);
+        // Lost for another reason, such as a busy machine's pause, it comes back.
+        const refused = await cluster.note(
+          `${name} is evicted`,
+          started,
+          ({ note, worker }) => note === 'worker-refused' && worker === name,
+        );
+        if (refused.note.code !== 'E_WORKER_CORRUPT')
+          throw new Error(`${name} is refused by ${refused.note.code ?? ''} ${refused.note.reason ?? ''}`);
+        const at = flipped.get(name);
+        if (at === undefined) throw new Error(`${name} was evicted, but flipped nothing`);
+        return [{ seconds: await cluster.secondsToCommit(at, refused.status.generation - 1) }];
+      },
+    };
+  },
 };

@@ -12,19 +12,19 @@ const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => 
 /** Waits until the coordinator is in the middle of a step: after a commit, before the next reduction. */
 async function midStep(cluster: Cluster): Promise<void> {
   const recent = cluster.timeline.commits().slice(-RECENT_STEPS);
-  const step = median(cluster.timeline.gaps(recent[0]?.at ?? 0, Date.now()));
+  const step = median(cluster.timeline.gaps(recent[0]?.at ?? 0, performance.now()));
   await cluster.commits(1);
   await pause(1000 * MIDDLE * step);
 }
 
 /** Waits until the ring runs and the step is not committed. */
 async function midCommit(cluster: Cluster): Promise<void> {
-  await cluster.note('a reduction starts', Date.now(), ({ note }) => note === 'reduce-started');
+  await cluster.note('a reduction starts', performance.now(), ({ note }) => note === 'reduce-started');
 }
 
 async function killNow(cluster: Cluster, workers: readonly string[]): Promise<Injection> {
   const { generation } = cluster;
-  const at = Date.now();
+  const at = performance.now();
   cluster.signalCoordinator('SIGKILL');
   for (const name of workers) cluster.worker(name).signal('SIGKILL');
   return { seconds: await cluster.secondsToCommit(at, generation) };

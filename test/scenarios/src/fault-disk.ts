@@ -42,14 +42,14 @@ export const checkpointDiskFull: Fault = {
   met: () => true,
   open: () =>
     onSmallDisk('checkpoints', async (disk, cluster) => {
-      const filled = Date.now();
+      const filled = performance.now();
       disk.fill();
       const failed = await cluster.note('publishing fails', filled, ({ note }) => note === 'publish-failed');
       if (failed.note.code !== 'E_CHECKPOINT_WRITE')
         throw new Error(`publishing failed with ${failed.note.code ?? ''}`);
       const seconds = await cluster.secondsToCommit(failed.at);
       disk.free();
-      await cluster.note('a checkpoint is published', Date.now(), ({ note }) => note === 'published');
+      await cluster.note('a checkpoint is published', performance.now(), ({ note }) => note === 'published');
       return { seconds };
     }),
 };
@@ -62,14 +62,14 @@ export const ledgerDiskFull: Fault = {
   open: () =>
     onSmallDisk('ledger', async (disk, cluster) => {
       const { generation } = cluster;
-      const filled = Date.now();
+      const filled = performance.now();
       disk.fill();
       const over = await cluster.note('the run ends', filled, ({ note }) => note === 'over');
       const { code } = over.note.outcome ?? {};
       if (code !== 'E_LEDGER_WRITE') throw new Error(`the run ended with ${code ?? 'no word'}`);
       await cluster.stopped();
       disk.free();
-      const at = Date.now();
+      const at = performance.now();
       cluster.startAll();
       return { seconds: await cluster.secondsToCommit(at, generation) };
     }),
@@ -89,9 +89,11 @@ export const killAtEachStage: Fault = {
       coordinator: (life) => ({ script: KILLING_COORDINATOR, env: { CHAOS_KILL_BEFORE: String(life) } }),
     },
     inject: async (cluster) => {
-      const at = Date.now();
+      const at = performance.now();
       cluster.signalCoordinator('SIGKILL');
-      await cluster.note('a publication gets to its end', at, ({ note }) => note === 'published', SWEEP_LIMIT_MS);
+      // What it said before it died has come by then.
+      const { at: dead } = await cluster.until('it is dead', () => cluster.coordinatorEnds.find((end) => end.at > at));
+      await cluster.note('a publication gets to its end', dead, ({ note }) => note === 'published', SWEEP_LIMIT_MS);
       nothingRedone(cluster);
       const deaths = cluster.coordinatorEnds.filter((end) => end.at > at && end.signal === 'SIGKILL');
       return deaths.flatMap((death) => {

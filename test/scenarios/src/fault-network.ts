@@ -46,7 +46,7 @@ async function onRing(inject: Inject): Promise<Bench> {
 
 const blackhole: Inject = async (proxy, cluster) => {
   const { generation } = cluster;
-  const at = Date.now();
+  const at = performance.now();
   if (proxy.blackhole() === 0) throw new Error('no connection goes through the proxy');
   return { seconds: await cluster.secondsToCommit(at, generation) };
 };
@@ -75,9 +75,9 @@ export const slowLink: Fault = {
   open: () =>
     onRing(async (proxy, cluster) => {
       proxy.setPace(SLOW);
-      const at = Date.now();
+      const at = performance.now();
       await cluster.commits(SLOW_STEPS);
-      const seconds = median(cluster.timeline.gaps(at, Date.now()));
+      const seconds = median(cluster.timeline.gaps(at, performance.now()));
       proxy.setPace(null);
       return { seconds };
     }),

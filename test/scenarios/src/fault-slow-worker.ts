@@ -55,9 +55,9 @@ export const slowWorker: Fault = {
         );
         try {
           await cluster.commits(SETTLING_STEPS);
-          const settled = Date.now();
+          const settled = performance.now();
           await cluster.commits(MEASURED_STEPS);
-          const gaps = cluster.timeline.gaps(settled, Date.now());
+          const gaps = cluster.timeline.gaps(settled, performance.now());
           if (!isNamed(cluster)) throw new Error(`${SLOWED} is slow, and nobody names it`);
           // The mean: throughput is what counts.
           return [{ seconds: gaps.reduce((sum, gap) => sum + gap, 0) / gaps.length }];

@@ -27,7 +27,7 @@ export const killWorker: Fault = {
   open: async () => ({
     inject: async (cluster, count) => {
       const { generation } = cluster;
-      const at = Date.now();
+      const at = performance.now();
       cluster.worker(victim(cluster, count)).signal('SIGKILL');
       return [{ seconds: await cluster.secondsToCommit(at, generation) }];
     },
@@ -43,11 +43,11 @@ export const freezeWorker: Fault = {
     inject: async (cluster, count) => {
       const { generation } = cluster;
       const worker = cluster.worker(victim(cluster, count));
-      const at = Date.now();
+      const at = performance.now();
       worker.signal('SIGSTOP');
       try {
         const seconds = await cluster.secondsToCommit(at, generation);
-        await pause(at + 3 * HEARTBEAT_TIMEOUT_MS - Date.now());
+        await pause(at + 3 * HEARTBEAT_TIMEOUT_MS - performance.now());
         return [{ seconds }];
       } finally {
         worker.signal('SIGCONT');
@@ -64,7 +64,7 @@ export const killAllWorkers: Fault = {
   open: async () => ({
     inject: async (cluster) => {
       const { generation } = cluster;
-      const at = Date.now();
+      const at = performance.now();
       for (const name of cluster.names) cluster.worker(name).signal('SIGKILL');
       return [{ seconds: await cluster.secondsToCommit(at, generation) }];
     },
@@ -89,7 +89,7 @@ export const joinWorker: Fault = {
       await cluster.addWorker(name);
       await cluster.whole(length + 1);
       await cluster.commits(2);
-      const seconds = Math.max(...cluster.timeline.gaps(before, Date.now()));
+      const seconds = Math.max(...cluster.timeline.gaps(before, performance.now()));
       const transfer = cluster.linesOf(name).flatMap((line) => LOADED.exec(line)?.slice(0, 3) ?? []);
       await cluster.removeWorker(name);
       return [{ seconds, detail: transfer.length === 0 ? 'no transfer' : `${transfer[1]} MB at ${transfer[2]} MB/s` }];

@@ -1,5 +1,6 @@
 /** All faults, in the order of the table. */
 import { flipGradient, flipWeight } from './fault-bits.js';
+import { clockSetBack } from './fault-clock.js';
 import {
   killCoordinatorAndWorker,
   killCoordinatorMidCommit,
@@ -15,6 +16,7 @@ import type { Fault } from './fault.js';
 export const FAULTS: readonly Fault[] = [
   killWorker,
   freezeWorker,
+  clockSetBack,
   halfOpenControl,
   halfOpenRing,
   slowLink,
@@ -35,6 +37,7 @@ export const FAULTS: readonly Fault[] = [
 /** For every change: one of each kind, below two minutes on two cores. */
 export const QUICK_FAULTS: readonly Fault[] = [
   killWorker,
+  clockSetBack,
   halfOpenRing,
   killCoordinatorMidCommit,
   killEverything,

@@ -110,9 +110,9 @@ async function oneRun(fault: Fault, plan: Plan, wanted: number, trial: Trial): P
 async function injectInto(cluster: Cluster, bench: Bench, wanted: number, trial: Trial): Promise<void> {
   try {
     await cluster.whole();
-    const since = Date.now();
+    const since = performance.now();
     await cluster.commits(QUIET_STEPS);
-    trial.quiet.push(...cluster.timeline.gaps(since, Date.now()));
+    trial.quiet.push(...cluster.timeline.gaps(since, performance.now()));
     while (trial.injections.length < wanted && cluster.stepsLeft > RESERVED_STEPS) {
       trial.injections.push(...(await bench.inject(cluster, trial.injections.length)));
       if (trial.injections.length < wanted) await cluster.whole();

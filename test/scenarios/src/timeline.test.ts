@@ -1,15 +1,18 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { Timeline, channelSchema, median, type Report } from './timeline.js';
+import { Timeline, channelSchema, median } from './timeline.js';
 
-function committed(at: number, step: number, generation: number, redone = false): Report {
+type Told = Parameters<Timeline['add']>;
+
+/** A commit that is told at `at` by a coordinator whose clock shows something else. */
+function committed(at: number, step: number, generation: number, redone = false): Told {
   const status = { step: step + 1, generation, workers: [] };
-  return { at, note: { note: 'committed', step, generation, redone }, status };
+  return [{ at: 1e12 - at, note: { note: 'committed', step, generation, redone }, status }, at];
 }
 
-function timelineOf(...reports: Report[]): Timeline {
+function timelineOf(...told: Told[]): Timeline {
   const timeline = new Timeline();
-  for (const report of reports) timeline.add(report);
+  for (const each of told) timeline.add(...each);
   return timeline;
 }
 

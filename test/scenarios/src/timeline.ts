@@ -1,4 +1,6 @@
-/** What the coordinator told of a run, over all its lives, and what can be read from it. Times are ms since the epoch. */
+/** What the coordinator told of a run, over all its lives, and what can be read from it.
+ * `at` is when it came, in ms of this process's clock that never goes back: those of the processes may be set by a fault.
+ */
 import { z } from 'zod';
 
 /** What a coordinator process says over its channel; only what is read here is checked. */
@@ -8,6 +10,7 @@ export const channelSchema = z.discriminatedUnion('kind', [
   z.object({
     kind: z.literal('report'),
     report: z.object({
+      /** By the coordinator's wall clock, ms since the epoch. */
       at: z.number(),
       note: z.looseObject({
         note: z.string(),
@@ -27,7 +30,13 @@ export const channelSchema = z.discriminatedUnion('kind', [
     }),
   }),
 ]);
-export type Report = Extract<z.infer<typeof channelSchema>, { kind: 'report' }>['report'];
+type Told = Extract<z.infer<typeof channelSchema>, { kind: 'report' }>['report'];
+
+export interface Report extends Omit<Told, 'at'> {
+  readonly at: number;
+  /** By the coordinator's wall clock, ms since the epoch. */
+  readonly wallAt: number;
+}
 
 export interface Commit {
   readonly at: number;
@@ -40,8 +49,9 @@ export interface Commit {
 export class Timeline {
   readonly reports: Report[] = [];
 
-  add(report: Report): void {
-    this.reports.push(report);
+  /** Takes in what was told at `at`, by this process's clock. */
+  add({ at: wallAt, note, status }: Told, at: number): void {
+    this.reports.push({ at, wallAt, note, status });
   }
 
   get last(): Report | undefined {

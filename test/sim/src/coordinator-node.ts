@@ -44,6 +44,8 @@ export function settingsOf(options: Options): Settings {
 }
 
 const timeouts = timeoutsFrom(HEARTBEAT_TIMEOUT_MS);
+/** A worker from which nothing came for so many ticks of the coordinator, two timeouts, has not been noticed. */
+const MOST_TICKS_UNHEARD = (2 * HEARTBEAT_TIMEOUT_MS) / timeouts.coordinatorTickMs;
 /** A ready worker that stays out of so many commits in a row is forgotten. */
 const MOST_COMMITS_APART = 4;
 
@@ -59,6 +61,8 @@ export class CoordinatorNode extends SimulatedProcess {
   /** Writes reach the disk in order. */
   private diskFree = 0;
 
+  /** Ticks since each worker was heard. */
+  private readonly unheard = new Map<string, number>();
   /** Commits that each worker has been ready for without being in the ring. */
   private readonly apart = new Map<string, number>();
 
@@ -95,6 +99,7 @@ export class CoordinatorNode extends SimulatedProcess {
   }
 
   received(connection: Connection, message: WorkerMessage): void {
+    this.unheard.delete(connection.worker.id);
     if (message.type === 'hello') {
       const earlier = this.connections.get(message.worker);
       this.connections.set(message.worker, connection);
@@ -262,10 +267,20 @@ export class CoordinatorNode extends SimulatedProcess {
     });
   }
 
+  /** Whatever the clocks show, a worker that says nothing is lost soon. */
+  private lookForUnnoticed(): void {
+    for (const id of this.decisions.state.workers.keys()) {
+      const ticks = (this.unheard.get(id) ?? 0) + 1;
+      this.unheard.set(id, ticks);
+      if (ticks > MOST_TICKS_UNHEARD) this.cluster.violation(`the coordinator does not notice that ${id} is silent`);
+    }
+  }
+
   private tick(): void {
     this.cluster.world.after(timeouts.coordinatorTickMs, () =>
       this.post(() => {
         this.dispatch({ type: 'tick' });
+        this.lookForUnnoticed();
         this.tick();
       }),
     );

@@ -1,4 +1,7 @@
-/** `node dist/mutate.js [SEEDS]`: runs the schedules on every mutant, prints a Markdown table, fails if one survives. */
+/**
+ * `node dist/mutate.js [SEEDS [FILE]]`: runs the schedules on every mutant (of FILE, such as decisions.js, alone), prints a Markdown
+ * table, fails if one survives.
+ */
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,7 +13,7 @@ const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const SEEDS = Number(process.argv[2] ?? 3_000);
 /** A mutant may never come to an end. Milliseconds. */
 const LIMIT_MS = 600_000;
-const COPIED = { coordinator: 'apps/coordinator', worker: 'apps/worker', sim: 'test/sim' };
+const COPIED = { comm: 'libs/comm', coordinator: 'apps/coordinator', worker: 'apps/worker', sim: 'test/sim' };
 
 /** A folder in which the simulator runs on copies of both cores; everything else is linked to the real one. */
 function workshop(): string {
@@ -55,7 +58,11 @@ function caught({ app, file, from, to }: Mutation): { seed: number; how: string 
   }
 }
 
-const rows = MUTATIONS.map((mutation) => ({ mutation, result: caught(mutation) }));
+const only = process.argv[3];
+const rows = MUTATIONS.filter(({ file }) => only === undefined || file === only).map((mutation) => ({
+  mutation,
+  result: caught(mutation),
+}));
 process.stdout.write('| The mutant ... | in | caught by seed | as |\n| --- | --- | --- | --- |\n');
 for (const { mutation, result } of rows)
   process.stdout.write(

@@ -6,7 +6,7 @@
 export interface Mutation {
   /** What the mutant does wrong. */
   readonly what: string;
-  readonly app: 'coordinator' | 'worker';
+  readonly app: 'comm' | 'coordinator' | 'worker';
   readonly file: string;
   readonly from: string;
   readonly to: string;
@@ -201,5 +201,33 @@ export const MUTATIONS: readonly Mutation[] = [
     file: 'core.js',
     from: 'owesCheck: this.state.owesCheck || work.anew.length > 0',
     to: 'owesCheck: false',
+  },
+  {
+    what: 'measures silence by the wall clock',
+    app: 'coordinator',
+    file: 'decisions.js',
+    from: 'now: clocks.monotonicNow() }',
+    to: 'now: clocks.wallNow() }',
+  },
+  {
+    what: 'starts to wait at a time of the wall clock',
+    app: 'coordinator',
+    file: 'decisions.js',
+    from: 'durable, clocks.monotonicNow()',
+    to: 'durable, clocks.wallNow()',
+  },
+  {
+    what: 'dates its ledger by the clock of its decisions',
+    app: 'coordinator',
+    file: 'decisions.js',
+    from: '{ wallNow }',
+    to: '{ monotonicNow: wallNow }',
+  },
+  {
+    what: 'never finds its coordinator silent',
+    app: 'comm',
+    file: 'silence.js',
+    from: 'return now - this.#quietSince > this.#timeoutMs;',
+    to: 'return false;',
   },
 ];

@@ -4,7 +4,7 @@ import { TIERS_FROM } from '@lockstep/coordinator';
 import { CoordinatorNode } from './coordinator-node.js';
 import { undisturbed } from './numerics.js';
 import { WorkerNode, type Defect } from './worker-node.js';
-import { World } from './world.js';
+import { Random, World } from './world.js';
 
 /** Faults happen in this much virtual time; then the run must end by itself. Milliseconds. */
 const FAULTS_UNTIL_MS = 6_000;
@@ -30,6 +30,9 @@ const truths = {
 };
 /** Share of schedules in which workers have defects, and are not also killed: somebody sound must be left to tell. */
 const DEFECTIVE_SHARE = 0.25;
+/** Wall clocks are set so often in a schedule at most, and by so much, either way. */
+const MOST_CLOCKS_SET = 4;
+const MOST_SET_MS = 4 * 3_600_000;
 /** In one of so many schedules the few workers form two tiers. */
 const TIERED_EVERY = 3;
 
@@ -67,6 +70,7 @@ export function runSchedule(seed: number): Result {
       random.pick(actions)();
     });
   }
+  setClocks(cluster, new Random(~seed));
   // Whatever happened, somebody is there to finish the run, on a network that works.
   world.after(FAULTS_UNTIL_MS + 10, () => {
     cluster.slowness = 10;
@@ -87,6 +91,19 @@ export function runSchedule(seed: number): Result {
   }
   const { notes } = cluster;
   return { seed, violations, transcript: world.transcript, duration: world.now, faults, notes };
+}
+
+/** `random` is a stream of its own: the other draws of a seed stay as they are. Half of the jumps are the coordinator's. */
+function setClocks(cluster: Cluster, random: Random): void {
+  const count = Math.floor(random.unit() * (MOST_CLOCKS_SET + 1));
+  for (let index = 0; index < count; index++) {
+    cluster.world.after(random.between(0, FAULTS_UNTIL_MS), () => {
+      const { coordinator, workers } = cluster;
+      const node = random.chance(0.5) || workers.size === 0 ? coordinator : random.pick([...workers]);
+      node?.setClock(random.between(-MOST_SET_MS, MOST_SET_MS));
+      cluster.notes.set('clock-set', (cluster.notes.get('clock-set') ?? 0) + 1);
+    });
+  }
 }
 
 type Action = () => void;

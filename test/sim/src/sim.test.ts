@@ -5,14 +5,16 @@ import { runSchedule } from './schedule.js';
 /** About 4 ms each. */
 const SCHEDULES = 3_000;
 
-describe('under any schedule of crashes, freezes, half-open connections, slow networks and restarts', () => {
+describe('under any schedule of crashes, freezes, half-open connections, slow networks, restarts and clocks that are set', () => {
   it(`all ${SCHEDULES} seeded runs end, commit every step once, with the states of an undisturbed run`, () => {
     let faults = 0;
     let earlySums = 0;
+    let clocksSet = 0;
     for (let seed = 0; seed < SCHEDULES; seed++) {
       const result = runSchedule(seed);
       faults += result.faults;
       earlySums += result.notes.get('early-sum') ?? 0;
+      clocksSet += result.notes.get('clock-set') ?? 0;
       assert.deepEqual(
         result.violations,
         [],
@@ -20,6 +22,7 @@ describe('under any schedule of crashes, freezes, half-open connections, slow ne
       );
     }
     assert.ok(faults > SCHEDULES, 'the schedules have faults in them');
+    assert.ok(clocksSet > SCHEDULES, 'wall clocks are set');
     assert.ok(earlySums > 10 * SCHEDULES, 'early buckets are summed before the rest is there');
   });
 

@@ -1,5 +1,5 @@
 /** A worker process of the simulation: the real core, a pretended engine, and the edge's rules about connections. */
-import { heartbeatInterval, type CoordinatorMessage } from '@lockstep/comm';
+import { HEARTBEATS_PER_TIMEOUT, SilenceClock, heartbeatInterval, type CoordinatorMessage } from '@lockstep/comm';
 import {
   initialWorkerState,
   workerStep,
@@ -31,6 +31,9 @@ import type { Sums } from './ring-hub.js';
 /** What may send a worker back to an older state. */
 const BACKWARDS = ['rolled-back', 'contested', 'write-lost'];
 
+/** A worker that heard nothing at so many of its own heartbeats in a row, two timeouts, has not noticed. */
+const MOST_BEATS_UNHEARD = 2 * HEARTBEATS_PER_TIMEOUT;
+
 /** A thread's reply is read so much later at most; a gradient takes longer, so replies keep their order. */
 const REPLY_MS = 2;
 
@@ -54,7 +57,9 @@ export class WorkerNode extends SimulatedProcess {
   slowness = 1;
   private state: WorkerState;
   private connection: Connection | null = null;
-  private lastHeard = 0;
+  private messagesReceived = 0;
+  private silence = this.watch();
+  private beatsUnheard = 0;
   private digest = SEED_DIGEST;
   /** What the weights at rest should be; the reducer's checksum. */
   private checksum = SEED_DIGEST;
@@ -123,7 +128,8 @@ export class WorkerNode extends SimulatedProcess {
 
   received(connection: Connection, message: CoordinatorMessage): void {
     if (connection !== this.connection) return;
-    this.lastHeard = this.cluster.world.now;
+    this.messagesReceived += 1;
+    this.beatsUnheard = 0;
     this.dispatch({ type: 'message', message });
   }
 
@@ -300,12 +306,13 @@ export class WorkerNode extends SimulatedProcess {
     if (task === undefined) throw new Error('asked to compute nothing');
     const { world } = this.cluster;
     const milliseconds = world.random.between(10, 100) * this.slowness;
+    const started = this.clocks.monotonicNow();
     if (then.length === 0)
       world.after(milliseconds * world.random.unit(), () => this.post(() => this.earlyDone(step, task.microbatch)));
     world.after(milliseconds, () =>
       this.post(() => {
         const goesOn = then.length > 0 && this.halted < job;
-        this.computed(step, task, milliseconds, goesOn);
+        this.computed(step, task, this.clocks.monotonicNow() - started, goesOn);
         if (!goesOn) return;
         const { plan } = this.state;
         const [next] = then;
@@ -404,7 +411,8 @@ export class WorkerNode extends SimulatedProcess {
       this.post(() => {
         if (!coordinator.alive) return this.retry();
         this.connection = connection;
-        this.lastHeard = world.now;
+        this.silence = this.watch();
+        this.beatsUnheard = 0;
         this.dispatch({ type: 'connected' });
       }),
     );
@@ -419,13 +427,29 @@ export class WorkerNode extends SimulatedProcess {
     this.cluster.world.after(heartbeatInterval(HEARTBEAT_TIMEOUT_MS), () =>
       this.post(() => {
         this.dispatch({ type: 'heartbeatDue' });
-        if (this.connection !== null && this.cluster.world.now - this.lastHeard > HEARTBEAT_TIMEOUT_MS) {
-          const { connection } = this;
-          this.connection.close();
-          this.disconnected(connection);
-        }
+        this.look();
         this.beat();
       }),
     );
+  }
+
+  /** As the production edge does (control-connection.ts). */
+  private look(): void {
+    const { connection } = this;
+    if (connection === null) return;
+    const now = this.clocks.monotonicNow();
+    if (this.silence.isSilent({ now, bytesReceived: this.messagesReceived, reading: true })) {
+      connection.close();
+      this.disconnected(connection);
+    } else if (++this.beatsUnheard > MOST_BEATS_UNHEARD) {
+      this.cluster.violation(`${this.id} does not notice that its coordinator is silent`);
+    }
+  }
+
+  private watch(): SilenceClock {
+    const tickMs = heartbeatInterval(HEARTBEAT_TIMEOUT_MS);
+    const watch = new SilenceClock({ timeoutMs: HEARTBEAT_TIMEOUT_MS, tickMs, now: this.clocks.monotonicNow() });
+    this.messagesReceived = 0;
+    return watch;
   }
 }
