@@ -107,7 +107,7 @@ function measure(workers) {
   };
   for (let index = 0; index < workers; index++) {
     const worker = `worker-${String(index).padStart(4, '0')}`;
-    feed({ type: 'hello', worker, host: '10.0.0.1', port: 29500, run: null });
+    feed({ type: 'hello', worker, instance: digestOf(0).slice(32), host: '10.0.0.1', port: 29500, run: null });
     feed({
       type: 'message',
       worker,

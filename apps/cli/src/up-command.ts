@@ -51,7 +51,11 @@ async function runUp(options: Readonly<Record<string, unknown>>): Promise<number
     host: config.host,
     port: config.port,
     trace: config.trace === null ? null : traceFile(resolve(config.trace)),
-    workerArgs: [`--device=${config.device}`, `--host=${config.host}`],
+    workerArgs: [
+      `--device=${config.device}`,
+      `--host=${config.host}`,
+      `--allowed-hosts=${config.allowedHosts ?? 'null'}`,
+    ],
     env: process.env,
     stream: process.stdout,
     monotonicNow: () => performance.now(),

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { joinTraces } from '@lockstep/checkpoint';
+import { hostInUrl, reachableHere } from '@lockstep/comm';
 import { failureLine } from '@lockstep/config';
 import type { Outcome, Report } from '@lockstep/coordinator';
 import { describeNote, makeView, type View } from './view.js';
@@ -103,7 +104,7 @@ class Supervisor {
       if (message.kind === 'listening') {
         this.port = message.port;
         this.view.line(
-          `coordinator at ws://${this.options.host}:${message.port}, metrics at http://${this.options.host}:${message.port}/metrics, logs in ${this.logs}`,
+          `coordinator at ws://${this.address()}, metrics at http://${this.address()}/metrics, logs in ${this.logs}`,
         );
         this.options.places.forEach((place, index) => {
           if (!this.workers.has(`worker-${index}`)) this.startWorker(`worker-${index}`, place);
@@ -117,9 +118,13 @@ class Supervisor {
     child.on('exit', (code, signal) => this.coordinatorEnded(code, signal));
   }
 
+  /** Of the coordinator, for this machine. */
+  private address(): string {
+    return `${hostInUrl(reachableHere(this.options.host))}:${this.port}`;
+  }
+
   private startWorker(name: string, place: Readonly<Record<string, string>>): void {
-    const address = `ws://${this.options.host}:${this.port}`;
-    const args = [...this.options.workerArgs, '--name', name, '--coordinator', address];
+    const args = [...this.options.workerArgs, '--name', name, '--coordinator', `ws://${this.address()}`];
     const child = this.start(name, import.meta.resolve('@lockstep/worker/main'), args, place);
     this.workers.set(name, child);
     child.on('exit', (code, signal) => this.workerEnded(name, place, code, signal));

@@ -14,6 +14,7 @@ export const COORDINATOR_ERRORS = {
   E_AUDIT_TIE: 'two workers stand by different gradients of one microbatch, and nobody is left to decide',
   E_EVALUATION_FAILED: 'the evaluation of a checkpoint ended without a result; the run goes on',
   E_TOO_MANY_WORKERS: 'a run has as many workers as it can have',
+  E_WORKER_NAME_TAKEN: 'a worker says the name of another one that lives',
   E_WORKER_CORRUPT: "a worker's gradient has other bits than the same microbatch elsewhere",
   E_WORKER_STALLED: 'a worker does not finish a step that the others have finished',
 } as const;

@@ -1,6 +1,7 @@
 export { monotonicMs, systemClocks, wallMs, type Clocks, type MonotonicMs, type WallMs } from './clocks.js';
 export { Decisions, entryOf } from './decisions.js';
 export { step as coordinatorStep } from './core.js';
+export { nameTaken } from './membership.js';
 export { initialState as initialCoordinatorState } from './state.js';
 export type {
   Durable,

@@ -2,8 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { openTrace, writeCoordinatorAddress } from '@lockstep/checkpoint';
-import { hostInUrl } from '@lockstep/comm';
-import { ConfigError, failureLine, loadConfig, parseFlags } from '@lockstep/config';
+import { hostInUrl, reachableHere } from '@lockstep/comm';
+import { ConfigError, failureLine, loadConfig, machineNames, parseFlags } from '@lockstep/config';
 import { systemClocks } from './clocks.js';
 import { openCoordinator } from './open.js';
 import type { Report } from './server.js';
@@ -48,6 +48,7 @@ async function main(): Promise<number> {
   const server = await openCoordinator(config, {
     clocks: systemClocks,
     freshRunId: randomUUID(),
+    machineNames: machineNames(),
     report: tell,
     warn: (text) => log('warn', text),
     tell: (text) => {
@@ -57,9 +58,11 @@ async function main(): Promise<number> {
     evaluator: { module: EVALUATE, env: process.env },
     trace: openTrace(config.trace === null ? null : { file: config.trace, process: 'coordinator' }, 'decisions'),
   });
-  log('info', `process ${process.pid}, listening on ${config.host}:${server.port}, run directory ${config.out}`);
-  const reachable = ['0.0.0.0', '::'].includes(config.host) ? '127.0.0.1' : config.host;
-  const address = `http://${hostInUrl(reachable)}:${server.port}`;
+  log(
+    'info',
+    `process ${process.pid}, listening on ${hostInUrl(config.host)}:${server.port}, run directory ${config.out}`,
+  );
+  const address = `http://${hostInUrl(reachableHere(config.host))}:${server.port}`;
   // Only `lockstep status DIR` needs it: a full disk must not stop the run for that.
   await writeCoordinatorAddress(config.out, { address, pid: process.pid }).catch((error: unknown) =>
     log('warn', failureLine(error)),

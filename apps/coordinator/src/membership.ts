@@ -6,7 +6,7 @@ import {
   type EngineDescription,
   type WorkerMessage,
 } from '@lockstep/comm';
-import type { Event, NumericsClass } from './state.js';
+import type { Event, NumericsClass, State } from './state.js';
 import type { Turn } from './turn.js';
 
 /** A neighbour named so often in a row, with no step committed between, is evicted. */
@@ -20,6 +20,34 @@ const STALL_MICROBATCHES = 10;
 
 type Message<T extends WorkerMessage['type']> = Extract<WorkerMessage, { type: T }>;
 
+/** A name that another worker has may be a dead one's, whose silence is noticed after one heartbeat timeout. */
+const NAME_PATIENCE_TIMEOUTS = 2;
+
+/** Why a worker may not have its name, and for how many milliseconds it may try again. */
+export interface NameTaken {
+  readonly code: 'E_WORKER_NAME_TAKEN';
+  readonly message: string;
+  readonly retryMs: number;
+}
+
+/**
+ * Whether a hello may be taken in: asked before it becomes an event. Null also for a worker that dials again, whose older connection
+ * is replaced. Who is connected under the name has been heard from within the heartbeat timeout, else it would be cut off (watch).
+ */
+export function nameTaken(
+  state: State,
+  { worker, instance }: { readonly worker: string; readonly instance: string },
+  heartbeatTimeoutMs: number,
+): NameTaken | null {
+  const holder = state.workers.get(worker);
+  if (holder === undefined || holder.instance === instance) return null;
+  return {
+    code: 'E_WORKER_NAME_TAKEN',
+    message: `another worker is called ${worker}, and it lives (on ${holder.host}); give this one a name of its own by --name`,
+    retryMs: NAME_PATIENCE_TIMEOUTS * heartbeatTimeoutMs,
+  };
+}
+
 export function hello(turn: Turn, event: Extract<Event, { type: 'hello' }>): void {
   const { settings, state } = turn;
   if (state.workers.has(event.worker)) turn.lose(event.worker, 'it connected again');
@@ -28,9 +56,10 @@ export function hello(turn: Turn, event: Extract<Event, { type: 'hello' }>): voi
     turn.refuse(event.worker, refusal.code, refusal.reason);
     return;
   }
-  const { worker, host, port, local } = event;
+  const { worker, instance, host, port, local } = event;
   state.workers.set(worker, {
     id: worker,
+    instance,
     host,
     port,
     local,

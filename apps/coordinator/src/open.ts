@@ -1,8 +1,9 @@
 /** Starts a coordinator on a run directory: what is on disk decides where it goes on. */
 import { resolve } from 'node:path';
+import { isLoopback } from '@lockstep/comm';
 import { DirectoryStore, Ledger, NO_TRACE, openRun, stateDigest, type Trace } from '@lockstep/checkpoint';
 import type { DurableFs, JsonValue } from '@lockstep/checkpoint';
-import type { RunConfig } from '@lockstep/config';
+import { namesIn, type RunConfig } from '@lockstep/config';
 import {
   checkDataset,
   describeDataset,
@@ -25,6 +26,8 @@ import { TIERS_FROM } from './topology.js';
 export interface Surroundings {
   readonly clocks: Clocks;
   readonly freshRunId: string;
+  /** What this machine is called; needed where others reach it by name. */
+  readonly machineNames?: readonly string[];
   readonly report: (report: Report) => void;
   readonly warn: (text: string) => void;
   /** Hears what the run is trained on; nobody where it is left out. */
@@ -43,7 +46,7 @@ export interface Surroundings {
  */
 export async function openCoordinator(
   config: RunConfig,
-  { clocks, freshRunId, report, warn, tell, disk, evaluator, trace = NO_TRACE }: Surroundings,
+  { clocks, freshRunId, machineNames = [], report, warn, tell, disk, evaluator, trace = NO_TRACE }: Surroundings,
 ): Promise<CoordinatorServer> {
   // Workers may run in another folder.
   const data = config.data === MNIST ? MNIST : resolve(config.data);
@@ -94,6 +97,8 @@ export async function openCoordinator(
   return CoordinatorServer.listen({
     host: config.host,
     port: config.port,
+    // A machine is not called by its name over loopback, unless its operator says so.
+    names: [...(isLoopback(config.host) ? [] : machineNames), ...namesIn(config.allowedHosts)],
     settings: {
       run: record.runId,
       runSettings: {

@@ -9,7 +9,7 @@ import {
   CONTROL_PATH,
   MAX_CONTROL_BYTES,
   MessageError,
-  PROTOCOL_VERSION,
+  RequestGate,
   parseWorkerMessage,
   sendMessage,
   timeoutsFrom,
@@ -22,6 +22,7 @@ import { failureLine, failureOf } from '@lockstep/config';
 import type { Clocks, WallMs } from './clocks.js';
 import { Decisions, entryOf } from './decisions.js';
 import { Evaluator, summaryOf, type EvaluationSummary, type EvaluatorSetting } from './evaluator.js';
+import { nameTaken, type NameTaken } from './membership.js';
 import { Metrics } from './metrics.js';
 import { afterCommit, etaSeconds, imagesPerSecond, noProgress, type Progress } from './progress.js';
 import { publishState, type PublishTask } from './publisher.js';
@@ -49,6 +50,8 @@ const PHASE_NAMES: Readonly<Partial<Record<State['phase']['kind'], string>>> = {
 export interface ServerOptions {
   readonly host: string;
   readonly port: number;
+  /** What it is called besides `host`: see serverNames of libs/comm. */
+  readonly names: readonly string[];
   readonly settings: Settings;
   readonly recovered: Recovered;
   /** Digest of state 0, which the seed alone decides. */
@@ -111,6 +114,8 @@ export class CoordinatorServer {
   private readonly decisions: Decisions;
   private readonly metrics = new Metrics();
   private readonly sockets = new Map<string, WebSocket>();
+  /** Instance by the name that it was refused. */
+  private readonly lastTurnedAway = new Map<string, string>();
   private readonly pending: Effect[] = [];
   private performing = false;
   private progress: Progress = noProgress;
@@ -148,25 +153,31 @@ export class CoordinatorServer {
     this.beat = setInterval(() => {
       for (const socket of this.sockets.values()) sendMessage(socket, { type: 'heartbeat' });
     }, heartbeatIntervalMs);
-    http.on('request', (request, response) => void this.answer(request, response));
-    webSockets.on('connection', (socket) => this.accept(socket));
+    const gate = new RequestGate(options.host, options.names);
+    http.on('request', (request, response) => {
+      if (!gate.turnsAway(request, response)) void this.answer(request, response);
+    });
+    http.on('upgrade', (request, socket, head) => {
+      if (gate.turnsAwayUpgrade(request, socket)) return;
+      webSockets.handleUpgrade(request, socket, head, (webSocket) => this.accept(webSocket));
+    });
   }
 
   /** Listens. Rejects with the system's error if the port cannot be had. */
   static async listen(options: ServerOptions): Promise<CoordinatorServer> {
     const http = createServer();
     const webSockets = new WebSocketServer({
-      server: http,
+      noServer: true,
       path: CONTROL_PATH,
       perMessageDeflate: false,
       maxPayload: MAX_CONTROL_BYTES,
     });
     await new Promise<void>((resolve, reject) => {
       http.once('error', reject);
-      // ws passes the server's errors on; they are handled above.
-      webSockets.on('error', () => undefined);
       http.listen(options.port, options.host, () => {
         http.off('error', reject);
+        // From now on it is of one connection that could not be taken; the others go on.
+        http.on('error', () => undefined);
         resolve();
       });
     });
@@ -233,30 +244,32 @@ export class CoordinatorServer {
     const introduction = setTimeout(() => {
       socket.close(1008, 'E_NO_HELLO');
     }, timeoutsFrom(settings.heartbeatTimeoutMs).helloMs);
-    const refuse = (code: string, message: string): void => {
-      sendMessage(socket, { type: 'refuse', code, message });
-      socket.close(1008, code);
+    const refuse = (refusal: { code: string; message: string; retryMs?: number }): void => {
+      sendMessage(socket, { type: 'refuse', ...refusal });
+      socket.close(1008, refusal.code);
     };
     socket.on('message', (data) => {
       const message = parsed(data);
       if (message instanceof MessageError) {
-        refuse(message.code, message.message);
+        refuse({ code: message.code, message: message.message });
       } else if (message.type !== 'hello') {
         if (worker !== null && this.sockets.get(worker) === socket) this.dispatch({ type: 'message', worker, message });
-      } else if (message.protocol !== PROTOCOL_VERSION) {
-        refuse(
-          'E_PROTOCOL_VERSION',
-          `the worker speaks protocol ${message.protocol}, the coordinator ${PROTOCOL_VERSION}; run the same version of Lockstep`,
-        );
       } else if (worker !== null) {
-        refuse('E_MESSAGE_INVALID', 'a connection has one hello; open another connection for another worker');
+        const message = 'a connection has one hello; open another connection for another worker';
+        refuse({ code: 'E_MESSAGE_INVALID', message });
       } else {
         clearTimeout(introduction);
+        const taken = nameTaken(this.decisions.state, message, settings.heartbeatTimeoutMs);
+        if (taken !== null) {
+          this.turnedAway(message, taken);
+          refuse(taken);
+          return;
+        }
         worker = message.worker;
         this.sockets.get(worker)?.terminate();
         this.sockets.set(worker, socket);
-        const { host, port, local = null, run } = message;
-        this.dispatch({ type: 'hello', worker, host, port, local, run });
+        const { instance, host, port, local = null, run } = message;
+        this.dispatch({ type: 'hello', worker, instance, host, port, local, run });
       }
     });
     socket.on('error', () => {
@@ -269,6 +282,15 @@ export class CoordinatorServer {
       const reason = text.toString() || `its connection closed (${code})`;
       this.dispatch({ type: 'gone', worker, reason });
     });
+  }
+
+  /** Told once of each newcomer, which tries again for a while. */
+  private turnedAway({ worker, instance }: { worker: string; instance: string }, { code, message }: NameTaken): void {
+    if (this.lastTurnedAway.get(worker) === instance) return;
+    // Of names that live workers have, so there are no more than those.
+    for (const name of this.lastTurnedAway.keys()) if (!this.sockets.has(name)) this.lastTurnedAway.delete(name);
+    this.lastTurnedAway.set(worker, instance);
+    this.tell({ note: 'worker-refused', worker, code, reason: message });
   }
 
   // ---- effects out -----------------------------------------------------------------------------------------------

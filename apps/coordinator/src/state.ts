@@ -58,6 +58,8 @@ export interface Speed {
 /** A connected worker. */
 export interface WorkerView {
   readonly id: string;
+  /** Of all processes that ever had its name, this one. */
+  readonly instance: string;
   readonly host: string;
   readonly port: number;
   /** Its local socket, for a neighbour on the same host; null if it has none. */
@@ -196,10 +198,11 @@ export interface State {
 /** Something that happens to the coordinator. */
 export type Happening =
   | { readonly type: 'tick' }
-  /** A worker's connection is up and it said hello. A second hello of one id replaces its first connection. */
+  /** A worker's connection is up and it said hello. A second hello of one instance replaces its first connection; see nameTaken. */
   | {
       readonly type: 'hello';
       readonly worker: string;
+      readonly instance: string;
       readonly host: string;
       readonly port: number;
       readonly local: string | null;

@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, test } from 'node:test';
+import { RequestGate, type RequestRefusal } from '@lockstep/comm';
 import { ControlConnection, type ControlOptions } from './control-connection.js';
 import { PlayedCoordinator } from './fixture-coordinator.js';
 
@@ -29,6 +33,7 @@ function connect(callbacks: Partial<ControlOptions>): void {
     onMessage: () => undefined,
     onLost: () => undefined,
     onBeat: () => undefined,
+    onRefused: ({ message }) => assert.fail(message),
     onInvalid: (error) => assert.fail(String(error)),
     onSilent: () => undefined,
     onUnreachable: () => assert.fail('given up'),
@@ -89,4 +94,41 @@ test('what is no message of the protocol is told as such', async () => {
   });
   assert.ok(error instanceof Error && 'code' in error);
   assert.equal(error.code, 'E_MESSAGE_INVALID');
+});
+
+/** A server that answers each dial in its own way; returns its address and how often it was dialled. */
+async function answering(answer: (...dial: Parameters<RequestGate['turnsAwayUpgrade']>) => void) {
+  const server = createServer();
+  let dials = 0;
+  server.on('upgrade', (request, socket) => {
+    dials += 1;
+    answer(request, socket);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  return { url: `ws://127.0.0.1:${port}`, dials: () => dials, close: () => server.close() };
+}
+
+test("a coordinator that does not know itself by the dialled name is not dialled again: its reason is the worker's end", async () => {
+  const gate = new RequestGate('127.0.0.1');
+  // As if the worker had dialled that name, which no resolver here knows.
+  const server = await answering((request, socket) => {
+    request.url = 'http://head.example/control';
+    gate.turnsAwayUpgrade(request, socket);
+  });
+  const refusal = await new Promise<RequestRefusal>((resolve) => {
+    connect({ coordinator: server.url, onRefused: resolve });
+  });
+  assert.equal(refusal.code, 'E_HOST_REFUSED');
+  assert.match(refusal.message, /--allowed-hosts head\.example/);
+  server.close();
+});
+
+test("any other answer than an upgrade, such as a proxy's, is dialled again", async () => {
+  const answers = ['HTTP/1.1 403 Forbidden\r\n\r\n<html>', 'HTTP/1.1 502 Bad Gateway\r\n\r\n{"code":"E_HOST_REFUSED"}'];
+  const server = await answering((_request, socket) => socket.end(answers[(server.dials() - 1) % answers.length]));
+  connect({ coordinator: server.url });
+  while (server.dials() < 3) await new Promise((resolve) => setTimeout(resolve, 20));
+  server.close();
 });

@@ -8,10 +8,12 @@ import {
   MAX_CONTROL_BYTES,
   SilenceClock,
   parseCoordinatorMessage,
+  refusalIn,
   sendMessage,
   timeoutsFrom,
   unpackMessage,
   type CoordinatorMessage,
+  type RequestRefusal,
   type Timeouts,
   type WorkerMessage,
 } from '@lockstep/comm';
@@ -33,6 +35,8 @@ export interface ControlOptions {
   readonly onLost: () => void;
   /** A heartbeat is due. */
   readonly onBeat: () => void;
+  /** The coordinator does not let this connection in: it is not known by the name in its URL. */
+  readonly onRefused: (refusal: RequestRefusal) => void;
   /** What came is no message of this protocol. */
   readonly onInvalid: (error: unknown) => void;
   /** There was no coordinator for so long, in milliseconds, that waiting on makes no sense. */
@@ -64,9 +68,11 @@ export class ControlConnection {
     this.scheduleBeat();
   }
 
-  /** Takes the coordinator's heartbeat timeout over. Milliseconds. */
+  /** The coordinator has taken this worker in, and says its heartbeat timeout, which is taken over. Milliseconds. */
   pace(heartbeatTimeoutMs: number): void {
     this.heartbeatTimeoutMs = heartbeatTimeoutMs;
+    // Not before: a coordinator that answers, but takes nobody in, is not to be dialled ten times a second.
+    this.backoff = FIRST_BACKOFF_MS;
     this.timeouts = timeoutsFrom(heartbeatTimeoutMs);
     this.silence = this.watch(this.timeouts.controlSilenceMs);
     // The beat that is pending was set at the old pace, at which a worker would count as lost before it.
@@ -110,7 +116,6 @@ export class ControlConnection {
     socket.on('open', () => {
       if (this.over) return;
       this.open = true;
-      this.backoff = FIRST_BACKOFF_MS;
       this.silence = this.watch(this.timeouts.controlSilenceMs);
       this.options.onOpen();
     });
@@ -125,6 +130,12 @@ export class ControlConnection {
         return;
       }
       this.options.onMessage(message);
+    });
+    socket.on('unexpected-response', (_request, response) => {
+      void refusalIn(response).then((refusal) => {
+        if (refusal !== null && this.socket === socket && !this.over) this.options.onRefused(refusal);
+        socket.terminate();
+      });
     });
     // `close` follows.
     socket.on('error', () => undefined);

@@ -4,6 +4,7 @@ import type { CoordinatorMessage } from '@lockstep/comm';
 import { step } from './core.js';
 import { initialState, type Effect, type Event, type State } from './state.js';
 
+const INSTANCE = '0'.repeat(32);
 const DIGEST = 'd'.repeat(64);
 const member = { id: 'b', host: 'h', port: 1 };
 const place = { rank: 0, size: 2, predecessor: member, successor: 'b', total: 2, leaders: null };
@@ -11,7 +12,7 @@ const GRADIENT = { loss: 1, exponents: [1, 2, 3], samples: '0', digest: null, mi
 
 /** A worker in the middle of step 0, of which it holds microbatch 0 and computes microbatch 1, in a ring that stands. */
 class Played {
-  state: State = initialState('a', 'h', 2);
+  state: State = initialState({ id: 'a', instance: INSTANCE, host: 'h', port: 2, local: null });
 
   constructor() {
     this.happens({ type: 'connected' });
@@ -29,8 +30,8 @@ class Played {
     return effects;
   }
 
-  says(message: CoordinatorMessage): Effect[] {
-    return this.happens({ type: 'message', message });
+  says(message: CoordinatorMessage, now = 0): Effect[] {
+    return this.happens({ type: 'message', message, now });
   }
 
   /** The early bucket of microbatch 1 is there, and that of all microbatches is given to the ring. */
@@ -126,4 +127,35 @@ test('a ring that breaks under the early bucket is reported, and the next genera
     contribute: [0, 1],
     exponents: [1, 2, 3],
   });
+});
+
+test('a worker that is refused for now tries again until the time is over, then ends with the code', () => {
+  const played = new Played();
+  const taken = {
+    type: 'refuse',
+    code: 'E_WORKER_NAME_TAKEN',
+    message: 'give it another name',
+    retryMs: 2_000,
+  } as const;
+  const kinds = (effects: Effect[]): string[] => effects.map(({ type }) => type);
+  assert.deepEqual(kinds(played.says(taken, 10_000)), ['log']);
+  played.happens({ type: 'disconnected' });
+  const [hello] = played.happens({ type: 'connected' });
+  assert.ok(hello.type === 'send' && hello.message.type === 'hello' && hello.message.instance === INSTANCE);
+  assert.deepEqual(kinds(played.says(taken, 11_999)), []);
+  const ends = played.says(taken, 12_000).at(-1);
+  assert.deepEqual(ends, { type: 'exit', status: 3, code: 'E_WORKER_NAME_TAKEN', reason: 'give it another name' });
+});
+
+test('the time to try again begins anew once the coordinator has taken the worker in', () => {
+  const played = new Played();
+  const taken = { type: 'refuse', code: 'E_WORKER_NAME_TAKEN', message: 'm', retryMs: 2_000 } as const;
+  played.says(taken, 0);
+  played.says({ type: 'welcome', run: 'r', settings: SETTINGS, heartbeatTimeoutMs: 1000 }, 500);
+  assert.ok(!played.says(taken, 50_000).some(({ type }) => type === 'exit'));
+});
+
+test('a refusal without a time ends the worker at once', () => {
+  const ends = new Played().says({ type: 'refuse', code: 'E_NUMERICS_CLASS', message: 'm' }).at(-1);
+  assert.deepEqual(ends, { type: 'exit', status: 3, code: 'E_NUMERICS_CLASS', reason: 'm' });
 });

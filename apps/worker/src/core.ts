@@ -40,6 +40,7 @@ class Turn {
           type: 'hello',
           protocol: PROTOCOL_VERSION,
           worker: this.state.id,
+          instance: this.state.instance,
           host: this.state.host,
           port: this.state.port,
           ...(this.state.local !== null && { local: this.state.local }),
@@ -50,7 +51,7 @@ class Turn {
         this.update({ connected: false });
         break;
       case 'message':
-        this.told(event.message);
+        this.told(event.message, event.now);
         break;
       case 'initialised':
         this.update({ busy: null, have: event.have, probe: event.probe, engine: event.engine });
@@ -112,7 +113,7 @@ class Turn {
     }
   }
 
-  private told(message: CoordinatorMessage): void {
+  private told(message: CoordinatorMessage, now: number): void {
     switch (message.type) {
       case 'heartbeat':
         break;
@@ -120,7 +121,7 @@ class Turn {
         this.welcome(message);
         break;
       case 'refuse':
-        this.exit(3, message.code, message.message);
+        this.refused(message, now);
         break;
       case 'plan':
         this.planned(message);
@@ -143,7 +144,17 @@ class Turn {
     }
   }
 
+  /** The coordinator closes the connection after it, and the edge dials again. */
+  private refused({ code, message, retryMs = 0 }: Told<'refuse'>, now: number): void {
+    const since = this.state.refusedSince ?? now;
+    if (now - since >= retryMs) return this.exit(3, code, message);
+    if (this.state.refusedSince === null)
+      this.log('warn', `${code}: ${message}; trying again for ${Math.round(retryMs / 1000)} s`);
+    this.update({ refusedSince: since });
+  }
+
   private welcome(message: Told<'welcome'>): void {
+    this.update({ refusedSince: null });
     if (this.state.run === null) {
       this.update({ run: message.run, busy: { kind: 'initialise' } });
       this.effects.push({ type: 'initialise', settings: message.settings });

@@ -86,13 +86,21 @@ export interface SumName {
   readonly part: Part;
 }
 
-export interface State {
+/** Who a worker is, and where its neighbours dial it. */
+export interface Identity {
   readonly id: string;
+  /** 128 random bits in hex, drawn once a process. */
+  readonly instance: string;
   readonly host: string;
   readonly port: number;
   /** Its data server's local socket (libs/comm, local-socket.ts); null: neighbours dial over TCP only. */
   readonly local: string | null;
+}
+
+export interface State extends Identity {
   readonly connected: boolean;
+  /** When the coordinator first refused it for now, ms; null if it has not, or has taken it in since. */
+  readonly refusedSince: number | null;
   readonly run: string | null;
   readonly generation: number;
   /** The state in memory. */
@@ -124,7 +132,8 @@ export interface State {
 export type Event =
   | { readonly type: 'connected' }
   | { readonly type: 'disconnected' }
-  | { readonly type: 'message'; readonly message: CoordinatorMessage }
+  /** `now`: ms of a clock that never goes back. */
+  | { readonly type: 'message'; readonly message: CoordinatorMessage; readonly now: number }
   | {
       readonly type: 'initialised';
       readonly have: HeldState;
@@ -218,13 +227,11 @@ export type Effect =
   | { readonly type: 'log'; readonly level: 'info' | 'warn' | 'error'; readonly text: string }
   | { readonly type: 'exit'; readonly status: number; readonly code: string; readonly reason: string };
 
-export function initialState(id: string, host: string, port: number, local: string | null = null): State {
+export function initialState(identity: Identity): State {
   return {
-    id,
-    host,
-    port,
-    local,
+    ...identity,
     connected: false,
+    refusedSince: null,
     run: null,
     generation: 0,
     have: null,

@@ -1,9 +1,13 @@
 /** A worker as a process: config from flags and environment, signals, exit status. Importing this file does nothing. */
+import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import { newLocalName } from '@lockstep/comm';
-import { ConfigError, failureLine, loadConfig, parseFlags } from '@lockstep/config';
+import { isLoopback, isWildcard, newLocalName } from '@lockstep/comm';
+import { ConfigError, failureLine, loadConfig, machineNames, namesIn, parseFlags } from '@lockstep/config';
 import { engineDirectory, engineEnvironment, graphDirectory } from '@lockstep/engine';
 import { TrainingWorker } from './worker.js';
+
+/** 128 bits: nobody else ever draws the same. */
+const INSTANCE_BYTES = 16;
 
 function log(level: string, text: string): void {
   process.stdout.write(`${new Date().toISOString()} ${level} ${text}\n`);
@@ -19,10 +23,12 @@ async function run(computeModule: URL | undefined): Promise<number> {
   const trace = config.trace === null ? null : { file: config.trace, process: id };
   const worker = await TrainingWorker.start({
     id,
+    instance: randomBytes(INSTANCE_BYTES).toString('hex'),
     coordinator: config.coordinator.replace(/\/+$/, ''),
     host: config.host,
-    advertiseHost: config.advertiseHost ?? (config.host === '0.0.0.0' ? hostname() : config.host),
+    advertiseHost: config.advertiseHost ?? (isWildcard(config.host) ? hostname() : config.host),
     port: config.port,
+    names: [...(isLoopback(config.host) ? [] : machineNames()), ...namesIn(config.allowedHosts)],
     // Who says where to be dialled wants the traffic there, whatever stands in between.
     localName: config.advertiseHost === null ? newLocalName() : null,
     compute: {

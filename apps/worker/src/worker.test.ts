@@ -57,9 +57,11 @@ async function started(module?: URL): Promise<Extract<WorkerMessage, { type: 're
   const thread = module === undefined ? {} : { module };
   worker = await TrainingWorker.start({
     id: self,
+    instance: '0'.repeat(32),
     coordinator: coordinator.url,
     host: '127.0.0.1',
     advertiseHost: '127.0.0.1',
+    names: [],
     localName: null,
     port: 0,
     compute: {

@@ -29,16 +29,20 @@ import { passesFor } from './native-passes.js';
 import { Reducer, type AtRest, type StoredBucket, type StoredGradient } from './reducer.js';
 import type { FailedReply, ServiceThread } from './service-thread.js';
 import { stageOf } from './stage.js';
-import { initialState, type Effect, type Event, type State, type SumName } from './state.js';
+import { initialState, type Effect, type Event, type Identity, type State, type SumName } from './state.js';
 import { fromWire, onWire, toWire } from './wire-sum.js';
 
 export interface WorkerOptions {
   readonly id: string;
+  /** 128 random bits in hex, this process's alone. */
+  readonly instance: string;
   /** The coordinator's base URL, ws://host:port. */
   readonly coordinator: string;
   readonly host: string;
   readonly advertiseHost: string;
   readonly port: number;
+  /** What its data port is called besides `host` and `advertiseHost`: see serverNames of libs/comm. */
+  readonly names: readonly string[];
   /** Name of the local socket for neighbours on this host, or null for none. */
   readonly localName: string | null;
   readonly compute: ComputeSetup;
@@ -85,7 +89,7 @@ export class TrainingWorker {
   private end: (ending: Ending) => void = () => undefined;
 
   private constructor(private readonly options: WorkerOptions) {
-    this.state = initialState(options.id, options.advertiseHost, options.port);
+    this.state = initialState(identityOf(options, options.port, null));
     this.finished = new Promise((resolve) => (this.end = resolve));
     this.trace = openTrace(options.compute.trace, 'io');
     const { coordinator, monotonicNow, random, log } = options;
@@ -96,10 +100,11 @@ export class TrainingWorker {
       onOpen: () => this.dispatch({ type: 'connected' }),
       onMessage: (message) => this.heard(message),
       onLost: () => {
-        log('warn', 'lost the coordinator; trying again');
+        if (this.state.refusedSince === null) log('warn', 'lost the coordinator; trying again');
         this.dispatch({ type: 'disconnected' });
       },
       onBeat: () => this.dispatch({ type: 'heartbeatDue' }),
+      onRefused: ({ code, message }) => void this.close({ status: 3, code, reason: message }),
       onInvalid: (error) => this.fail(error),
       onSilent: (silence) => log('warn', `E_COORDINATOR_SILENT: nothing heard for ${silence} ms; connecting anew`),
       onUnreachable: (waited) => {
@@ -116,12 +121,13 @@ export class TrainingWorker {
       host: options.host,
       port: options.port,
       selfId: options.id,
+      names: [options.advertiseHost, ...options.names],
       localName: options.localName,
       handleRequest: (request, response) => worker.answer(request, response),
       log: (event, fields) => options.log('info', `${event}: ${JSON.stringify(fields)}`),
     });
     worker.server = server;
-    worker.state = initialState(options.id, options.advertiseHost, server.port, server.local);
+    worker.state = initialState(identityOf(options, server.port, server.local));
     worker.control.start();
     return worker;
   }
@@ -134,7 +140,7 @@ export class TrainingWorker {
   private heard(message: CoordinatorMessage): void {
     if (message.type === 'welcome') this.control.pace(message.heartbeatTimeoutMs);
     try {
-      this.dispatch({ type: 'message', message });
+      this.dispatch({ type: 'message', message, now: this.options.monotonicNow() });
     } catch (error) {
       this.fail(error);
     }
@@ -480,4 +486,9 @@ export class TrainingWorker {
     this.compute?.release();
     this.end(ending);
   }
+}
+
+function identityOf(options: WorkerOptions, port: number, local: string | null): Identity {
+  const { id, instance, advertiseHost } = options;
+  return { id, instance, host: advertiseHost, port, local };
 }

@@ -1,6 +1,7 @@
 /**
  * A worker's port: one HTTP server for its data plane. WebSocket upgrades at /ring?generation=G&tier=0&from=ID are the
- * successor dialling for the payload; every other request goes to the worker (it serves its state there).
+ * successor dialling for the payload; every other request goes to the worker (it serves its state there). What a web page asks is
+ * turned away first (request-origin.ts).
  *
  * Tier 0 is the ring that every member is in (its group's, where there are two tiers), tier 1 the leaders' (tiers.ts).
  *
@@ -21,6 +22,7 @@ import type { AllReduceLink } from './links.js';
 import { localPath } from './local-socket.js';
 import type { Place, RingPlace } from './messages.js';
 import { CLOSE_CODES, Outbound, leave } from './neighbours.js';
+import { RequestGate } from './request-gate.js';
 import { TieredLink } from './tiers.js';
 import { requireLittleEndian } from './wire.js';
 
@@ -47,6 +49,8 @@ export type DataServerOptions = {
   /** 0 takes any free port; read it back from `port`. */
   readonly port: number;
   readonly selfId: string;
+  /** What it is called besides `host`: see serverNames. */
+  readonly names?: readonly string[];
   /** Neighbours on this host may dial here too (local-socket.ts). Null or left out: over TCP only. */
   readonly localName?: string | null;
   readonly handleRequest?: RequestListener;
@@ -78,6 +82,7 @@ export class DataServer {
   #local: string | null = null;
   readonly #wss = new WebSocketServer({ noServer: true, ...SOCKET_OPTIONS });
   readonly #selfId: string;
+  readonly #gate: RequestGate;
   readonly #log: DataServerLog;
   readonly #now: () => number;
   #held: Dial[] = [];
@@ -106,17 +111,16 @@ export class DataServer {
     });
   }
 
-  private constructor({ selfId, handleRequest, log, now }: DataServerOptions) {
+  private constructor({ host, names, selfId, handleRequest, log, now }: DataServerOptions) {
     this.#selfId = selfId;
+    this.#gate = new RequestGate(host, names);
     this.#log = log ?? (() => undefined);
     this.#now = now ?? (() => performance.now());
-    this.#http = createServer(
-      { noDelay: true },
-      handleRequest ??
-        ((_request, response) => {
-          response.writeHead(404).end();
-        }),
-    );
+    this.#http = createServer({ noDelay: true }, (request, response) => {
+      if (this.#gate.turnsAway(request, response)) return;
+      if (handleRequest === undefined) response.writeHead(404).end();
+      else handleRequest(request, response);
+    });
     this.#http.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
     this.#localServer = createSocketServer((socket) => this.#http.emit('connection', socket));
   }
@@ -263,6 +267,7 @@ export class DataServer {
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     // Until ws takes over, a peer that resets must not throw here.
     socket.on('error', () => undefined);
+    if (this.#gate.turnsAwayUpgrade(request, socket)) return;
     const target = request.url ?? '/';
     const url = URL.canParse(target, 'http://worker') ? new URL(target, 'http://worker') : null;
     const generation = url?.searchParams.get('generation') ?? '';

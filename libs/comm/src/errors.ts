@@ -28,6 +28,10 @@
  * - E_RING_STALE       joinRing was called for a generation that is not newer than the last one
  * - E_RING_MEMBERS     a rank, size and neighbours that no ring has
  * - E_RING_MISUSE      two all-reduces at once, a round that went backwards, or a link that is closed
+ *
+ * Request (an answer with status 403, request-origin.ts):
+ * - E_HOST_REFUSED     it is for a host name that is not this server's
+ * - E_ORIGIN_REFUSED   a web page of another site asks
  */
 export type FixedPointErrorCode =
   | 'E_FIXEDPOINT_NON_FINITE'

@@ -1,3 +1,4 @@
+export * from './addresses.js';
 export * from './control.js';
 export * from './data-server.js';
 export * from './dial.js';
@@ -8,6 +9,8 @@ export * from './local-socket.js';
 export * from './messages.js';
 export * from './narrow.js';
 export * from './neighbours.js';
+export * from './request-gate.js';
+export * from './request-origin.js';
 export * from './ring.js';
 export * from './silence.js';
 export * from './tiers.js';

@@ -9,7 +9,7 @@ import { Proxy } from './fixture-proxy.js';
 import { hangGuard, joinAs, listen, ringError } from './fixture-ring.js';
 import type { AllReduceLink } from './links.js';
 import { LOCAL_NAME, localPath, newLocalName } from './local-socket.js';
-import { MessageError, parseWorkerMessage } from './messages.js';
+import { MessageError, PROTOCOL_VERSION, parseWorkerMessage } from './messages.js';
 import type { Member } from './messages.js';
 
 const NO_NAMES = newLocalName() === null ? 'no abstract names on this system' : false;
@@ -54,7 +54,15 @@ test('a name is 128 random bits where there are abstract names, and null elsewhe
 });
 
 test('only a name of that form is taken from a message: it becomes part of a path', () => {
-  const hello = { type: 'hello', protocol: 2, worker: 'w', host: 'h', port: 1, run: null };
+  const hello = {
+    type: 'hello',
+    protocol: PROTOCOL_VERSION,
+    worker: 'w',
+    instance: '0'.repeat(32),
+    host: 'h',
+    port: 1,
+    run: null,
+  };
   const local = '0123456789abcdef0123456789abcdef';
   assert.deepEqual(parseWorkerMessage({ ...hello, local }), { ...hello, local });
   assert.deepEqual(parseWorkerMessage(hello), hello);

@@ -6,11 +6,12 @@
  * holds state k+1. Digests are sha256 in hex (see libs/checkpoint, `stateDigest`).
  */
 import { z } from 'zod';
+import { hostInUrl } from './addresses.js';
 import { LOCAL_NAME } from './local-socket.js';
 import { WIRES } from './wire-type.js';
 
 /** Both ends must speak the same version: the coordinator refuses another with E_PROTOCOL_VERSION. */
-export const PROTOCOL_VERSION = 4;
+export const PROTOCOL_VERSION = 5;
 
 /** A step has at most this many microbatches: bounds every list in a message. */
 export const MAX_MICROBATCHES = 65_536;
@@ -28,6 +29,9 @@ const digest = z.string().regex(/^[0-9a-f]{64}$/);
 const milliseconds = z.number().nonnegative();
 const microbatches = z.array(count).max(MAX_MICROBATCHES);
 const exponents = z.array(z.number().int().min(-32_768).max(32_767)).max(MAX_TENSORS);
+
+/** 128 random bits in hex, drawn once a process: tells a worker that dials again from another one of its name. */
+const instance = z.string().regex(/^[0-9a-f]{32}$/);
 
 /** Where a worker on the same host may be dialled instead (local-socket.ts). */
 const local = z.string().regex(LOCAL_NAME).optional();
@@ -58,11 +62,6 @@ export const placeSchema = ringPlaceSchema.extend({
   leaders: ringPlaceSchema.nullable(),
 });
 export type Place = z.infer<typeof placeSchema>;
-
-/** A host as it stands in a URL: an IPv6 address in brackets. */
-export function hostInUrl(host: string): string {
-  return host.includes(':') ? `[${host}]` : host;
-}
 
 /** Where a worker serves state `step`. */
 export function stateUrl({ host, port }: Pick<Member, 'host' | 'port'>, step: number): string {
@@ -120,11 +119,14 @@ const heldState = z.object({ step: count, digest });
 export type HeldState = z.infer<typeof heldState>;
 
 const workerMessageSchema = z.discriminatedUnion('type', [
-  /** First message on a connection: who I am, where my successor can dial me, which run I am already in. */
+  /**
+   * First message on a connection: who I am, which process of that name, where my successor can dial me, which run I am already in.
+   */
   z.object({
     type: z.literal('hello'),
     protocol: count,
     worker: name,
+    instance,
     host: name,
     port: z.number().int().min(1).max(65_535),
     local,
@@ -197,8 +199,8 @@ const coordinatorMessageSchema = z.discriminatedUnion('type', [
     settings: runSettingsSchema,
     heartbeatTimeoutMs: z.number().int().positive(),
   }),
-  /** You cannot take part; do not come back unchanged. */
-  z.object({ type: z.literal('refuse'), code: name, message: text }),
+  /** You cannot take part. Do not come back unchanged; or, with `retryMs`, try again for so many milliseconds since the first refusal. */
+  z.object({ type: z.literal('refuse'), code: name, message: text, retryMs: milliseconds.optional() }),
   /** A generation opens: your place in its ring, the step to do, the state to do it from and where to get it, and your work. */
   z.object({
     type: z.literal('plan'),
@@ -243,25 +245,38 @@ function firstProblem(error: z.ZodError): string {
 }
 
 export class MessageError extends Error {
-  readonly code = 'E_MESSAGE_INVALID';
-  constructor(problem: string) {
-    super(
-      `a control message does not have the agreed form (${problem}); run the same version of Lockstep on every machine`,
-    );
+  constructor(
+    problem: string,
+    readonly code: 'E_MESSAGE_INVALID' | 'E_PROTOCOL_VERSION' = 'E_MESSAGE_INVALID',
+  ) {
+    super(`${problem}; run the same version of Lockstep on every machine`);
     this.name = 'MessageError';
   }
 }
 
-/** Checks what came off the wire. Throws MessageError (E_MESSAGE_INVALID). */
+function malformed(error: z.ZodError): MessageError {
+  return new MessageError(`a control message does not have the agreed form (${firstProblem(error)})`);
+}
+
+/** All that is read of a greeting in another version's form. */
+const greetingSchema = z.object({ type: z.literal('hello'), protocol: count });
+
+/** Checks what came off the wire. Throws MessageError (E_MESSAGE_INVALID; E_PROTOCOL_VERSION for the hello of another version). */
 export function parseWorkerMessage(value: unknown): WorkerMessage {
+  const protocol = greetingSchema.safeParse(value).data?.protocol ?? PROTOCOL_VERSION;
+  if (protocol !== PROTOCOL_VERSION)
+    throw new MessageError(
+      `the worker speaks protocol ${protocol}, the coordinator ${PROTOCOL_VERSION}`,
+      'E_PROTOCOL_VERSION',
+    );
   const parsed = workerMessageSchema.safeParse(value);
-  if (!parsed.success) throw new MessageError(firstProblem(parsed.error));
+  if (!parsed.success) throw malformed(parsed.error);
   return parsed.data;
 }
 
 /** Checks what came off the wire. Throws MessageError (E_MESSAGE_INVALID). */
 export function parseCoordinatorMessage(value: unknown): CoordinatorMessage {
   const parsed = coordinatorMessageSchema.safeParse(value);
-  if (!parsed.success) throw new MessageError(firstProblem(parsed.error));
+  if (!parsed.success) throw malformed(parsed.error);
   return parsed.data;
 }

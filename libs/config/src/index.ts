@@ -8,4 +8,6 @@ export type { WorkerConfig } from './worker-schema.js';
 export type { UpConfig } from './up-schema.js';
 export { failureLine, failureOf, type Failure } from './failure.js';
 export { parseFlags } from './flags.js';
+export { namesIn } from './key.js';
+export { machineNames } from './machine-names.js';
 export { localGpus, visibleGpus, workerPlaces } from './gpus.js';

@@ -1,4 +1,5 @@
 /** A config key: its type, default and doc, and how the text of a flag or environment variable becomes its value. */
+import { isIP } from 'node:net';
 import { z } from 'zod';
 
 export type Key<T> = {
@@ -137,6 +138,70 @@ export function optionalTextKey(options: { doc: string }): Key<string | null> {
     doc: options.doc,
     allowed: 'a text that is not empty, or null',
     fromText: (text) => (text === 'null' ? null : text),
+  };
+}
+
+/** A name of the DNS, of one label or more. */
+const HOST_NAME = /^[a-z\d_-]+(\.[a-z\d_-]+)*\.?$/i;
+const MAX_HOST_NAME = 253;
+
+/** An address or name as it stands alone, without port; a zone (fe80::1%eth0) has no place in a URL. */
+function isHost(text: string): boolean {
+  if (isIP(text) !== 0) return !text.includes('%');
+  return text.length <= MAX_HOST_NAME && HOST_NAME.test(text);
+}
+
+const HOST_ALLOWED = 'a host name or an IP address, IPv6 without brackets and zone';
+
+/** Where a server listens. */
+export function hostKey(options: { default: string; doc: string }): Key<string> {
+  return {
+    schema: z.string().refine(isHost),
+    default: options.default,
+    doc: options.doc,
+    allowed: HOST_ALLOWED,
+    fromText: (text) => text,
+  };
+}
+
+/** An address or name of a server, or null for "not set"; the text "null" stands for null. */
+export function optionalHostKey(options: { doc: string }): Key<string | null> {
+  return {
+    schema: z.string().refine(isHost).nullable(),
+    default: null,
+    doc: options.doc,
+    allowed: `${HOST_ALLOWED}, or null`,
+    fromText: (text) => (text === 'null' ? null : text),
+  };
+}
+
+/** The names in a list such as hostListKey takes. */
+export function namesIn(list: string | null): readonly string[] {
+  return list === null ? [] : list.split(',').map((name) => name.trim());
+}
+
+/** Names of servers, or null for none; the text "null" stands for null. A name that begins with a dot stands for all below it. */
+export function hostListKey(options: { doc: string }): Key<string | null> {
+  return {
+    schema: z
+      .string()
+      .refine((list) => namesIn(list).every((name) => isHost(name.replace(/^\./, ''))))
+      .nullable(),
+    default: null,
+    doc: options.doc,
+    allowed: 'host names with commas between them, or null',
+    fromText: (text) => (text === 'null' ? null : text),
+  };
+}
+
+/** Yes or no; as a flag it stands alone. */
+export function switchKey(options: { doc: string }): Key<boolean> {
+  return {
+    schema: z.boolean(),
+    default: false,
+    doc: options.doc,
+    allowed: 'true or false',
+    fromText: (text) => (text === 'true' ? true : text === 'false' ? false : text),
   };
 }
 

@@ -196,6 +196,24 @@ test('values of another kind are refused', (context) => {
   }
 });
 
+test('a host is an address or a name alone, without brackets, zone, port or scheme', () => {
+  for (const host of ['127.0.0.1', '0.0.0.0', '::', '::1', 'fe80::1', 'localhost', 'head-0.cluster.example']) {
+    assert.equal(loadConfig({ schema: 'up', env: {}, flags: { host } }).host, host);
+    assert.equal(loadConfig({ schema: 'worker', env: {}, flags: { advertiseHost: host } }).advertiseHost, host);
+    const allowedHosts = `${host}, .example.org`;
+    assert.equal(loadConfig({ schema: 'worker', env: {}, flags: { allowedHosts } }).allowedHosts, allowedHosts);
+  }
+  for (const host of ['', '[::1]', 'fe80::1%eth0', '127.0.0.1:29400', 'http://head', 'a b', 'a..b', '*', 'a/b'])
+    for (const sources of [
+      { schema: 'run', flags: { host } },
+      { schema: 'up', flags: { host } },
+      { schema: 'worker', flags: { host } },
+      { schema: 'worker', flags: { advertiseHost: host } },
+      { schema: 'up', flags: { allowedHosts: `head,${host}` } },
+    ] as const)
+      assert.throws(() => loadConfig({ env: {}, ...sources }), refused('E_CONFIG_BAD_VALUE', 'host name'), host);
+});
+
 test('a file that is missing, no JSON or no object is refused by name', (context) => {
   const missing = join(tmpdir(), 'lockstep-no-such-file.json');
   assert.throws(() => loadConfig({ schema: 'run', file: missing, ...nothing }), refused('E_CONFIG_FILE', missing));

@@ -1,8 +1,10 @@
 /** The config of a run, as its coordinator reads it. */
+import { allowedHostsKey } from './allowed-hosts-key.js';
 import { deviceKey } from './device-key.js';
 import {
   choiceKey,
   fractionKey,
+  hostKey,
   integerKey,
   optionalChoiceKey,
   optionalFractionKey,
@@ -70,8 +72,9 @@ export const runKeys = {
     choices: ['stop', 'skip'],
     doc: 'what a gradient with NaN or infinity does: stop the run, or skip the update of that step',
   }),
-  host: textKey({ default: '127.0.0.1', doc: 'address that the coordinator listens on' }),
+  host: hostKey({ default: '127.0.0.1', doc: 'address that the coordinator listens on' }),
   port: portKey({ default: 29_400, doc: 'port that the coordinator listens on; 0: any free one' }),
+  allowedHosts: allowedHostsKey,
   out: textKey({ default: 'runs/default', doc: 'directory of the run: config, ledger, checkpoints' }),
   learningRate: optionalPositiveKey({ doc: "Adam's peak learning rate; null: the preset's" }),
   timesteps: optionalChoiceKey({

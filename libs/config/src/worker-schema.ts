@@ -1,6 +1,15 @@
 /** The config of one worker process. */
+import { allowedHostsKey } from './allowed-hosts-key.js';
 import { deviceKey } from './device-key.js';
-import { integerKey, optionalTextKey, portKey, textKey, webSocketUrlKey, type ValuesOf } from './key.js';
+import {
+  hostKey,
+  integerKey,
+  optionalHostKey,
+  optionalTextKey,
+  portKey,
+  webSocketUrlKey,
+  type ValuesOf,
+} from './key.js';
 import type { Check } from './schema.js';
 import { traceKey } from './trace-key.js';
 
@@ -12,10 +21,11 @@ export const workerKeys = {
     doc: "name in logs, metrics and the ledger, unlike any other worker's; null: host name and process id",
   }),
   coordinator: webSocketUrlKey({ default: 'ws://127.0.0.1:29400', doc: 'where the coordinator listens' }),
-  host: textKey({ default: '127.0.0.1', doc: 'address that this worker listens on for the next one in the ring' }),
-  advertiseHost: optionalTextKey({
+  host: hostKey({ default: '127.0.0.1', doc: 'address that this worker listens on for the next one in the ring' }),
+  advertiseHost: optionalHostKey({
     doc: 'address under which the other workers reach this one, those on this host too; null: host',
   }),
+  allowedHosts: allowedHostsKey,
   port: portKey({ default: 0, doc: 'port that this worker listens on; 0: any free one' }),
   device: deviceKey,
   threads: integerKey({

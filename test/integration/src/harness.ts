@@ -105,7 +105,7 @@ const statusSchema = z.object({
 
 /** The run's address, once the coordinator listens. */
 export async function addressOf(run: Cli): Promise<string> {
-  const match = await run.printed(/coordinator at ws:\/\/([\d.]+:\d+)/);
+  const match = await run.printed(/coordinator at ws:\/\/(\S+:\d+)/);
   return `http://${match[1] ?? ''}`;
 }
 

@@ -68,6 +68,12 @@ export class Connection {
       world.after(this.cluster.latency(), () => this.worker.post(() => this.worker.disconnected(this)));
   }
 
+  /** Closed after what was sent down, as by a close frame. */
+  closeAfterSent(): void {
+    const { world } = this.cluster;
+    world.after(Math.max(0, this.lastArrival.down - world.now), () => this.close());
+  }
+
   private deliver(direction: 'up' | 'down', arrive: () => void): void {
     const { world } = this.cluster;
     const at = Math.max(this.lastArrival[direction], world.now + this.cluster.latency());

@@ -3,6 +3,7 @@ import { timeoutsFrom, type WorkerMessage } from '@lockstep/comm';
 import {
   Decisions,
   entryOf,
+  nameTaken,
   type CoordinatorEffect,
   type CoordinatorHappening,
   type Settings,
@@ -99,20 +100,29 @@ export class CoordinatorNode extends SimulatedProcess {
   }
 
   received(connection: Connection, message: WorkerMessage): void {
-    this.unheard.delete(connection.worker.id);
     if (message.type === 'hello') {
+      const taken = nameTaken(this.decisions.state, message, HEARTBEAT_TIMEOUT_MS);
+      if (taken !== null) {
+        this.cluster.notes.set('name-taken', (this.cluster.notes.get('name-taken') ?? 0) + 1);
+        connection.down({ type: 'refuse', ...taken });
+        connection.closeAfterSent();
+        return;
+      }
+      this.unheard.delete(message.worker);
       const earlier = this.connections.get(message.worker);
       this.connections.set(message.worker, connection);
       if (earlier !== undefined && earlier !== connection) earlier.close();
       this.dispatch({
         type: 'hello',
         worker: message.worker,
+        instance: message.instance,
         host: message.host,
         port: message.port,
         local: message.local ?? null,
         run: message.run,
       });
     } else if (this.connections.get(connection.worker.id) === connection) {
+      this.unheard.delete(connection.worker.id);
       this.dispatch({ type: 'message', worker: connection.worker.id, message });
     }
   }

@@ -35,6 +35,8 @@ const MOST_CLOCKS_SET = 4;
 const MOST_SET_MS = 4 * 3_600_000;
 /** In one of so many schedules the few workers form two tiers. */
 const TIERED_EVERY = 3;
+/** In one of so many schedules without defects workers are started under names that others have or had. */
+const NAMESAKES_EVERY = 4;
 
 /** Runs the schedule of `seed`. Equal seeds give equal transcripts. */
 export function runSchedule(seed: number): Result {
@@ -62,7 +64,8 @@ export function runSchedule(seed: number): Result {
   for (let index = 0; index < initial; index++) world.after(random.between(0, 300), start);
   const victim = (): WorkerNode | undefined =>
     cluster.workers.size === 0 ? undefined : random.pick([...cluster.workers]);
-  const actions = defective ? defects(cluster, victim) : failures(cluster, victim, start);
+  const others = defective ? defects(cluster, victim) : failures(cluster, victim, start);
+  const actions = !defective && seed % NAMESAKES_EVERY === 0 ? [...others, ...namesakes(cluster, victim)] : others;
   const count = defective ? 1 : Math.floor(random.unit() * 7);
   for (let index = 0; index < count; index++) {
     world.after(random.between(50, FAULTS_UNTIL_MS), () => {
@@ -160,6 +163,24 @@ function failures(cluster: Cluster, victim: Victim, start: Action): Action[] {
       cluster.slowness = random.between(1, 120);
     },
   ];
+}
+
+/** Two processes of one name: one after the other, whose death the coordinator may not have noticed yet; or at once. */
+function namesakes(cluster: Cluster, victim: Victim): Action[] {
+  const { world } = cluster;
+  const { random } = world;
+  const replace = (unnoticed: boolean): void => {
+    const node = victim();
+    if (node === undefined) return;
+    if (unnoticed) node.cut(true, true);
+    node.crash();
+    world.after(random.between(0, HEARTBEAT_TIMEOUT_MS / 2), () => new WorkerNode(node.id, cluster));
+  };
+  const impostor = (): void => {
+    const node = victim();
+    if (node !== undefined && cluster.workers.size < MOST_WORKERS) new WorkerNode(node.id, cluster);
+  };
+  return [() => replace(false), () => replace(true), impostor, impostor];
 }
 
 /** Flipped bits, one worker's at a time. */

@@ -10,11 +10,13 @@ describe('under any schedule of crashes, freezes, half-open connections, slow ne
     let faults = 0;
     let earlySums = 0;
     let clocksSet = 0;
+    let namesTaken = 0;
     for (let seed = 0; seed < SCHEDULES; seed++) {
       const result = runSchedule(seed);
       faults += result.faults;
       earlySums += result.notes.get('early-sum') ?? 0;
       clocksSet += result.notes.get('clock-set') ?? 0;
+      namesTaken += result.notes.get('name-taken') ?? 0;
       assert.deepEqual(
         result.violations,
         [],
@@ -23,6 +25,7 @@ describe('under any schedule of crashes, freezes, half-open connections, slow ne
     }
     assert.ok(faults > SCHEDULES, 'the schedules have faults in them');
     assert.ok(clocksSet > SCHEDULES, 'wall clocks are set');
+    assert.ok(namesTaken > SCHEDULES / 20, 'workers say names that others have');
     assert.ok(earlySums > 10 * SCHEDULES, 'early buckets are summed before the rest is there');
   });
 

@@ -77,7 +77,9 @@ export class WorkerNode extends SimulatedProcess {
 
   constructor(id: string, cluster: Cluster) {
     super(id, cluster);
-    this.state = initialWorkerState(id, 'sim', this.port);
+    // Ports are drawn once a process here, so they tell processes apart as well as random bits.
+    const instance = this.port.toString(16).padStart(32, '0');
+    this.state = initialWorkerState({ id, instance, host: 'sim', port: this.port, local: null });
     cluster.workers.add(this);
     this.connect();
     this.beat();
@@ -130,7 +132,7 @@ export class WorkerNode extends SimulatedProcess {
     if (connection !== this.connection) return;
     this.messagesReceived += 1;
     this.beatsUnheard = 0;
-    this.dispatch({ type: 'message', message });
+    this.dispatch({ type: 'message', message, now: this.cluster.world.now });
   }
 
   disconnected(connection: Connection): void {
