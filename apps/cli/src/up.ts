@@ -17,6 +17,8 @@ import { describeNote, makeView, type View } from './view.js';
 const RESTART_PAUSE_MS = 500;
 /** After the run is over, workers have this long to leave by themselves. Milliseconds. */
 const LEAVE_GRACE_MS = 5_000;
+/** What changes the figures of the progress: without workers there is no rate. */
+const PROGRESS: ReadonlySet<Report['note']['note']> = new Set(['committed', 'waiting']);
 /** Exit status of a worker that the coordinator refused: starting it again would not help. */
 const REFUSED_STATUS = 3;
 
@@ -180,7 +182,7 @@ class Supervisor {
     const text = describeNote(report.note);
     if (text !== null) this.view.line(text);
     if (report.note.note === 'over') this.outcome = report.note.outcome;
-    if (report.note.note === 'committed') this.view.progress(report.status);
+    if (PROGRESS.has(report.note.note)) this.view.progress(report.status);
   }
 
   private workerEnded(

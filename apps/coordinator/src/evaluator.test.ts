@@ -8,6 +8,7 @@ import { encodeEvaluation, type Evaluation } from '@lockstep/checkpoint';
 import { EVALUATION as STORED } from '@lockstep/checkpoint/evaluation.fixture';
 import { Evaluator, summaryOf } from './evaluator.js';
 import { Metrics } from './metrics.js';
+import { newState } from './state.fixture.js';
 
 const EVALUATION: Evaluation = { ...STORED, samples: 400 };
 
@@ -109,7 +110,7 @@ test('closed, it ends the process and says nothing more', async (context) => {
 });
 
 test('every figure becomes a metric, with its floor and ceiling as labels', async () => {
-  const metrics = new Metrics();
+  const metrics = new Metrics(() => ({ state: newState(), imagesPerSecond: 0 }));
   metrics.evaluated(EVALUATION);
   const text = await metrics.registry.metrics();
   for (const line of [

@@ -1,7 +1,18 @@
-/** What Prometheus sees of a run. Names are stable: dashboards and alerts depend on them. */
+/**
+ * What Prometheus sees of a run. Names are stable: dashboards and alerts depend on them.
+ *
+ * What happened is counted when it happens. What is, such as a rate or a worker's speed, is read when it is asked for: so nothing
+ * is shown of workers that left, and no last value of what has stopped.
+ */
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 import type { Beside, Evaluation } from '@lockstep/checkpoint';
-import type { Note, State } from './state.js';
+import type { Note, State, WorkerView } from './state.js';
+
+/** What is, at the moment of asking. */
+export interface Live {
+  readonly state: State;
+  readonly imagesPerSecond: number;
+}
 
 export class Metrics {
   readonly registry = new Registry();
@@ -12,19 +23,6 @@ export class Metrics {
   private readonly redone = this.counter(
     'lockstep_redone_steps_total',
     'Steps done again after a roll-back, with equal digests',
-  );
-  private readonly loss = this.gauge('lockstep_loss', 'Mean loss of the last committed step');
-  private readonly step = this.gauge('lockstep_step', 'Number of committed steps of the run');
-  private readonly workers = this.gauge('lockstep_workers', 'Workers in the ring of this generation');
-  private readonly connected = this.gauge('lockstep_connected_workers', 'Workers with an open control connection');
-  private readonly generation = this.gauge('lockstep_generation', 'Number of the current generation');
-  private readonly imagesPerSecond = this.gauge(
-    'lockstep_images_per_second',
-    'Training throughput, smoothed over recent steps',
-  );
-  private readonly checkpointStep = this.gauge(
-    'lockstep_checkpoint_last_step',
-    'Step of the newest published checkpoint',
   );
   private readonly checkpointFailures = this.counter(
     'lockstep_checkpoint_failures_total',
@@ -46,7 +44,6 @@ export class Metrics {
   });
 
   private readonly skipped = this.counter('lockstep_skipped_steps_total', 'Steps skipped as a gradient was not finite');
-  private readonly ringSeconds = this.gauge('lockstep_ring_seconds', "Time of the last step's all-reduce");
   private readonly ringBytes = this.counter('lockstep_ring_bytes_total', 'Bytes that one worker sent into the ring');
   private readonly loadedBytes = this.counter(
     'lockstep_state_transfer_bytes_total',
@@ -66,23 +63,10 @@ export class Metrics {
     'lockstep_audited_microbatches_total',
     'Microbatches with equal bits from two workers',
   );
-  private readonly reproducible = this.gauge('lockstep_reproducible', '1 while all workers are of one numerics class');
   private readonly refused = new Counter({
     name: 'lockstep_refused_workers_total',
     help: 'Workers refused or evicted for what they are or computed',
     labelNames: ['code'],
-    registers: [this.registry],
-  });
-  private readonly microbatchSeconds = new Gauge({
-    name: 'lockstep_worker_microbatch_seconds',
-    help: 'Time that a worker takes for a microbatch, smoothed',
-    labelNames: ['worker'],
-    registers: [this.registry],
-  });
-  private readonly stragglers = new Gauge({
-    name: 'lockstep_straggler',
-    help: '1 for a worker that is much slower than the others',
-    labelNames: ['worker'],
     registers: [this.registry],
   });
 
@@ -110,23 +94,55 @@ export class Metrics {
   });
   private readonly evalFailures = this.counter('lockstep_eval_failures_total', 'Evaluations without a result');
 
-  constructor() {
-    this.reproducible.set(1);
+  /** Mean loss of the last step of this process; null before the first. */
+  private lastLoss: number | null = null;
+
+  constructor(private readonly live: () => Live) {
+    this.shown('lockstep_loss', 'Mean loss of the last committed step', () => this.lastLoss);
+    this.shown('lockstep_step', 'Number of committed steps of the run', ({ state }) => state.step);
+    this.shown('lockstep_workers', 'Workers in the ring of this generation', ({ state }) => workersAtWork(state));
+    this.shown(
+      'lockstep_connected_workers',
+      'Workers with an open control connection',
+      ({ state }) => state.workers.size,
+    );
+    this.shown('lockstep_generation', 'Number of the current generation', ({ state }) => state.generation);
+    this.shown(
+      'lockstep_images_per_second',
+      'Training throughput, smoothed over recent steps',
+      (now) => now.imagesPerSecond,
+    );
+    this.shown(
+      'lockstep_checkpoint_last_step',
+      'Step of the newest published checkpoint',
+      ({ state }) => state.checkpoint?.step ?? 0,
+    );
+    this.shown('lockstep_ring_seconds', "Time of the last step's all-reduce", ({ state }) =>
+      workersAtWork(state) === 0 ? null : state.lastRing.ringMilliseconds / 1000,
+    );
+    this.shown('lockstep_reproducible', '1 while all workers are of one numerics class', ({ state }) =>
+      state.reproducible ? 1 : 0,
+    );
+    this.shownOfWorkers(
+      'lockstep_worker_microbatch_seconds',
+      'Time that a worker takes for a microbatch, smoothed',
+      ({ speed }) => (speed === null ? null : speed.milliseconds / 1000),
+    );
+    this.shownOfWorkers('lockstep_straggler', '1 for a worker that is much slower than the others', ({ straggler }) =>
+      straggler === null ? 0 : 1,
+    );
     collectDefaultMetrics({ register: this.registry });
   }
 
-  /** Takes in a note; `stepSeconds` is the time since the previous commit (null for the first), `rate` in images a second. */
-  record(note: Note, state: State, stepSeconds: number | null, rate: number): void {
+  /** Counts a note; `stepSeconds` is the time between the last two commits, null where that was not the time of a step. */
+  record(note: Note, stepSeconds: number | null): void {
     switch (note.note) {
       case 'committed':
         (note.redone ? this.redone : this.committed).inc();
-        if (note.loss !== null) this.loss.set(note.loss);
+        this.lastLoss = note.loss ?? this.lastLoss;
         if (note.skipped) this.skipped.inc();
-        this.ringSeconds.set(note.ringMilliseconds / 1000);
         this.ringBytes.inc(note.ringBytes);
-        this.showWorkers(state);
         if (stepSeconds !== null) this.seconds.observe(stepSeconds);
-        this.imagesPerSecond.set(rate);
         break;
       case 'dropped':
         this.dropped.inc({ type: note.type });
@@ -136,9 +152,6 @@ export class Metrics {
         break;
       case 'ring-broken':
         this.brokenRings.inc();
-        break;
-      case 'published':
-        this.checkpointStep.set(note.step);
         break;
       case 'publish-failed':
         this.checkpointFailures.inc();
@@ -162,11 +175,6 @@ export class Metrics {
       default:
         break;
     }
-    this.reproducible.set(state.reproducible ? 1 : 0);
-    this.step.set(state.step);
-    this.workers.set(state.ring.length);
-    this.connected.set(state.workers.size);
-    this.generation.set(state.generation);
   }
 
   /** Takes in what was found of a checkpoint's samples: each figure with its floor (real images) and ceiling (noise). */
@@ -183,13 +191,39 @@ export class Metrics {
       errors.forEach((error, i) => this.evalNoiseError.set({ of, quarter: i + 1 }, error));
   }
 
-  private showWorkers(state: State): void {
-    this.microbatchSeconds.reset();
-    this.stragglers.reset();
-    for (const { id, speed, straggler } of state.workers.values()) {
-      if (speed !== null) this.microbatchSeconds.set({ worker: id }, speed.milliseconds / 1000);
-      this.stragglers.set({ worker: id }, straggler === null ? 0 : 1);
-    }
+  /** A gauge that is read when it is asked for; where there is no value there is no series. */
+  private shown(name: string, help: string, valueOf: (live: Live) => number | null): void {
+    const { live } = this;
+    const gauge = new Gauge({
+      name,
+      help,
+      registers: [],
+      collect() {
+        const value = valueOf(live());
+        if (value === null) this.remove();
+        else this.set(value);
+      },
+    });
+    this.registry.registerMetric(gauge);
+  }
+
+  /** The same of each connected worker, by its name. */
+  private shownOfWorkers(name: string, help: string, valueOf: (worker: WorkerView) => number | null): void {
+    const { live } = this;
+    const gauge = new Gauge({
+      name,
+      help,
+      labelNames: ['worker'],
+      registers: [],
+      collect() {
+        this.reset();
+        for (const worker of live().state.workers.values()) {
+          const value = valueOf(worker);
+          if (value !== null) this.set({ worker: worker.id }, value);
+        }
+      },
+    });
+    this.registry.registerMetric(gauge);
   }
 
   private gauge(name: string, help: string): Gauge {
@@ -204,6 +238,11 @@ export class Metrics {
   private counter(name: string, help: string): Counter {
     return new Counter({ name, help, registers: [this.registry] });
   }
+}
+
+/** Workers of the ring that are still there; none when the run is over. */
+function workersAtWork({ phase, ring, workers }: State): number {
+  return phase.kind === 'over' ? 0 : ring.filter((id) => workers.has(id)).length;
 }
 
 function setBeside<T>(gauge: Gauge, figures: Beside<T>, valueOf: (figure: T) => number): void {

@@ -24,7 +24,7 @@ import { Decisions, entryOf } from './decisions.js';
 import { Evaluator, summaryOf, type EvaluationSummary, type EvaluatorSetting } from './evaluator.js';
 import { nameTaken, type NameTaken } from './membership.js';
 import { Metrics } from './metrics.js';
-import { afterCommit, etaSeconds, imagesPerSecond, noProgress, type Progress } from './progress.js';
+import { afterCommit, afterOpening, etaSeconds, imagesPerSecond, noProgress, type Progress } from './progress.js';
 import { publishState, type PublishTask } from './publisher.js';
 import {
   type Durable,
@@ -112,7 +112,7 @@ export class CoordinatorServer {
   /** Resolves when the run is over and all that it wrote is on disk. */
   readonly finished: Promise<Outcome>;
   private readonly decisions: Decisions;
-  private readonly metrics = new Metrics();
+  private readonly metrics = new Metrics(() => ({ state: this.state, imagesPerSecond: this.imagesPerSecond() }));
   private readonly sockets = new Map<string, WebSocket>();
   /** Instance by the name that it was refused. */
   private readonly lastTurnedAway = new Map<string, string>();
@@ -210,7 +210,7 @@ export class CoordinatorServer {
       workers: [...state.workers.values()].map(({ id, host, have, speed, straggler }) => ({
         id,
         host,
-        inRing: state.ranks.has(id),
+        inRing: phase.kind !== 'over' && state.ranks.has(id),
         step: have?.step ?? null,
         millisecondsPerMicrobatch: speed?.milliseconds ?? null,
         share: work?.queues.get(id)?.length ?? 0,
@@ -218,12 +218,27 @@ export class CoordinatorServer {
         straggler,
       })),
       loss: this.loss,
-      imagesPerSecond: imagesPerSecond(this.progress, options.globalBatch),
-      etaSeconds: etaSeconds(this.progress, options.settings.steps - state.step),
+      imagesPerSecond: this.imagesPerSecond(),
+      etaSeconds: this.etaSeconds(),
       checkpoint: state.checkpoint?.step ?? null,
       reproducible: state.reproducible,
       evaluation: this.evaluation,
     };
+  }
+
+  /** 0 while nobody does a step. */
+  private imagesPerSecond(): number {
+    const { clocks, globalBatch } = this.options;
+    return imagesPerSecond(this.progress, clocks.monotonicNow(), globalBatch);
+  }
+
+  /** Null while that is unknown, or the run does not go on to its last step. */
+  private etaSeconds(): number | null {
+    const { clocks, settings } = this.options;
+    const { phase, step } = this.state;
+    const remaining = settings.steps - step;
+    if (remaining > 0 && phase.kind === 'finishing') return null;
+    return etaSeconds(this.progress, clocks.monotonicNow(), remaining);
   }
 
   // ---- events in -------------------------------------------------------------------------------------------------
@@ -423,16 +438,12 @@ export class CoordinatorServer {
     if (note.note === 'committed') {
       this.progress = afterCommit(this.progress, clocks.monotonicNow());
       this.loss = note.loss ?? this.loss;
-    } else if (note.note === 'generation-opened' || note.note === 'waiting') {
-      // The time without workers is not the time of a step.
-      this.progress = { ...this.progress, lastCommit: null };
+    } else if (note.note === 'generation-opened') {
+      this.progress = afterOpening(this.progress, clocks.monotonicNow());
+    } else if (note.note === 'waiting' || note.note === 'over') {
+      this.progress = noProgress;
     }
-    this.metrics.record(
-      note,
-      this.state,
-      this.progress.stepSeconds,
-      imagesPerSecond(this.progress, this.options.globalBatch),
-    );
+    this.metrics.record(note, this.progress.stepSeconds);
     this.options.report({ at: clocks.wallNow(), note, status: this.status() });
     if (note.note === 'published') this.evaluator?.published(note.step);
   }
