@@ -1,5 +1,5 @@
 /** What the command line itself refuses or finds. `usage`: the caller can call it rightly; the status is then 2, else 1. */
-import { CheckpointError } from '@lockstep/checkpoint';
+import { CheckpointError, type CheckpointErrorCode } from '@lockstep/checkpoint';
 import { ConfigError } from '@lockstep/config';
 import { DiffusionError, type DiffusionErrorCode } from '@lockstep/diffusion';
 import { SAMPLER_ERRORS, SamplerError } from '@lockstep/sampler';
@@ -32,6 +32,9 @@ export class CliError extends Error {
 /** What only an option can have caused here: what a run stores is refused by other codes. */
 const USAGE_CODES: readonly DiffusionErrorCode[] = ['E_SAMPLER', 'E_LABEL', 'E_RECIPE', 'E_MODEL_CONFIG'];
 
+/** A folder or a file was named wrongly. */
+const USAGE_CHECKPOINT: readonly CheckpointErrorCode[] = ['E_RUN_MISSING', 'E_OUTPUT_PATH'];
+
 /** Exit status after `error`: 2 if the command was called wrongly, else 1. */
 export function exitStatusOf(error: unknown): 1 | 2 {
   if (error instanceof ConfigError) return 2;
@@ -39,5 +42,5 @@ export function exitStatusOf(error: unknown): 1 | 2 {
   if (error instanceof SamplerError) return SAMPLER_ERRORS[error.code].usage ? 2 : 1;
   if (error instanceof DiffusionError) return USAGE_CODES.includes(error.code) ? 2 : 1;
   if (error instanceof CliError) return CLI_ERRORS[error.code].usage ? 2 : 1;
-  return error instanceof CheckpointError && error.code === 'E_RUN_MISSING' ? 2 : 1;
+  return error instanceof CheckpointError && USAGE_CHECKPOINT.includes(error.code) ? 2 : 1;
 }

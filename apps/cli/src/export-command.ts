@@ -1,6 +1,6 @@
 /** `lockstep export`: the newest checkpoint as a TensorFlow SavedModel. */
 import { Command, InvalidArgumentError } from 'commander';
-import { exportSavedModel } from '@lockstep/sampler';
+import { checkExportFolder, exportSavedModel } from '@lockstep/sampler';
 import { loadEngineHere } from '@lockstep/worker/replay';
 
 /** Shapes are fixed in the graph; more images at once than this are a slip. */
@@ -21,6 +21,8 @@ export function exportCommand(env: NodeJS.ProcessEnv): Command {
     .requiredOption('--out <folder>', 'folder to make, for tf.saved_model.load')
     .option('--images <number>', 'images that it takes at once', imageCount, 8)
     .action(async (run: string, { out, images }: { readonly out: string; readonly images: number }) => {
+      // Before the engine is loaded, which takes seconds.
+      checkExportFolder(out);
       const engine = loadEngineHere('cpu', 1, env);
       const warn = (text: string): void => {
         process.stderr.write(`${text}\n`);

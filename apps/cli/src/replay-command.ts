@@ -70,6 +70,7 @@ export function replayCommand(env: NodeJS.ProcessEnv): Command {
         warn: (text) => process.stderr.write(`${text}\n`),
       });
       process.stderr.write(`began with state ${report.from.step} from ${report.from.origin}\n`);
-      process.stdout.write(`${reportLines(report).join('\n')}\n`);
+      const told = report.isPrinted ? process.stderr : process.stdout;
+      told.write(`${reportLines(report).join('\n')}\n`);
     });
 }

@@ -1,8 +1,8 @@
 /** `lockstep up`: config from flags, environment and file; then the processes of up.ts. */
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Command } from 'commander';
-import { RUN_FILE_NAME } from '@lockstep/checkpoint';
+import { openOutput, RUN_FILE_NAME } from '@lockstep/checkpoint';
 import { describeConfig, failureOf, loadConfig, localGpus, workerPlaces, type UpConfig } from '@lockstep/config';
 import { recipeOf } from '@lockstep/diffusion';
 import { addConfigFlags, givenFlags } from './config-flags.js';
@@ -65,9 +65,9 @@ async function runUp(options: Readonly<Record<string, unknown>>): Promise<number
 /** A run of hours must not end with a timeline that cannot be written. */
 function traceFile(path: string): string {
   try {
-    writeFileSync(path, '');
+    openOutput(path);
   } catch (error) {
-    throw new CliError('E_TRACE_FILE', `${path} cannot be written: ${failureOf(error).message}; name another file`);
+    throw new CliError('E_TRACE_FILE', failureOf(error).message, { cause: error });
   }
   return path;
 }

@@ -156,7 +156,8 @@ class Supervisor {
   private tracePart(name: string): string | null {
     const { trace } = this.options;
     if (trace === null) return null;
-    const part = `${trace}.${name}`;
+    // Not beside the timeline: that may be a device or lie where nothing else may be made.
+    const part = join(this.logs, `trace-${name}.json`);
     if (!this.traceParts.has(part)) rmSync(part, { force: true });
     this.traceParts.add(part);
     return part;
@@ -170,7 +171,9 @@ class Supervisor {
       for (const part of this.traceParts) rmSync(part, { force: true });
       this.view.line(`timeline in ${trace}; open it at https://ui.perfetto.dev`);
     } catch (error) {
-      this.view.line(`the timeline could not be written, its parts are ${trace}.*: ${failureLine(error)}`);
+      this.view.line(
+        `the timeline could not be written, its parts are ${join(this.logs, 'trace-*.json')}: ${failureLine(error)}`,
+      );
     }
   }
 

@@ -14,10 +14,12 @@ import {
 import { DiffusionError, initialTrainingState, loadDataset, MNIST, parseRecipe } from '@lockstep/diffusion';
 import { CliError } from './errors.js';
 import { verifyRun, type Check, type Verification } from './verify.js';
-import type { EpochUse } from './verify-samples.js';
+import { epochsOf, type EpochUse } from './verify-samples.js';
 
 /** Workers and steps that a line names; --json has all. */
 const SHOWN = 10;
+/** Lines about epochs; those that are alike share one. --json has all. */
+const MAX_EPOCH_LINES = 20;
 
 const size = z.int().positive();
 /** What the coordinator stores as a run's config (apps/coordinator, open.ts), as far as it is needed here. */
@@ -120,7 +122,10 @@ export function describe(verification: Verification): string[] {
   const total = microbatches.reduce((sum, { count }) => sum + count, 0);
   const shares = microbatches.map(({ worker, count }) => `${worker} ${count}`);
   const lines = checks.flatMap((check) => [describeCheck(check), ...describeFaults(check)]);
-  lines.push(...epochs.map(describeEpoch));
+  lines.push(...epochs.slice(0, MAX_EPOCH_LINES).map(describeEpoch));
+  const unlisted = epochs.length - MAX_EPOCH_LINES;
+  if (unlisted > 0)
+    lines.push(`  and ${unlisted} more lines of epochs, the last of them:`, ...epochs.slice(-1).map(describeEpoch));
   if (verification.notReproducibleFrom !== undefined) {
     lines.push(
       `skipped as not finite: ${listed(verification.skippedSteps.map((step) => `step ${step}`))}`,
@@ -158,12 +163,16 @@ function describeFaults({ faults, faultCount, code: ofCheck }: Check): string[] 
   return faultCount > faults.length ? [...lines, `  and ${faultCount - faults.length} more`] : lines;
 }
 
-function describeEpoch({ epoch, used, once, repeated, never, inSkippedSteps, complete }: EpochUse): string {
+function describeEpoch(use: EpochUse): string {
+  const { used, once, repeated, never, inSkippedSteps, complete, through } = use;
   const skipped = inSkippedSteps > 0 ? `; ${inSkippedSteps} of them in skipped steps, which changed nothing` : '';
+  if (through !== undefined && complete && repeated === 0 && never === 0)
+    return `${epochsOf(use)}: each of the ${once} samples used exactly once${skipped === '' ? '' : ` in each${skipped}`}`;
   const rest = complete
     ? `${never} not used`
     : `the epoch is not over: ${never} of the ${once + repeated + never} samples have not had their turn`;
-  return `epoch ${epoch}: ${used} samples used, ${once} exactly once, ${repeated} more than once, ${rest}${skipped}`;
+  const each = through === undefined ? '' : 'in each ';
+  return `${epochsOf(use)}: ${each}${used} samples used, ${once} exactly once, ${repeated} more than once, ${rest}${skipped}`;
 }
 
 function describeReproducibility({ notReproducibleFrom: from, admitted, branches }: Verification): string[] {

@@ -18,6 +18,8 @@ export interface SampleOrder {
 
 export interface EpochUse {
   readonly epoch: number;
+  /** The last of several epochs, one after another, of each of which the same holds; left out where it is one epoch. */
+  readonly through?: number;
   /** Samples used, with repetitions. */
   readonly used: number;
   /** How many different samples were used exactly once, more often, and not at all. */
@@ -38,6 +40,7 @@ type Count = { readonly times: Uint32Array; used: number; inSkippedSteps: number
 
 /** Counts the samples of entries that are given step by step, from step 0 on. */
 export class SampleCounter {
+  /** Epochs that are alike are one entry: of a small data set a run has as many as it takes samples. */
   readonly epochs: EpochUse[] = [];
   private readonly open = new Map<number, Count>();
 
@@ -102,6 +105,27 @@ export class SampleCounter {
       else if (number === 0) never += 1;
     }
     const repeated = times.length - once - never;
-    this.epochs.push({ epoch, used, once, repeated, never, inSkippedSteps, complete });
+    const closed = { epoch, used, once, repeated, never, inSkippedSteps, complete };
+    const last = this.epochs.at(-1);
+    if (last !== undefined && isAlike(last, closed)) this.epochs[this.epochs.length - 1] = { ...last, through: epoch };
+    else this.epochs.push(closed);
   }
+}
+
+/** Whether `next` follows right after `last`, and the same holds of it. */
+function isAlike(last: EpochUse, next: EpochUse): boolean {
+  return (
+    next.epoch === (last.through ?? last.epoch) + 1 &&
+    next.used === last.used &&
+    next.once === last.once &&
+    next.repeated === last.repeated &&
+    next.never === last.never &&
+    next.inSkippedSteps === last.inSkippedSteps &&
+    next.complete === last.complete
+  );
+}
+
+/** `epoch 3`, or `epochs 3 to 7`. */
+export function epochsOf({ epoch, through }: Pick<EpochUse, 'epoch' | 'through'>): string {
+  return through === undefined ? `epoch ${epoch}` : `epochs ${epoch} to ${through}`;
 }

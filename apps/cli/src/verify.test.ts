@@ -25,6 +25,7 @@ import {
 } from '@lockstep/diffusion';
 import { lockstep } from './command.fixture.js';
 import { describe, verifyDirectory } from './verify-command.js';
+import { epochsOf, SampleCounter } from './verify-samples.js';
 import { verifyRun, type Check, type Verification } from './verify.js';
 
 const SEED = 5;
@@ -287,20 +288,42 @@ test('every epoch is counted, with the complete and the last one told apart', as
     seedDigest: () => null,
   });
   assert.equal(verification.ok, true);
+  const unused = { repeated: 0, inSkippedSteps: 0 };
+  assert.deepEqual(verification.epochs, [
+    { epoch: 0, through: 2, used: 10, once: 10, never: 0, complete: true, ...unused },
+    { epoch: 3, used: 2, once: 2, never: 8, complete: false, ...unused },
+  ]);
+  const text = describe(verification).join('\n');
+  assert.match(
+    text,
+    /\nepochs 0 to 2: each of the 10 samples used exactly once\nepoch 3: 2 samples used, 2 exactly once, .*not over/,
+  );
+});
+
+test('epochs that are alike share a line, however many they are, and one that differs has its own', () => {
+  const order = { seed: SEED, count: 1, globalBatch, microbatchSize };
+  const samplesAt = (step: number): string[] =>
+    Array.from({ length: MICROBATCHES }, (_, index) =>
+      samplesDigest(microbatchIndices(SEED, 1, globalBatch, microbatchSize, step, index)),
+    );
+  const counter = new SampleCounter(order);
+  const steps = 60;
+  for (let step = 0; step < steps; step++) {
+    // Of step 40 the first microbatch is none of this run, and step 20 was skipped.
+    const samples = samplesAt(step).map((name, index) => (step === 40 && index === 0 ? 'wrong' : name));
+    const faults = counter.add(entryAt(step, { samples, skipped: step === 20 }));
+    assert.equal(faults.length, step === 40 ? 1 : 0);
+    assert.ok(counter.epochs.length <= 7);
+  }
+  const epochs = counter.finish();
+  const [one, skipped] = [globalBatch, microbatchSize];
   assert.deepEqual(
-    verification.epochs.map(({ epoch, used, once, repeated, never, complete }) => [
-      epoch,
-      used,
-      once,
-      repeated,
-      never,
-      complete,
-    ]),
+    epochs.map((use) => [epochsOf(use), use.once, use.inSkippedSteps]),
     [
-      [0, 10, 10, 0, 0, true],
-      [1, 10, 10, 0, 0, true],
-      [2, 10, 10, 0, 0, true],
-      [3, 2, 2, 0, 8, false],
+      [`epochs 0 to ${20 * one - 1}`, 1, 0],
+      [`epochs ${20 * one} to ${21 * one - 1}`, 1, 1],
+      [`epochs ${21 * one} to ${40 * one - 1}`, 1, 0],
+      [`epochs ${40 * one + skipped} to ${60 * one - 1}`, 1, 0],
     ],
   );
 });

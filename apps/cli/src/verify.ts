@@ -4,7 +4,7 @@
  */
 import { CheckpointError } from '@lockstep/checkpoint';
 import type { Admission, Branch, CheckpointStore, LedgerEntry, LedgerReader, RunRecord } from '@lockstep/checkpoint';
-import { SampleCounter, type EpochUse, type SampleOrder } from './verify-samples.js';
+import { epochsOf, SampleCounter, type EpochUse, type SampleOrder } from './verify-samples.js';
 
 /** Faults that a check lists; of the others it tells the number: a run of another seed has one in every microbatch. */
 export const MAX_FAULTS = 20;
@@ -39,6 +39,7 @@ export interface Verification {
   readonly checks: readonly Check[];
   /** Committed steps. */
   readonly steps: number;
+  /** Those that are alike in one entry. */
   readonly epochs: readonly EpochUse[];
   /** Steps that changed nothing, as a gradient was not finite. */
   readonly skippedSteps: readonly number[];
@@ -182,9 +183,15 @@ function readSteps({ order, seedDigest }: VerifyInput, entries: Iterable<LedgerE
     for (const worker of entry.plan) byWorker.set(worker, (byWorker.get(worker) ?? 0) + 1);
   }
   const epochs = counter.finish();
-  for (const { epoch, repeated, never, complete } of epochs) {
-    if (repeated > 0) samples.add(null, `epoch ${epoch} used ${repeated} samples more than once`);
-    if (complete && never > 0) samples.add(null, `epoch ${epoch} is over, but ${never} samples were not used`);
+  for (const use of epochs) {
+    const [which, several] = [epochsOf(use), use.through !== undefined];
+    if (use.repeated > 0)
+      samples.add(null, `${which} ${several ? 'each ' : ''}used ${use.repeated} samples more than once`);
+    if (use.complete && use.never > 0)
+      samples.add(
+        null,
+        `${which} ${several ? 'are' : 'is'} over, but ${use.never} samples ${several ? 'of each ' : ''}were not used`,
+      );
   }
   return {
     samples: samples.check(`${checked} microbatches, compared with the samples that the seed gives them`),

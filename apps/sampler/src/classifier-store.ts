@@ -89,7 +89,12 @@ function identityOf({ engine, config, recipe, data }: ClassifierTask): JsonValue
 
 function removeOldest(folder: string): void {
   const byAge = readdirSync(folder)
-    .map((name) => ({ path: join(folder, name), modified: statSync(join(folder, name)).mtimeMs }))
+    .flatMap((name) => {
+      const path = join(folder, name);
+      // A link to nowhere, or one that another process has just removed.
+      const stats = statSync(path, { throwIfNoEntry: false });
+      return stats === undefined ? [] : [{ path, modified: stats.mtimeMs }];
+    })
     .sort((a, b) => b.modified - a.modified);
   for (const { path } of byAge.slice(MAX_CLASSIFIERS)) rmSync(path, { recursive: true, force: true });
 }

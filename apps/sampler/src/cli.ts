@@ -1,5 +1,6 @@
 /** The sample command, shared by `lockstep sample` and `nx run sampler:sample`. */
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { shownName } from '@lockstep/diffusion';
 import { draw, type DrawProgress } from './draw.js';
 import type { SamplerKind } from './choice.js';
 
@@ -43,12 +44,6 @@ export function decimal(text: string): number {
   return Number(text);
 }
 
-function classOf(text: string): number | 'none' {
-  if (text === 'none') return text;
-  if (!/^\d+$/.test(text)) refuse("write a class's number, or none.");
-  return Number(text);
-}
-
 function oneOf<const T extends string>(...words: readonly T[]): (text: string) => T {
   return (text) => words.find((word) => word === text) ?? refuse(`use one of ${words.join(', ')}.`);
 }
@@ -80,7 +75,7 @@ type Options = {
   readonly out: string;
   readonly animate?: string;
   readonly grid: { readonly rows: number; readonly columns: number };
-  readonly class?: number | 'none';
+  readonly class?: string;
   readonly allClasses?: boolean;
   readonly guidance?: number;
   readonly seed: number;
@@ -121,9 +116,13 @@ export function sampleCommand(name: string, processors: number, env: NodeJS.Proc
         warn: (text) => process.stderr.write(`${text}\n`),
       });
       const files = [options.out, ...(options.animate === undefined ? [] : [options.animate])].join(', ');
-      process.stdout.write(
-        `${files}: ${drawn.rows}x${drawn.columns} images from the checkpoint of step ${drawn.step}\n`,
-      );
+      const told = drawn.isPrinted ? process.stderr : process.stdout;
+      const rows = drawn.rowNames.map((name, row) => `row ${row}: ${shownName(name)}`);
+      const lines = [
+        `${files}: ${drawn.rows}x${drawn.columns} images from the checkpoint of step ${drawn.step}`,
+        ...rows,
+      ];
+      told.write(`${lines.join('\n')}\n`);
     });
 }
 
@@ -155,8 +154,11 @@ function optionsOf(command: Command, env: NodeJS.ProcessEnv): Command {
         .default({ rows: 8, columns: 8 }, '8x8')
         .argParser(grid),
     )
-    .option('--class <number>', 'class of all images, or none; default: every class in turn', classOf)
-    .option('--all-classes', 'a row for each class, with its number at the left; of --grid only the columns count')
+    .option(
+      '--class <name>',
+      'class of all images, by its name in the data or its number, or none; default: every class in turn',
+    )
+    .option('--all-classes', 'a row for each class, with its name at the left; of --grid only the columns count')
     .option('--guidance <scale>', GUIDANCE_DOC, decimal)
     .option('--seed <number>', 'of the noise: the same seed gives the same images', wholeNumber, 0)
     .option('--sampler <name>', "ddpm, ddim or dpmpp2m; default: the preset's", oneOf('ddpm', 'ddim', 'dpmpp2m'))

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, lstatSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { z } from 'zod';
-import { DirectoryStore, runPaths } from '@lockstep/checkpoint';
+import { DirectoryStore, openRun, runPaths } from '@lockstep/checkpoint';
 import { fillNormal, initialParameters, parameterTable, PRESETS, STREAMS, type Preset } from '@lockstep/diffusion';
 import { drawn } from './draw.fixture.js';
 
@@ -72,4 +72,34 @@ test('what cannot be drawn is refused before any worker is started, and no file 
     await assert.rejects(drawn(run, { ...wrong, env: environment }), { code });
   }
   assert.ok(!existsSync(join(run, 'x.png')));
+});
+
+test('where a picture cannot go is found before anything is drawn, and two pictures do not go into one file', async (context) => {
+  const run = await trained(context, CONDITIONAL, awake(CONDITIONAL, 4));
+  // An engine that is not there: whoever begins to draw fails by another code.
+  const env = { LOCKSTEP_CACHE: '/nowhere' };
+  const nosuch = join(run, 'nosuch', 'x.png');
+  for (const wrong of [{ out: nosuch }, { animate: nosuch }, { out: run }])
+    await assert.rejects(drawn(run, { ...wrong, env }), { code: 'E_OUTPUT_PATH' });
+  symlinkSync('y.png', join(run, 'link.png'));
+  const one = { out: join(run, 'y.png'), animate: join(run, 'link.png'), env };
+  await assert.rejects(drawn(run, one), {
+    code: 'E_SAMPLE_OPTION',
+    message: /--out .*y\.png and --animate .*link\.png are one file/,
+  });
+});
+
+test('a picture goes where a link leads, and rows have the names of the data', async (context) => {
+  const run = await trained(context, CONDITIONAL, awake(CONDITIONAL, 4));
+  const dataset = { count: 9, classNames: ['cat', 'dog', 'eel'] };
+  const record = { runId: 'r', seed: 0, dataDigest: 'd', dataset, config: null, createdAt: 1 };
+  await openRun(run, record);
+  symlinkSync('real.png', join(run, 'x.png'));
+  const all = await drawn(run, { allClasses: true, columns: 1 });
+  assert.deepEqual([all.rowNames, all.isPrinted], [dataset.classNames, false]);
+  assert.ok(lstatSync(join(run, 'x.png')).isSymbolicLink());
+  assert.equal(readFileSync(join(run, 'real.png')).subarray(1, 4).toString('latin1'), 'PNG');
+  const named = await drawn(run, { class: 'dog', rows: 1, columns: 2 });
+  assert.deepEqual((await drawn(run, { class: 1, rows: 1, columns: 2 })).images, named.images);
+  assert.deepEqual(named.rowNames, []);
 });

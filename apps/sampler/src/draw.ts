@@ -1,5 +1,5 @@
 /** Draws images from a run's newest checkpoint, with its moving-average (EMA) weights. */
-import { DirectoryStore, runPaths, type Checkpoint } from '@lockstep/checkpoint';
+import { DirectoryStore, openOutput, runPaths, type Checkpoint, type OutputFile } from '@lockstep/checkpoint';
 import { localGpus, workerPlaces } from '@lockstep/config';
 import {
   checkSampler,
@@ -20,11 +20,11 @@ import {
   type ClassChoice,
   type SamplerChoice,
 } from './choice.js';
+import { chosenClass, classNamesOf, namedRows, rowLabels } from './class-names.js';
 import { SamplerError } from './errors.js';
 import { IMAGES_A_BATCH, THREADS, type DrawCondition, type DrawJob } from './job.js';
 import { gridPixels, gridGreys, gridPng, type Grid } from './png.js';
 import { drawBatches } from './pool.js';
-import { writeWhole } from './whole-file.js';
 
 /** A picture of this many grey pixels is held twice while it is written: some hundred MB. An animation's are counted together. */
 const MOST_PIXELS = 100_000_000;
@@ -49,7 +49,9 @@ export interface ImagesRequest extends SamplerChoice {
   readonly warn: (text: string) => void;
 }
 
-export interface DrawRequest extends ImagesRequest, ClassChoice, Cells {
+export interface DrawRequest extends ImagesRequest, Omit<ClassChoice, 'class'>, Cells {
+  /** A class's name, its number, or none; null: every class in turn. */
+  readonly class: string | number | null;
   /** File of the finished images. */
   readonly out: string;
   /** File of the denoising, a GIF where its name ends so, else an APNG; null: none. */
@@ -70,28 +72,69 @@ export interface Drawn extends Cells {
   readonly step: number;
   readonly digest: string;
   readonly images: Float32Array;
+  /** Names of the rows' classes, from the top; none where each row is of the class of its number, or there is no row a class. */
+  readonly rowNames: readonly string[];
+  /** A picture went to standard output, so messages do not belong there. */
+  readonly isPrinted: boolean;
 }
 
 /**
  * Draws rows * columns images and writes them as one PNG, and on request their denoising as an animation; each file whole or
- * not at all.
- * @throws SamplerError; ConfigError E_CONFIG_GPUS; CheckpointError; DiffusionError E_SAMPLER, E_LABEL; WorkerFailure with a code of EngineError
+ * not at all (libs/checkpoint, output-file.ts).
+ * @throws SamplerError; ConfigError E_CONFIG_GPUS; CheckpointError, also E_OUTPUT_*; DiffusionError E_SAMPLER, E_LABEL; WorkerFailure with a code of EngineError
  */
 export async function draw(request: DrawRequest): Promise<Drawn> {
+  // What takes minutes must not end with a file that cannot be written.
+  const { out, animate } = outputsOf(request);
   const checkpoint = await newestCheckpoint(request);
   const { recipe, weights } = storedModel(checkpoint);
-  const cells = chosenCells(recipe.model, request, request);
-  const condition = chosenCondition(recipe.model, request, cells);
+  const names = await classNamesOf(request);
+  const choice = { ...request, class: chosenClass(request.class, names) };
+  const cells = chosenCells(recipe.model, choice, request);
+  const condition = chosenCondition(recipe.model, choice, cells);
   const still = jobOf({ recipe, weights }, condition, request);
   const job = request.animate === null ? still : { ...still, kept: keptSteps(still.sampler.steps) };
   const { imageSize: size } = recipe.model;
-  const grid = { ...cells, height: size, width: size, scale: request.scale, numbered: request.allClasses };
+  const grid = {
+    ...cells,
+    height: size,
+    width: size,
+    scale: request.scale,
+    numbered: request.allClasses,
+    ...rowLabels(names),
+  };
   checkPixels(grid, job.kept.length);
   const frames = await drawFrames(job, cells.rows * cells.columns, request);
   const images = frames.at(-1) ?? new Float32Array(0);
-  writeWhole(request.out, gridPng(images, grid));
-  if (request.animate !== null) writeWhole(request.animate, animation(request.animate, frames, grid));
-  return { step: checkpoint.state.step, digest: checkpoint.manifest.stateDigest, ...cells, images };
+  out.write(gridPng(images, grid));
+  animate?.write(animation(animate.path, frames, grid));
+  return {
+    rowNames: request.allClasses ? namedRows(names, cells.rows) : [],
+    isPrinted: out.isStandardOutput || (animate?.isStandardOutput ?? false),
+    step: checkpoint.state.step,
+    digest: checkpoint.manifest.stateDigest,
+    ...cells,
+    images,
+  };
+}
+
+/** @throws CheckpointError E_OUTPUT_PATH; SamplerError E_SAMPLE_OPTION */
+function outputsOf(request: Pick<DrawRequest, 'out' | 'animate'>): { out: OutputFile; animate: OutputFile | null } {
+  const out = openOutput(request.out);
+  const animate = request.animate === null ? null : openOutput(request.animate);
+  checkTwo(['--out', out], ['--animate', animate]);
+  return { out, animate };
+}
+
+type NamedByOption = readonly [string, OutputFile | null];
+
+/** @throws SamplerError E_SAMPLE_OPTION if both options name one file */
+export function checkTwo([option, first]: NamedByOption, [other, second]: NamedByOption): void {
+  if (first === null || second === null || !first.isSameAs(second)) return;
+  throw new SamplerError(
+    'E_SAMPLE_OPTION',
+    `${option} ${first.path} and ${other} ${second.path} are one file; name another one for one of them`,
+  );
 }
 
 function animation(file: string, frames: readonly Float32Array[], grid: Grid): Buffer {

@@ -73,7 +73,8 @@ export function evaluateCommand(name: string, processors: number, env: NodeJS.Pr
         warn: tell,
       });
       tell(`written: ${evaluated.out}, ${evaluated.picture}`);
-      process.stdout.write(
+      const told = evaluated.isPrinted ? process.stderr : process.stdout;
+      told.write(
         json === true
           ? encodeEvaluation(evaluated.evaluation)
           : `${evaluationLines(evaluated.evaluation).join('\n')}\n`,

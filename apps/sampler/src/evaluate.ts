@@ -1,9 +1,9 @@
 /** Evaluates a run's newest checkpoint: draws samples with its EMA weights, and compares them with data and with noise. */
-import { mkdirSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import {
   checkpointFolder,
   encodeEvaluation,
+  openOutput,
   readRun,
   runPaths,
   type Evaluation,
@@ -23,12 +23,11 @@ import { engineEnvironment, loadEngine, type EngineOptions } from '@lockstep/eng
 import { classifierFor } from './classifier-store.js';
 import { chosenCondition } from './choice.js';
 import { networkOf, unlabelled } from './draw-batch.js';
-import { drawImages, jobOf, newestCheckpoint, storedModel, type ImagesRequest } from './draw.js';
+import { checkTwo, drawImages, jobOf, newestCheckpoint, storedModel, type ImagesRequest } from './draw.js';
 import { SamplerError } from './errors.js';
 import type { EvaluationData } from './evaluation-data.js';
 import { evaluationPicture } from './evaluation-picture.js';
 import { figuresOf, toBytes } from './figures.js';
-import { writeWhole } from './whole-file.js';
 
 /** Of fewer, the covariance of 84 features says nothing. */
 const LEAST_SAMPLES = 100;
@@ -68,6 +67,8 @@ export interface Evaluated {
   readonly evaluation: Evaluation;
   readonly out: string;
   readonly picture: string;
+  /** One of them went to standard output, so the table does not belong there. */
+  readonly isPrinted: boolean;
 }
 
 /**
@@ -90,9 +91,10 @@ export async function evaluate(request: EvaluateRequest): Promise<Evaluated> {
   const condition = chosenCondition(model.recipe.model, evenly, { rows: drawnCount, columns: 1 });
   const job = jobOf(model, condition, request);
   const name = join(runPaths(run).evaluations, checkpointFolder(checkpoint.state.step));
-  const { out, picture } = { out: request.out ?? `${name}.json`, picture: request.picture ?? `${name}.png` };
   // What takes minutes must not end with a file that cannot be written.
-  for (const path of [out, picture]) writing(path, () => mkdirSync(dirname(path), { recursive: true }));
+  const out = writing(() => openOutput(request.out ?? `${name}.json`, { makeFolder: true }));
+  const picture = writing(() => openOutput(request.picture ?? `${name}.png`, { makeFolder: true }));
+  checkTwo(['--out', out], ['--picture', picture]);
   const data = request.dataOf(record);
   const { rows, columns } = data.train;
   const engine = loadHere(job.engine, env);
@@ -151,9 +153,14 @@ export async function evaluate(request: EvaluateRequest): Promise<Evaluated> {
     ...figuresOf({ samples, data, judge, testSet, distances, network, seed, onPart }),
   };
   const drawing = evaluationPicture({ evaluation, samples, train: data.train });
-  writing(picture, () => writeWhole(picture, drawing));
-  writing(out, () => writeWhole(out, encodeEvaluation(evaluation)));
-  return { evaluation, out, picture };
+  writing(() => picture.write(drawing));
+  writing(() => out.write(encodeEvaluation(evaluation)));
+  return {
+    evaluation,
+    out: out.path,
+    picture: picture.path,
+    isPrinted: out.isStandardOutput || picture.isStandardOutput,
+  };
 }
 
 /** @throws SamplerError E_SAMPLE_UNCONDITIONAL, E_EVALUATE_SAMPLES */
@@ -177,14 +184,11 @@ function loadHere(options: EngineOptions, env: NodeJS.ProcessEnv): ReturnType<ty
   return loadEngine(options);
 }
 
-/** @throws SamplerError E_EVALUATE_WRITE for what `write` throws */
-function writing(path: string, write: () => void): void {
+/** @throws SamplerError E_EVALUATE_WRITE for what is wrong with a file */
+function writing<T>(work: () => T): T {
   try {
-    write();
+    return work();
   } catch (error) {
-    throw new SamplerError(
-      'E_EVALUATE_WRITE',
-      `${path} cannot be written: ${failureOf(error).message}; name another file, or make room`,
-    );
+    throw new SamplerError('E_EVALUATE_WRITE', failureOf(error).message, { cause: error });
   }
 }

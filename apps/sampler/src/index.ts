@@ -1,7 +1,7 @@
 export { sampleCommand } from './cli.js';
 export { evaluateCommand } from './evaluate-command.js';
 export { draw } from './draw.js';
-export { exportSavedModel } from './export.js';
+export { checkExportFolder, exportSavedModel } from './export.js';
 export type { ExportRequest } from './export.js';
 export { SAMPLER_ERRORS, SamplerError } from './errors.js';
 export type { DrawRequest, Drawn } from './draw.js';

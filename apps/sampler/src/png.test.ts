@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { inflateSync } from 'node:zlib';
 import { PNG } from 'pngjs';
 import { animatedPng } from './apng.js';
-import { gridPng, gridPixels, type Grid } from './png.js';
+import { gridGreys, gridPng, gridPixels, type Grid } from './png.js';
 
 const GRID: Grid = { rows: 2, columns: 1, height: 8, width: 8, scale: 2, numbered: false };
 
@@ -84,4 +84,20 @@ test('an animation holds every frame, in order and for its time, and is the last
     const data = chunks(png).find(({ type }) => type === 'IDAT')?.data ?? assert.fail();
     assert.deepEqual(inflateSync(picture.data.subarray(4)), inflateSync(data));
   });
+});
+
+test("rows' labels are drawn where they are given, as small as two images at most, and the images are the same", () => {
+  const [wide, named] = [{ ...GRID, width: 28, height: 28, numbered: true }, ['a', 'Trousers']];
+  const images = new Float32Array(2 * 28 * 28).fill(-1);
+  const labelled = gridGreys(images, { ...wide, labels: named });
+  const plain = gridGreys(images, { ...wide, numbered: false });
+  const left = labelled.width - plain.width;
+  assert.equal(left, 4 + (8 * 4 - 1) * 3);
+  const inkOf = (row: number): number =>
+    labelled.pixels.filter(
+      (grey, i) => grey === 0 && i % labelled.width < left && Math.floor(i / labelled.width / 58) === row,
+    ).length;
+  // An A has ten pixels of ink, each drawn as a square of three by three.
+  assert.equal(inkOf(0), 10 * 9);
+  assert.equal(inkOf(1), (7 + 10 + 8 + 11 + 7 + 10 + 10 + 7) * 9);
 });

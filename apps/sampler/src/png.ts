@@ -1,13 +1,15 @@
 /** Grids of images as PNG. */
 import { PNG } from 'pngjs';
-import { GLYPH_HEIGHT, isInk, numberWidth } from './digits.js';
+import { GLYPH_HEIGHT, isInk, textWidth } from './glyphs.js';
 
 /** White lines between the images of a grid, pixels. */
 const GAP = 2;
 const WHITE = 255;
 const BLACK = 0;
-/** A row's number is so many times lower than its images. */
+/** A row's label is so many times lower than its images. */
 const LABEL_SHARE = 2;
+/** Labels take the width of so many images at most, where they can be as small. */
+const LABEL_IMAGES = 2;
 
 export interface Grid {
   readonly rows: number;
@@ -17,8 +19,10 @@ export interface Grid {
   readonly width: number;
   /** Enlargement by whole pixels. */
   readonly scale: number;
-  /** Whether each row has its number, from 0, at its left. */
+  /** Whether each row has a label at its left. */
   readonly numbered: boolean;
+  /** The rows' labels; where one is left out, the row's number, from 0. */
+  readonly labels?: readonly string[];
 }
 
 /** Width and height in pixels of a grid's picture. */
@@ -30,14 +34,26 @@ export function gridPixels(grid: Grid): { readonly width: number; readonly heigh
   };
 }
 
-/** Enlargement of the rows' numbers. */
-function labelScale({ height, scale }: Grid): number {
-  return Math.max(1, Math.floor((height * scale) / (LABEL_SHARE * GLYPH_HEIGHT)));
+function labelOf(grid: Grid, row: number): string {
+  return grid.labels?.[row] ?? String(row);
+}
+
+/** Columns of the widest label, before it is enlarged. */
+function labelWidth(grid: Grid): number {
+  return Array.from({ length: grid.rows }, (_, row) => textWidth(labelOf(grid, row))).reduce((a, b) => Math.max(a, b));
+}
+
+/** Enlargement of the rows' labels. */
+function labelScale(grid: Grid): number {
+  const { height, width, scale } = grid;
+  const byHeight = Math.floor((height * scale) / (LABEL_SHARE * GLYPH_HEIGHT));
+  const byWidth = Math.floor((LABEL_IMAGES * width * scale) / labelWidth(grid));
+  return Math.max(1, Math.min(byHeight, byWidth));
 }
 
 /** Columns to the left of the images. */
 function margin(grid: Grid): number {
-  return grid.numbered ? GAP * 2 + numberWidth(grid.rows - 1) * labelScale(grid) : 0;
+  return grid.numbered ? GAP * 2 + labelWidth(grid) * labelScale(grid) : 0;
 }
 
 /** Grey pixels, 0 black to 255 white, row after row. */
@@ -59,7 +75,7 @@ export function gridGreys(images: Float32Array, grid: Grid): Greys {
   const size = gridPixels(grid);
   const pixels = Buffer.alloc(size.width * size.height, WHITE);
   for (let row = 0; row < rows; row++) {
-    if (grid.numbered) drawNumber(pixels, size.width, grid, row);
+    if (grid.numbered) drawLabel(pixels, size.width, grid, row);
     for (let column = 0; column < columns; column++) drawImage(pixels, size.width, grid, images, row, column);
   }
   return { pixels, ...size };
@@ -99,14 +115,15 @@ function drawImage(
   }
 }
 
-/** The row's number, in the middle of its height. */
-function drawNumber(pixels: Buffer, stride: number, grid: Grid, row: number): void {
+/** The row's label, in the middle of its height. */
+function drawLabel(pixels: Buffer, stride: number, grid: Grid, row: number): void {
   const { height, scale } = grid;
   const by = labelScale(grid);
+  const label = labelOf(grid, row);
   const top = GAP + row * (height * scale + GAP) + Math.floor((height * scale - GLYPH_HEIGHT * by) / 2);
   for (let y = 0; y < GLYPH_HEIGHT * by; y++) {
-    for (let x = 0; x < numberWidth(row) * by; x++) {
-      if (isInk(row, Math.floor(y / by), Math.floor(x / by))) pixels[(top + y) * stride + GAP * 2 + x] = BLACK;
+    for (let x = 0; x < textWidth(label) * by; x++) {
+      if (isInk(label, Math.floor(y / by), Math.floor(x / by))) pixels[(top + y) * stride + GAP * 2 + x] = BLACK;
     }
   }
 }

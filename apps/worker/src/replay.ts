@@ -3,10 +3,16 @@
  * kept, redoes the steps in between with the production Trainer (checking each against the ledger), and says of the
  * microbatch what it was made of and what its gradient looks like.
  */
-import { mkdir, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { engineDifferences, type EngineDescription } from '@lockstep/comm';
-import { encodeSafetensors, stateDigest, type LedgerReader } from '@lockstep/checkpoint';
+import {
+  CheckpointError,
+  encodeSafetensors,
+  openOutput,
+  stateDigest,
+  type LedgerReader,
+  type OutputFile,
+} from '@lockstep/checkpoint';
 import {
   globalNorm,
   imageShape,
@@ -70,6 +76,8 @@ export interface ReplayReport {
   readonly gradientDigest: string;
   /** The file that was written. */
   readonly out: string | null;
+  /** It is standard output, where the report then does not belong. */
+  readonly isPrinted: boolean;
 }
 
 /** Where the file goes if no name is given. */
@@ -87,6 +95,8 @@ export async function replay(options: ReplayOptions): Promise<ReplayReport> {
   const ledger = await openLedger(directory);
   try {
     checkArguments(run, ledger, step, microbatch);
+    // Steps that take minutes to redo must not end with a file that cannot be written.
+    const out = options.out === null ? null : openReplay(options.out);
     const start = await startingPoint(directory, run, (k) => ledger.get(k), step, options.warn);
     const arena = openArena(allocateArena(parameterCount(parameterTable(run.recipe.model))));
     copyState(start.state, arena.state);
@@ -97,7 +107,7 @@ export async function replay(options: ReplayOptions): Promise<ReplayReport> {
     }
     const { values, loss, samples } = trainer.compute(step, microbatch);
     const batch = trainer.batch(step, microbatch);
-    if (options.out !== null) await writeReplay(options.out, run, { step, microbatch, batch, arena, gradient: values });
+    if (out !== null) writeReplay(out, run, { step, microbatch, batch, arena, gradient: values });
     return {
       runId: run.runId,
       from: { step: start.step, origin: start.origin },
@@ -108,7 +118,8 @@ export async function replay(options: ReplayOptions): Promise<ReplayReport> {
       loss,
       ...shapeOf(values, trainer.table),
       gradientDigest: digestOf(values),
-      out: options.out,
+      out: out?.path ?? null,
+      isPrinted: out?.isStandardOutput ?? false,
     };
   } finally {
     await ledger.close();
@@ -212,11 +223,11 @@ type Replayed = {
 };
 
 /** Batch, weights and gradient in one safetensors file. Indices as float32: exact below 2^24, which data sets here are. */
-async function writeReplay(
-  path: string,
+function writeReplay(
+  out: OutputFile,
   { runId, recipe }: RunOnDisk,
   { step, microbatch, batch, arena, gradient }: Replayed,
-): Promise<void> {
+): void {
   const n = batch.t.length;
   const images = [n, ...imageShape(recipe.model)];
   const entry = (name: string, data: Float32Array, shape: readonly number[] = [n]) => ({
@@ -243,13 +254,19 @@ async function writeReplay(
     ],
     { format: 'lockstep-replay', runId, step: String(step), microbatch: String(microbatch) },
   );
+  writing(() => out.write(...chunks));
+}
+
+/** @throws ReplayError E_REPLAY_WRITE */
+function openReplay(path: string): OutputFile {
+  return writing(() => openOutput(path, { makeFolder: true }));
+}
+
+function writing<T>(work: () => T): T {
   try {
-    await mkdir(dirname(path), { recursive: true });
-    await writeFile(path, chunks);
+    return work();
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new ReplayError('E_REPLAY_WRITE', `${path} cannot be written: ${reason}; check space and permissions`, {
-      cause: error,
-    });
+    if (!(error instanceof CheckpointError)) throw error;
+    throw new ReplayError('E_REPLAY_WRITE', error.message.slice(`${error.code}: `.length), { cause: error });
   }
 }

@@ -1,3 +1,5 @@
+import { getSystemErrorMap } from 'node:util';
+
 /** Every error that this library throws on purpose, by its stable code; the text says what the code means and what to do. */
 export const CHECKPOINT_ERRORS = {
   E_SAFETENSORS_ENTRY:
@@ -28,6 +30,9 @@ export const CHECKPOINT_ERRORS = {
   E_RUN_CONFLICT: 'The folder holds a run with another config. Resume with the same config, or choose a new folder.',
   E_RUN_CORRUPT: 'run.json is damaged. Restore it from a copy, or start in a new folder.',
   E_RUN_WRITE: 'The run folder could not be written. Check free space and permissions.',
+  E_OUTPUT_PATH:
+    'A result cannot be written to the file that was named for it (no such folder, a folder, not permitted). Name another file.',
+  E_OUTPUT_WRITE: 'The file of a result could not be written (disk full, I/O). Make room, or name another file.',
   E_EVALUATION_FORMAT: 'A text is no evaluation of this version of Lockstep. Evaluate the run again: lockstep eval.',
   E_LEDGER_ENTRY: 'What was to be recorded does not have the form of a ledger entry or record. Fix the caller.',
   E_LEDGER_GAP: 'Steps must be appended one after another. Append the missing step first.',
@@ -65,6 +70,13 @@ export class CheckpointError extends Error {
 /** The `code` of a Node system error (ENOENT, EEXIST, ...), or undefined for any other value. */
 export function systemCode(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+}
+
+/** What the system says of an error, in its words alone: the rest of Node's message repeats call and path, which may be a temporary one. */
+export function systemReason(error: unknown): string {
+  const number = error instanceof Error && 'errno' in error ? error.errno : undefined;
+  const known = typeof number === 'number' ? getSystemErrorMap().get(number) : undefined;
+  return known?.[1] ?? messageOf(error);
 }
 
 /** The message of any thrown value, for use inside another message. */

@@ -1,4 +1,4 @@
-export { CHECKPOINT_ERRORS, CheckpointError, type CheckpointErrorCode } from './errors.js';
+export { CHECKPOINT_ERRORS, CheckpointError, systemReason, type CheckpointErrorCode } from './errors.js';
 export { canonicalJson, type JsonValue } from './canonical-json.js';
 export {
   decodeSafetensors,
@@ -49,6 +49,7 @@ export { MAX_ADMITTED, MAX_BRANCHES, type Admission, type Branch, type NumericsC
 export { Ledger, type AdmitResult, type AppendResult } from './ledger.js';
 export { fetchState, type WantedState } from './fetch-state.js';
 export { fingerprintChecksum, fingerprintDigest, fingerprintOf, FINGERPRINT_SUMS } from './fingerprint.js';
+export { openOutput, type OutputFile, type OutputSink } from './output-file.js';
 export { joinTraces, NO_TRACE, openTrace, type Trace, type TraceTarget, type TraceValues } from './trace-file.js';
 export {
   encodeEvaluation,

@@ -96,6 +96,14 @@ test('a part that a killed process left in the middle of a line loses only that 
   assert.deepEqual(names, [...each, ...each]);
 });
 
+test('a file that cannot be opened is refused with a code', (context) => {
+  const file = join(folder(context), 'none', 'part');
+  assert.throws(() => openTrace({ file, process: 'p' }, 't'), {
+    code: 'E_OUTPUT_PATH',
+    message: `E_OUTPUT_PATH: ${file} cannot be written: no such file or directory; name another file`,
+  });
+});
+
 test('without a target no file is written', (context) => {
   const root = folder(context);
   const trace = openTrace(null, 'compute');

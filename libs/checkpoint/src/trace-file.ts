@@ -11,6 +11,8 @@
 import { closeSync, createReadStream, existsSync, fstatSync, openSync, writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { isMainThread, threadId } from 'node:worker_threads';
+import { CheckpointError, systemReason } from './errors.js';
+import { openOutput } from './output-file.js';
 
 /** Most events that one thread writes, some 100 MB: a viewer takes no more, and hours of training are in them. */
 const MAX_EVENTS = 1_000_000;
@@ -43,7 +45,7 @@ export interface TraceTarget {
 /**
  * This thread's part of the timeline; nothing is traced where there is no target.
  *
- * @throws the system's error where the file cannot be opened. A write that fails later ends the trace, not the run.
+ * @throws CheckpointError E_OUTPUT_PATH where the file cannot be opened. A write that fails later ends the trace, not the run.
  */
 export function openTrace(target: TraceTarget | null, thread: string): Trace {
   return target === null ? NO_TRACE : new TraceFile(target, thread);
@@ -64,7 +66,7 @@ class TraceFile implements Trace {
 
   constructor({ file, process: name }: TraceTarget, thread: string) {
     // Appended: the threads of a process, and the process that takes the place of one that died, share the file.
-    this.file = openSync(file, 'a');
+    this.file = openedForAppending(file);
     if (isMainThread) {
       if (fstatSync(this.file).size === 0) writeSync(this.file, '[\n');
       this.write({ ph: 'M', name: 'process_name', args: { name } });
@@ -116,31 +118,44 @@ class TraceFile implements Trace {
   }
 }
 
+function openedForAppending(file: string): number {
+  try {
+    return openSync(file, 'a');
+  } catch (error) {
+    const reason = systemReason(error);
+    throw new CheckpointError('E_OUTPUT_PATH', `${file} cannot be written: ${reason}; name another file`, {
+      cause: error,
+    });
+  }
+}
+
 /** To a tenth: a float64 holds no more of microseconds since the epoch. */
 function microseconds(milliseconds: number): number {
   return Math.round(milliseconds * 10_000) / 10;
 }
 
 /**
- * Writes the events of `parts`, the files of processes that have ended, into `file`, replacing what it held. A part that is
- * not there, and a line that was cut off, are left out.
+ * Writes the events of `parts`, the files of processes that have ended, into `file`, replacing what it held (output-file.ts). A
+ * part that is not there, and a line that was cut off, are left out.
  *
- * @throws the system's error where `file` cannot be written
+ * @throws CheckpointError E_OUTPUT_PATH, E_OUTPUT_WRITE; the system's error where a part cannot be read
  */
 export async function joinTraces(parts: readonly string[], file: string): Promise<void> {
-  const out = openSync(file, 'w');
+  const out = openOutput(file).begin();
   try {
-    writeSync(out, '{"displayTimeUnit":"ms","traceEvents":[\n');
+    out.write('{"displayTimeUnit":"ms","traceEvents":[\n');
     let separator = '';
     for (const part of parts) {
       for await (const event of eventsOf(part)) {
-        writeSync(out, separator + event);
+        out.write(separator + event);
         separator = ',\n';
       }
     }
-    writeSync(out, '\n]}\n');
-  } finally {
-    closeSync(out);
+    out.write('\n]}\n');
+    out.end();
+  } catch (error) {
+    out.abandon();
+    throw error;
   }
 }
 

@@ -63,6 +63,17 @@ export function numberNames(labels: Uint8Array): string[] {
   return Array.from({ length: classes }, (_, label) => String(label));
 }
 
+/** A class's name for a line of text: one with spaces or stranger things in it is quoted, so that one sees where it ends. */
+export function shownName(name: string): string {
+  return /^[\p{L}\p{N}._-]+$/u.test(name) ? name : JSON.stringify(name);
+}
+
+/** The first of so many class names, and how many there are beside them. */
+export function shownNames(names: readonly string[]): string {
+  const more = names.length > SHOWN_CLASSES ? ` and ${names.length - SHOWN_CLASSES} more` : '';
+  return names.slice(0, SHOWN_CLASSES).map(shownName).join(' ') + more;
+}
+
 /** What was read, in one line: `60000 images of 28x28, 10 classes (0 1 2 3 4 5 6 7 8 9), digest 4a0f08ab23f4`. */
 export function describeDataset({
   count,
@@ -71,12 +82,10 @@ export function describeDataset({
   classNames,
   digest,
 }: Omit<Dataset, 'images' | 'labels'>): string {
-  // A name with spaces or stranger things in it is quoted, so that one sees where it ends.
-  const names = classNames.map((name) => (/^[\p{L}\p{N}._-]+$/u.test(name) ? name : JSON.stringify(name)));
-  const more = names.length > SHOWN_CLASSES ? ` and ${names.length - SHOWN_CLASSES} more` : '';
+  const [images, classes] = [count === 1 ? 'image' : 'images', classNames.length === 1 ? 'class' : 'classes'];
   return (
-    `${count} ${count === 1 ? 'image' : 'images'} of ${columns}x${rows}, ${names.length} ` +
-    `${names.length === 1 ? 'class' : 'classes'} (${names.slice(0, SHOWN_CLASSES).join(' ')}${more}), digest ${digest.slice(0, 12)}`
+    `${count} ${images} of ${columns}x${rows}, ${classNames.length} ${classes} (${shownNames(classNames)}), ` +
+    `digest ${digest.slice(0, 12)}`
   );
 }
 

@@ -1,5 +1,5 @@
 export { loadDataset, MNIST } from './data-source.js';
-export { checkDataset, datasetDigest, describeDataset, idxHeader } from './dataset.js';
+export { checkDataset, datasetDigest, describeDataset, idxHeader, shownName, shownNames } from './dataset.js';
 export type { DataNeeds, Dataset, Split } from './dataset.js';
 export { classBalance } from './class-balance.js';
 export type { ClassBalance } from './class-balance.js';
