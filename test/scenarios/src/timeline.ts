@@ -6,6 +6,7 @@ import { z } from 'zod';
 /** What a coordinator process says over its channel; only what is read here is checked. */
 export const channelSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('listening'), port: z.number() }),
+  z.object({ kind: z.literal('told'), text: z.string() }),
   z.object({ kind: z.literal('fatal'), text: z.string() }),
   z.object({
     kind: z.literal('report'),
