@@ -73,7 +73,7 @@ const NODE_TEST = {
 };
 
 export default tseslint.config(
-  { ignores: ['**/dist/', '**/node_modules/', '.nx/', 'runs/'] },
+  { ignores: ['**/dist/', '**/node_modules/', '.nx/', '.lockstep/', 'runs/'] },
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   js.configs.recommended,
   { plugins: { lockstep }, rules: { 'lockstep/file-name': 'error', eqeqeq: 'error' } },

@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { ROOT, exitCodeOf, setupOrExit } from './setup.mjs';
 
-const CLI = join(ROOT, 'apps', 'cli', 'dist', 'main.js');
+const CLI = join(ROOT, 'apps', 'cli', 'bin', 'lockstep.mjs');
 const PICTURE = 'samples.png';
 /** Classes come in turn, so each of the ten digits has a column. */
 const GRID = '8x10';

@@ -27,7 +27,7 @@ function lintChecks() {
 }
 
 /** Plain JavaScript outside the workspaces. */
-const SCRIPT_FOLDERS = ['tools', join('test', 'bench')];
+const SCRIPT_FOLDERS = ['tools', join('apps', 'cli', 'bin'), join('test', 'bench')];
 
 /** Named one by one: Node 20's test runner knows no patterns, and later ones take no folders. */
 function testsOfScripts() {

@@ -1,7 +1,5 @@
 #!/usr/bin/env node
 // npm links this file when it installs, before anything is built: so it is no build output.
-await import('../dist/main.js').catch((error) => {
-  if (error.code !== 'ERR_MODULE_NOT_FOUND') throw error;
-  console.error(`Lockstep is not built (${error.message}); run: npm run setup`);
-  process.exitCode = 1;
-});
+import { launch } from './launch.mjs';
+
+await launch('apps/cli/dist/main.js');

@@ -1,0 +1,67 @@
+/** What keeps a program of this clone from being started: found by looking, never read out of an error of Node's loader. */
+import { closeSync, openSync, readFileSync, readdirSync } from 'node:fs';
+
+/** Every code that a start can end with, and what each means. Stable: documentation and scripts refer to them. */
+export const LAUNCH_ERRORS = Object.freeze({
+  E_NOT_BUILT: 'an output of the build is not there, and nobody builds',
+  E_PACKAGES_MISSING: 'packages are not installed, and nobody installs them',
+  E_BUILD_CHANGING: 'a build or an installation goes on and does not come to an end',
+  E_BUILD_GONE: 'a part of the copy of the build that is run was deleted',
+  E_OPEN_FILES: 'the limit of open files is too low, or the system has no more of them',
+});
+
+export class LaunchError extends Error {
+  name = 'LaunchError';
+  /** @param {keyof typeof LAUNCH_ERRORS} code @param {string} message what happened and what to do */
+  constructor(code, message, options) {
+    super(`${code}: ${message}`, options);
+    this.code = code;
+  }
+}
+
+/**
+ * So many files must be openable when a program starts. Node opens the modules of a program all at once: `lockstep` needs a
+ * hundred for a moment (measured), and this leaves room for a few workers, of which `up` keeps four open each.
+ */
+export const OPEN_FILES = 192;
+
+/** The limit that holds for this process, as the kernel tells it. */
+function limitOfOpenFiles() {
+  return /^Max open files\s+(\S+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1] ?? 'unknown';
+}
+
+/** @throws {LaunchError} E_OPEN_FILES unless `wanted` more files can be opened at this moment, which is tried */
+export function checkOpenFiles(wanted = OPEN_FILES) {
+  const opened = [];
+  let failure;
+  try {
+    while (opened.length < wanted) opened.push(openSync('/dev/null', 'r'));
+  } catch (error) {
+    failure = error;
+  }
+  for (const descriptor of opened) closeSync(descriptor);
+  if (failure !== undefined)
+    throw openFilesError(failure, `only ${opened.length} of ${wanted} more could be opened`) ?? failure;
+}
+
+/**
+ * The E_OPEN_FILES that `error` is, by its own code; undefined where it is something else.
+ * @param {NodeJS.ErrnoException} error @param {string} what was tried
+ */
+export function openFilesError(error, what = `${error.path ?? error.syscall} could not be opened`) {
+  if (error.code === 'EMFILE') {
+    const inUse = readdirSync('/proc/self/fd').length - 1;
+    return new LaunchError(
+      'E_OPEN_FILES',
+      `the limit of open files (ulimit -n) is ${limitOfOpenFiles()}, and ${inUse} are open: ${what}; raise it: ulimit -n 4096`,
+      { cause: error },
+    );
+  }
+  if (error.code === 'ENFILE')
+    return new LaunchError(
+      'E_OPEN_FILES',
+      `the system's limit of open files, of all processes together, is reached: ${what}; raise it: sysctl fs.file-max`,
+      { cause: error },
+    );
+  return undefined;
+}
