@@ -65,11 +65,16 @@ export function surveyOf(root) {
   return { digest: digestOf(packages + files.sort().map(line).join('')), packages, files, changed };
 }
 
+/** The package.json in `folder`. */
+export function manifestOf(folder) {
+  return JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+}
+
 /** The project that `entry` (apps/cli/dist/main.js) is of and the projects that this one uses, relative to `root`. */
 function closureOf(root, entry) {
   const all = new Map(
     projectsOf(root).map((project) => {
-      const { name, dependencies = {} } = JSON.parse(readFileSync(join(root, project, 'package.json'), 'utf8'));
+      const { name, dependencies = {} } = manifestOf(join(root, project));
       return [name, { project, uses: Object.keys(dependencies) }];
     }),
   );
@@ -94,6 +99,10 @@ export function lacksOf(root, entry) {
   if (look(join(root, INSTALLED)) === undefined) lacks.packages = INSTALLED;
   if (look(join(root, entry)) === undefined) lacks.output = entry;
   for (const project of closureOf(root, entry)) {
+    for (const name of Object.keys(manifestOf(join(root, project)).dependencies ?? {})) {
+      const places = [join(project, 'node_modules', name), join('node_modules', name)];
+      if (places.every((place) => look(join(root, place)) === undefined)) lacks.packages ??= places[1];
+    }
     const source = join(root, project, 'src');
     const dist = join(root, project, 'dist');
     // The compiler's record of what it compiled, which it writes last.

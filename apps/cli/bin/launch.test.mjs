@@ -37,21 +37,17 @@ function put(path, text) {
 const manifest = (name, more) => JSON.stringify({ name, type: 'module', ...more });
 
 function install(colour) {
-  put('node_modules/paint/package.json', manifest('paint', { main: 'index.js' }));
+  put(
+    'node_modules/paint/package.json',
+    manifest('paint', { main: 'index.js', dependencies: { pigment: '1', absent: '1' } }),
+  );
   put('node_modules/paint/index.js', `export { default as colour } from 'pigment';`);
   put('node_modules/paint/node_modules/pigment/package.json', manifest('pigment', { main: 'index.js' }));
   put('node_modules/paint/node_modules/pigment/index.js', `export default '${colour}';`);
   put('node_modules/brush/package.json', manifest('brush'));
   mkdirSync(join(root, 'node_modules/@lockstep'), { recursive: true });
   symlinkSync('../../libs/a', join(root, 'node_modules/@lockstep/a'));
-  const packages = {
-    'libs/a': {},
-    'node_modules/@lockstep/a': { link: true },
-    'node_modules/paint': {},
-    'node_modules/paint/node_modules/pigment': {},
-    'node_modules/brush': { dev: true },
-  };
-  put('node_modules/.package-lock.json', JSON.stringify({ packages }));
+  put('node_modules/.package-lock.json', '{}');
 }
 
 /** As a compiler: each project's record last. */
@@ -157,7 +153,7 @@ test('a copy is kept as long as a process runs from it, or one that it started, 
   assert.equal(builds().length, 1);
 });
 
-test('of packages those for production are kept', () => {
+test('of packages those that are used are kept', () => {
   start();
   const [packages] = readdirSync(join(root, '.lockstep/packages'));
   assert.deepEqual(readdirSync(join(root, '.lockstep/packages', packages, 'node_modules')), ['paint']);
@@ -189,6 +185,11 @@ test('a project whose record is not there, or an empty output, is not built comp
 test('without packages it says that, and not that nothing is built', () => {
   rmSync(join(root, 'node_modules'), { recursive: true });
   assert.match(start().stderr, /^E_PACKAGES_MISSING: .*\.package-lock\.json is not there.*; run: npm run setup\n$/);
+});
+
+test('a package that is used and not there is named', () => {
+  rmSync(join(root, 'node_modules/paint'), { recursive: true });
+  assert.match(start().stderr, /^E_PACKAGES_MISSING: .*node_modules\/paint is not there/);
 });
 
 test('with a limit of 64 open files it names the limit', () => {

@@ -3,7 +3,7 @@
  * clone reaches into a running job: what a job loads or starts later comes from the copy as well. Below .lockstep/ in the clone:
  *
  *     builds/DIGEST/        apps/ and libs/ as far as they are run (copies: a compiler writes in place), node_modules/ of links
- *     packages/DIGEST/      what is in node_modules for production (hard links: npm writes new files), shared by builds
+ *     packages/DIGEST/      what they use of node_modules (hard links: npm writes new files), shared by builds
  *     work~PID~START~N/     either of them while it is made or removed
  */
 import {
@@ -18,7 +18,7 @@ import {
 } from 'node:fs';
 import { rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
-import { INSTALLED, projectsOf, surveyOf } from './clone.mjs';
+import { manifestOf, projectsOf, surveyOf } from './clone.mjs';
 import { ownIdentity, startOf } from './process-facts.mjs';
 import { prepareUsers, tryToRemove, use } from './snapshot-users.mjs';
 
@@ -96,13 +96,40 @@ function makeWhole(home, place, make) {
   }
 }
 
-/** Packages of production as npm installed them, at their places. */
+/** The packages that the projects use and those that these use, at their places. */
 function linkPackages(root, folder) {
-  const { packages } = JSON.parse(readFileSync(join(root, INSTALLED), 'utf8'));
-  for (const [path, { dev, link }] of Object.entries(packages)) {
+  const linked = new Set();
+  for (const path of packagesUsed(root)) {
     // A package inside another one comes with that.
-    const outermost = path.lastIndexOf('node_modules/') === path.indexOf('node_modules/');
-    if (!dev && !link && outermost && path.includes('node_modules/')) linkFolder(join(root, path), join(folder, path));
+    const outermost = /^.*?node_modules\/(@[^/]+\/)?[^/]+/.exec(path)[0];
+    if (!linked.has(outermost)) linkFolder(join(root, outermost), join(folder, outermost));
+    linked.add(outermost);
+  }
+}
+
+/** Folders relative to `root`; by what is installed and not by a record of it, so that none is forgotten. */
+function packagesUsed(root) {
+  const found = new Set();
+  const own = new Set(projectsOf(root).map((project) => manifestOf(join(root, project)).name));
+  const follow = (user) => {
+    const { dependencies, optionalDependencies, peerDependencies } = manifestOf(join(root, user));
+    for (const name of Object.keys({ ...dependencies, ...optionalDependencies, ...peerDependencies })) {
+      const place = own.has(name) ? undefined : placeOf(root, user, name);
+      if (place === undefined || found.has(place)) continue;
+      found.add(place);
+      follow(place);
+    }
+  };
+  for (const project of projectsOf(root)) follow(project);
+  return found;
+}
+
+/** Where Node finds package `name` for code in the folder `user`, relative to `root`. */
+function placeOf(root, user, name) {
+  for (let folder = user; ; folder = dirname(folder)) {
+    const place = join(folder, 'node_modules', name);
+    if (existsSync(join(root, place, 'package.json'))) return place;
+    if (folder === '.') return undefined;
   }
 }
 
@@ -137,7 +164,7 @@ function copyBuild(root, folder, { place, packages, files }) {
   };
   const own = new Map(
     projectsOf(root).map((project) => {
-      const { name } = JSON.parse(readFileSync(join(root, project, 'package.json'), 'utf8'));
+      const { name } = manifestOf(join(root, project));
       return [join('node_modules', name), join(place, project)];
     }),
   );

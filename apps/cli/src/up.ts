@@ -3,7 +3,7 @@
  * starts those that die again, and passes Ctrl-C on. It decides nothing about the training.
  */
 import { fork, type ChildProcess } from 'node:child_process';
-import { createWriteStream, mkdirSync, rmSync, type WriteStream } from 'node:fs';
+import { accessSync, createWriteStream, mkdirSync, rmSync, type WriteStream } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
@@ -13,6 +13,9 @@ import { failureLine } from '@lockstep/config';
 import type { Outcome, Report } from '@lockstep/coordinator';
 import { describeNote, makeView, type View } from './view.js';
 
+/** Programs of this build, found once: what it was found by may be deleted later. */
+const COORDINATOR = fileURLToPath(import.meta.resolve('@lockstep/coordinator/main'));
+const WORKER = fileURLToPath(import.meta.resolve('@lockstep/worker/main'));
 /** A process that died is started again after this pause, so that one that cannot start does not spin. Milliseconds. */
 const RESTART_PAUSE_MS = 500;
 /** After the run is over, workers have this long to leave by themselves. Milliseconds. */
@@ -61,6 +64,17 @@ export async function up(options: UpOptions): Promise<number> {
   return new Supervisor(options).run();
 }
 
+/** What to say where a program that this run needs was deleted under it; null: it was not. */
+function goneProgram(file: string): string | null {
+  try {
+    accessSync(file);
+    return null;
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) return null;
+    return `E_BUILD_GONE: ${file} was deleted after this run began, so nothing can take its place; npm run setup, then go on with --resume`;
+  }
+}
+
 class Supervisor {
   private readonly view: View;
   private readonly logs: string;
@@ -99,7 +113,7 @@ class Supervisor {
 
   private startCoordinator(): void {
     const args = [...this.options.coordinatorArgs, '--host', this.options.host, '--port', String(this.port)];
-    const child = this.start('coordinator', import.meta.resolve('@lockstep/coordinator/main'), args);
+    const child = this.start('coordinator', COORDINATOR, args);
     this.coordinator = child;
     child.on('message', (raw) => {
       const message = channelSchema.parse(raw);
@@ -127,7 +141,7 @@ class Supervisor {
 
   private startWorker(name: string, place: Readonly<Record<string, string>>): void {
     const args = [...this.options.workerArgs, '--name', name, '--coordinator', `ws://${this.address()}`];
-    const child = this.start(name, import.meta.resolve('@lockstep/worker/main'), args, place);
+    const child = this.start(name, WORKER, args, place);
     this.workers.set(name, child);
     child.on('exit', (code, signal) => this.workerEnded(name, place, code, signal));
   }
@@ -141,14 +155,18 @@ class Supervisor {
     const log = this.logFile(name);
     const part = this.tracePart(name);
     // A session of its own: Ctrl-C reaches this process alone, which then stops the others in order.
-    const child = fork(fileURLToPath(module), [...args, `--trace=${part ?? 'null'}`], {
+    const child = fork(module, [...args, `--trace=${part ?? 'null'}`], {
       detached: true,
       env: { ...this.options.env, ...place },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     child.stdout?.pipe(log);
     child.stderr?.pipe(log);
-    child.on('error', (error) => this.view.line(`${name} could not be started: ${error.message}`));
+    child.on('error', (error) => {
+      this.view.line(`${name} could not be started: ${error.message}`);
+      // Of a process that there never was, no end is told.
+      if (child.pid === undefined) child.emit('exit', 1, null);
+    });
     return child;
   }
 
@@ -198,7 +216,8 @@ class Supervisor {
     if (this.outcome !== null || this.signal !== null) return this.endIfAllLeft();
     const how = signal === null ? `ended with status ${code ?? '?'}` : `was killed by ${signal}`;
     const restarts = this.restarts.get(name) ?? 0;
-    if (code !== REFUSED_STATUS && restarts < this.options.maxRestarts) {
+    const gone = goneProgram(WORKER);
+    if (gone === null && code !== REFUSED_STATUS && restarts < this.options.maxRestarts) {
       this.restarts.set(name, restarts + 1);
       this.view.line(`${name} ${how}; starting it again (${restarts + 1} of ${this.options.maxRestarts})`);
       setTimeout(() => {
@@ -206,7 +225,7 @@ class Supervisor {
       }, RESTART_PAUSE_MS);
       return;
     }
-    this.view.line(`${name} ${how}; its log is ${join(this.logs, `${name}.log`)}`);
+    this.view.line(`${name} ${how}; ${gone ?? `its log is ${join(this.logs, `${name}.log`)}`}`);
     if (this.workers.size === 0) this.abandon(`no worker is left; see ${this.logs}`);
   }
 
@@ -219,7 +238,8 @@ class Supervisor {
     const how = signal === null ? `ended with status ${code ?? '?'}` : `was killed by ${signal}`;
     const restarts = this.restarts.get('coordinator') ?? 0;
     // A status of its own is a considered end (bad config, no disk): only a kill is worth another try.
-    if (signal !== null && this.signal === null && restarts < this.options.maxRestarts) {
+    const gone = goneProgram(COORDINATOR);
+    if (gone === null && signal !== null && this.signal === null && restarts < this.options.maxRestarts) {
       this.restarts.set('coordinator', restarts + 1);
       this.view.line(`the coordinator ${how}; starting it again (${restarts + 1} of ${this.options.maxRestarts})`);
       setTimeout(() => {
@@ -227,7 +247,7 @@ class Supervisor {
       }, RESTART_PAUSE_MS);
       return;
     }
-    this.abandon(`the coordinator ${how}; its log is ${join(this.logs, 'coordinator.log')}`);
+    this.abandon(`the coordinator ${how}; ${gone ?? `its log is ${join(this.logs, 'coordinator.log')}`}`);
   }
 
   private interrupted(signal: 'SIGINT' | 'SIGTERM'): void {

@@ -32,8 +32,8 @@ export class Cli {
   private stderr = '';
   private over = false;
 
-  constructor(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-    this.child = spawn(process.execPath, [CLI, ...args], {
+  constructor(args: readonly string[], env: Readonly<Record<string, string>> = {}, program = CLI) {
+    this.child = spawn(process.execPath, [program, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...env },
     });
