@@ -11,6 +11,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { describeMachine, processorText } from './machine.mjs';
 
 const CLI = fileURLToPath(new URL('../../apps/cli/dist/main.js', import.meta.url));
 const RESULTS = fileURLToPath(new URL('results/ablation.json', import.meta.url));
@@ -68,8 +69,10 @@ function onCore(core, args) {
     child.stdout.on('data', (part) => parts.push(part));
     child.stderr.on('data', (part) => parts.push(part));
     child.on('error', reject);
-    child.on('exit', (code) =>
-      code === 0 ? resolve() : reject(new Error(`lockstep ${args.join(' ')} ended with ${code}:\n${parts.join('')}`)),
+    child.on('exit', (code, signal) =>
+      code === 0
+        ? resolve()
+        : reject(new Error(`lockstep ${args.join(' ')} ended by ${signal ?? `status ${code}`}:\n${parts.join('')}`)),
     );
   });
 }
@@ -116,7 +119,9 @@ function report({ variants }) {
   const header = ['variant', 'steps', 'LeNet-FD', 'precision', 'recall', 'classes', 'noise error by quarter of t'];
   const floor = `Floor of ${JUDGED.samples} test images: LeNet-FD ${frechetDistance.floor.toFixed(1)}, precision ${share(precision.floor)}, recall ${share(recall.floor)}, classes ${share(classes.floor.largestDeviation)}. Ceiling (noise): LeNet-FD ${frechetDistance.ceiling.toFixed(0)}.`;
   const line = (cells) => `| ${cells.join(' | ')} |`;
-  return `${[line(header), line(header.map(() => '---')), ...rows.map(line), '', floor].join('\n')}\n`;
+  const processors = [...new Set(Object.values(variants).map(({ machine }) => processorText(machine)))];
+  const where = `Measured on ${processors.join('; ')}: the last bits, and so the figures, depend on it.`;
+  return `${[where, '', line(header), line(header.map(() => '---')), ...rows.map(line), '', floor].join('\n')}\n`;
 }
 
 const asked = process.argv.slice(2);
@@ -129,9 +134,10 @@ if (!asked.includes('--report')) {
   const wanted = asked.length > 0 ? asked : Object.keys(VARIANTS);
   const queue = wanted.filter((name) => !(name in stored().variants));
   const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
+  const machine = describeMachine();
   const lane = async (core) => {
     for (let name = queue.shift(); name !== undefined; name = queue.shift()) {
-      const result = { ...(await measure(name, core)), commit };
+      const result = { ...(await measure(name, core)), commit, machine };
       const known = { ...stored().variants, [name]: result };
       const inOrder = Object.keys(VARIANTS).flatMap((key) => (key in known ? [[key, known[key]]] : []));
       writeFileSync(RESULTS, `${JSON.stringify({ variants: Object.fromEntries(inOrder) }, null, 2)}\n`);

@@ -107,7 +107,13 @@ function ringMemory(printed) {
   };
 }
 
-const percent = ({ min, median, max, samples }) => ({ min: 100 * min, median: 100 * median, max: 100 * max, samples });
+/** Of a share, which lies in 0..1: what JSON made null of is not 0. */
+function percent({ min, median, max, samples }) {
+  for (const share of [min, median, max])
+    if (typeof share !== 'number' || !(share >= 0 && share <= 1))
+      throw new Error(`not a benchmark's result: a share of ${share} (${min} .. ${max})`);
+  return { min: 100 * min, median: 100 * median, max: 100 * max, samples };
+}
 
 function train(printed) {
   const { lockstep, ddp, idleShare, ringHidden, large = [] } = printed;

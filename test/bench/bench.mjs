@@ -12,6 +12,7 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { adapt } from './adapters.mjs';
+import { Disturbed, DISTURBED_STATUS, undisturbed } from './disturbed.mjs';
 import { describeCommit, describeMachine } from './machine.mjs';
 import { peerEnvironment, peerPython, versionsOf } from './peers.mjs';
 import { drawPlots } from './plots.mjs';
@@ -43,7 +44,9 @@ function runScript([name, ...flags], { quick, python }) {
     child.on('error', reject);
     child.on('close', (code, signal) => {
       if (code === NOT_HERE) resolve(null);
-      else if (code !== 0) reject(new Error(`${name} ended with ${signal ?? `status ${code}`}; its errors are above`));
+      else if (code === DISTURBED_STATUS || signal !== null)
+        reject(new Disturbed(`${name} was disturbed (${signal ?? `status ${code}`}); its errors are above`));
+      else if (code !== 0) reject(new Error(`${name} ended with status ${code}; its errors are above`));
       else resolve(JSON.parse(output));
     });
   });
@@ -52,7 +55,7 @@ function runScript([name, ...flags], { quick, python }) {
 /** What stands in no table. */
 function detailsOf(result) {
   const details = { ...result };
-  for (const key of ['bench', 'rows', 'notes']) delete details[key];
+  for (const key of ['bench', 'rows', 'notes', 'machine']) delete details[key];
   return details;
 }
 
@@ -60,7 +63,7 @@ async function runPart(part, options) {
   const started = performance.now();
   const found = [];
   for (const script of PARTS[part]) {
-    const printed = await runScript(script, options);
+    const printed = await undisturbed(() => runScript(script, options));
     if (printed !== null) found.push(adapt(printed));
   }
   if (found.length === 0) throw new Error(`nothing of ${part} can be measured on this machine`);
@@ -127,7 +130,7 @@ async function main() {
       publish({ ...readLatest(), parts: { ...readLatest().parts, [part]: result } });
       console.error(`${part}: done in ${result.seconds} s`);
     } catch (error) {
-      console.error(`${part}: ${error.message}`);
+      console.error(`${part}: not measured, what is known of it stays: ${error.message}`);
       status = 1;
     }
   }

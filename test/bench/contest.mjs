@@ -22,11 +22,15 @@ export function peersOf(script, { variants, images, threads }) {
  * @returns what each said first (hello), and its answers after the warm-up, round by round; both by name. Ends the processes.
  */
 export async function inTurns(processes, { rounds, warmUp, task }) {
-  const hello = {};
-  for (const one of processes) hello[one.name] = await one.next();
-  const answers = await takeTurns(processes, { rounds, warmUp, task });
-  for (const one of processes) await one.close();
-  return { hello, answers };
+  try {
+    const hello = {};
+    for (const one of processes) hello[one.name] = await one.next();
+    const answers = await takeTurns(processes, { rounds, warmUp, task });
+    for (const one of processes) await one.close();
+    return { hello, answers };
+  } finally {
+    for (const one of processes) one.kill();
+  }
 }
 
 /** The rounds alone, of processes that have said hello and go on afterwards. */

@@ -1,13 +1,15 @@
 // Draws the training curves of finished runs beside each other, at equal compute:
 //
-//   node test/bench/curves.mjs --svg FILE [--title TEXT] [--minutes N] LABEL=DIRECTORY:STEPS ...
+//   node test/bench/curves.mjs --svg FILE [--title TEXT] [--minutes N] [--processor TEXT] LABEL=DIRECTORY:STEPS ...
 //
 // STEPS is how many a quiet core does in a minute: the runs themselves may have had more cores, or a busy machine. A curve is the mean loss
-// of every 250 steps, from the run's ledger, up to N minutes of one core. Prints JSON: of each run its mean loss by tenths.
+// of every 250 steps, from the run's ledger, up to N minutes of one core. TEXT: where
+// these speeds were measured; this machine if left out. Prints JSON: of each run its mean loss by tenths.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Ledger } from '../../libs/checkpoint/dist/index.js';
+import { describeMachine, processorText } from './machine.mjs';
 import { caption, COLORS, GRID, legend, line, picture, polyline, scale, text } from './svg.mjs';
 
 const BLOCK = 250;
@@ -37,7 +39,7 @@ const blocksOf = (steps, size) =>
     return [mean(part.map(({ minutes }) => minutes)), mean(part.map(({ loss }) => loss))];
   });
 
-function drawing(title, runs) {
+function drawing({ title, processor }, runs) {
   const curves = runs.map(({ label, steps }) => ({ label, points: blocksOf(steps, BLOCK) }));
   const all = curves.flatMap(({ points }) => points);
   const losses = all.map(([, loss]) => loss);
@@ -50,7 +52,8 @@ function drawing(title, runs) {
   const columns = Array.from({ length: Math.floor(last / between) + 1 }, (_, index) => index * between);
   const small = caption(
     [
-      'Losses of different recipes are of different things (noise, v) under different schedules: each shows its own progress.',
+      'Losses of different recipes are of different things (noise, v) under different schedules: each shows its own progress. ' +
+        `Minutes of ${processor}.`,
     ],
     LEFT,
     HEIGHT - 28,
@@ -88,6 +91,7 @@ const { values, positionals } = parseArgs({
     svg: { type: 'string' },
     title: { type: 'string', default: 'Training loss' },
     minutes: { type: 'string', default: 'Infinity' },
+    processor: { type: 'string' },
   },
 });
 const runs = [];
@@ -99,7 +103,10 @@ for (const named of positionals) {
   }
   runs.push({ label, steps: await stepsOf(directory, Number(speed), Number(values.minutes)) });
 }
-if (values.svg !== undefined) writeFileSync(values.svg, drawing(values.title, runs));
+if (values.svg !== undefined) {
+  const { title, processor = processorText(describeMachine()) } = values;
+  writeFileSync(values.svg, drawing({ title, processor }, runs));
+}
 const tenths = ({ steps }) => blocksOf(steps, Math.ceil(steps.length / 10));
 console.log(
   JSON.stringify(

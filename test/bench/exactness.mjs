@@ -25,6 +25,7 @@ import { Trainer } from '../../apps/worker/dist/trainer.js';
 import { allocateArena, copyState, openArena } from '../../apps/worker/dist/arena.js';
 import { agreedExponents, summandOf, sumFormOf, sumGradients } from '../../apps/worker/dist/exact-sum.js';
 import { NETWORK } from './network.mjs';
+import { print } from './result.mjs';
 
 const { values } = parseArgs({
   options: {
@@ -195,7 +196,7 @@ const result = {
   int16Blocks: halves,
   losses: Object.fromEntries(Object.entries(runs).map(([name, run]) => [name, run.losses])),
 };
-console.log(JSON.stringify(result));
+print(result);
 
 if (values.svg !== undefined) writeFileSync(values.svg, drawing());
 

@@ -8,26 +8,44 @@ const ROOT = new URL('../..', import.meta.url);
 
 /** The instruction sets that decide which kernels oneDNN and Eigen choose, from the most capable down. */
 const CLASSES = [
-  ['amx_tile', 'AMX'],
-  ['avx512_vnni', 'AVX-512 VNNI'],
+  ['amx_tile', 'AVX-512, AMX'],
+  ['avx512_vnni', 'AVX-512 with VNNI'],
   ['avx512f', 'AVX-512'],
-  ['avx2', 'AVX2'],
-  ['avx', 'AVX'],
+  ['avx2', 'AVX2, no AVX-512'],
+  ['avx', 'AVX, no AVX2'],
   ['sve', 'SVE'],
   ['asimd', 'NEON'],
 ];
 
-/** This machine, in the words of the table. */
-export function describeMachine() {
-  const flags = cpuFlags(readFileSync('/proc/cpuinfo', 'utf8'));
+/**
+ * This machine, in the words of the table. Its processor is what /proc/cpuinfo says; some virtual machines name a whole family of them
+ * alike, so the numbers behind the name are told too, and so is a limit that oneDNN was given.
+ */
+export function describeMachine({ cpuinfo = readFileSync('/proc/cpuinfo', 'utf8'), env = process.env } = {}) {
+  const flags = cpuFlags(cpuinfo);
+  const known = CLASSES.find(([flag]) => flags.includes(flag))?.[1] ?? 'no vector instructions known';
+  const limit = env.ONEDNN_MAX_CPU_ISA;
+  const numbers = ['cpu family', 'model', 'stepping'].map((key) => valueOf(cpuinfo, key));
   return {
-    cpu: cpus()[0]?.model ?? 'unknown',
+    cpu: valueOf(cpuinfo, 'model name') ?? cpus()[0]?.model ?? 'unknown',
+    ...(numbers.includes(null) ? {} : { cpuNumbers: numbers.map(Number) }),
     cores: cpus().length,
-    instructions: CLASSES.find(([flag]) => flags.includes(flag))?.[1] ?? 'no vector instructions known',
+    instructions: limit === undefined ? known : `${known}, oneDNN held to ${limit}`,
+    cpuFlags: flags,
     memoryGiB: Math.round(totalmem() / 2 ** 30),
     kernel: release(),
     node: process.version,
   };
+}
+
+function valueOf(cpuinfo, key) {
+  return new RegExp(`^${key}\\s*: (.*)$`, 'm').exec(cpuinfo)?.[1] ?? null;
+}
+
+/** A machine's processor as every table and caption names it: figures hold for its vector instructions alone. */
+export function processorText({ cpu, cpuNumbers, cores, instructions }) {
+  const numbers = cpuNumbers === undefined ? '' : ` (family ${cpuNumbers[0]}, model ${cpuNumbers[1]})`;
+  return `${cpu}${numbers}, ${cores} cores, ${instructions}`;
 }
 
 /** The commit's first 12 digits, with "+" where tracked files outside the results differ from it; null outside a clone. */

@@ -1,6 +1,7 @@
 /** The plots in docs/, drawn from latest.json alone: [file name, SVG] of each part that is in it. */
 import { stepOf } from './scale-model.mjs';
 import { COLORS, GRID, INK, caption, dot, legend, line, picture, polyline, rect, scale, text } from './svg.mjs';
+import { processorText } from './machine.mjs';
 
 const WIDTH = 720;
 const LEFT = 64;
@@ -17,8 +18,7 @@ export function drawPlots({ parts }) {
 
 /** Where and when, for the small print. */
 function source({ machine, date, commit }) {
-  const { cpu, cores, instructions } = machine;
-  return `${cpu}, ${cores} cores (${instructions}); ${date.slice(0, 10)}, commit ${commit ?? 'unknown'}`;
+  return `${processorText(machine)}; ${date.slice(0, 10)}, commit ${commit ?? 'unknown'}`;
 }
 
 /** Times over that of PyTorch's best variant, with the goal. */

@@ -10,6 +10,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { Disturbed } from './disturbed.mjs';
+import { print } from './result.mjs';
 import { summary } from './summary.mjs';
 
 const CLI = fileURLToPath(new URL('../../apps/cli/dist/main.js', import.meta.url));
@@ -60,13 +62,10 @@ for (let kill = 0; kill < kills; kill++) {
   await until(() => commits().some((time) => time > killed));
   recovery.push((commits().find((time) => time > killed) - killed) / 1000);
 }
+const lost = [...log('coordinator').matchAll(/note=worker-lost worker=(\S+)/g)].map(([, worker]) => worker);
 run.kill('SIGINT');
 await new Promise((resolve) => run.on('exit', resolve));
 rmSync(out, { recursive: true, force: true });
-console.log(
-  JSON.stringify(
-    { bench: 'recover', preset: values.preset, killToCommit_s: summary(recovery), quietStepOfTwo_s: summary(steps) },
-    null,
-    2,
-  ),
-);
+if (lost.length !== kills || lost.some((worker) => worker !== 'worker-1'))
+  throw new Disturbed(`thrown away: worker-1 was killed ${kills} times, and lost were ${lost.join(', ')}`);
+print({ bench: 'recover', preset: values.preset, killToCommit_s: summary(recovery), quietStepOfTwo_s: summary(steps) });

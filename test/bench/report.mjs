@@ -1,5 +1,7 @@
 /** latest.json as a Markdown table. */
 
+import { processorText } from './machine.mjs';
+
 const PARTS = ['step', 'train', 'ring', 'sample', 'scale'];
 
 /** Three digits that count. */
@@ -31,8 +33,9 @@ const tableOf = (lines) => lines.map((cells) => `| ${cells.join(' | ')} |`).join
 
 const HEAD = ['What', 'unit', 'Lockstep', 'peer', 'ratio', 'goal', ''];
 
-function machineText({ cpu, cores, instructions, memoryGiB, kernel, node }) {
-  return `${cpu}, ${cores} cores (${instructions}), ${memoryGiB} GiB, Linux ${kernel}, Node ${node}`;
+function machineText(machine) {
+  const { memoryGiB, kernel, node } = machine;
+  return `${processorText(machine)}; ${memoryGiB} GiB, Linux ${kernel}, Node ${node}`;
 }
 
 function section([name, part]) {

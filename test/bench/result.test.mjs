@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { adapt } from './adapters.mjs';
 import { markdown } from './report.mjs';
+import { describeMachine, processorText } from './machine.mjs';
 import { checkResult, row } from './result.mjs';
 import { summary } from './summary.mjs';
 
@@ -29,6 +30,49 @@ test('what a script printed in another shape is refused, with what is wrong', ()
     /a: ours is not/,
   );
   assert.throws(() => checkResult({ bench: 'step', rows: [{ ...rowWith({}), peer: figures }] }), /a: the peer is not/);
+});
+
+test('figures that are no order of any samples are refused: a sample was lost on their way', () => {
+  const odd = (rest) => checkResult({ bench: 'train', rows: [rowWith(rest)] });
+  assert.throws(() => odd({ ours: { min: 3, median: 0, max: 2.54, samples: 3 } }), /a: ours is not .* in that order/);
+  assert.throws(() => odd({ ratio: { min: 1, median: 3, max: 2, samples: 3 } }), /a: ratio is not/);
+  assert.throws(() => odd({ ours: { ...figures, samples: 0 } }), /a: ours is not/);
+  // Over a peer that did nothing.
+  assert.throws(
+    () => odd({ ratio: { min: Infinity, median: Infinity, max: Infinity, samples: 1 } }),
+    /a: ratio is not/,
+  );
+});
+
+test('no figures follow from no samples, or from one that is no number', () => {
+  for (const samples of [[], [0.03, NaN, 0.0254], [1, Infinity], [1, null]])
+    assert.throws(() => summary(samples), RangeError);
+  assert.deepEqual(summary([3, 1, 2]), { min: 1, median: 2, max: 3, samples: 3 });
+});
+
+test('a share that was not measured in one round, which JSON makes null, does not become 0 %', () => {
+  const rate = { min: 1, median: 2, max: 3, samples: 3 };
+  // As it was printed once: [0.03, NaN, 0.0254] stays in this order when it is sorted, and NaN becomes null.
+  const idleShare = JSON.parse(JSON.stringify({ min: 0.03, median: NaN, max: 0.0254, samples: 3 }));
+  const printed = { bench: 'train', lockstep: { imagesPerSecond: rate }, idleShare };
+  assert.throws(() => adapt(printed), /a share of null \(0.03 .. 0.0254\)/);
+  assert.throws(() => adapt({ ...printed, idleShare: { ...rate, samples: 3 } }), /a share of 2/);
+  const [, idle] = adapt({ ...printed, idleShare: { min: 0.02, median: 0.03, max: 0.04, samples: 3 } }).rows;
+  assert.deepEqual(idle.ours, { min: 2, median: 3, max: 4, samples: 3 });
+});
+
+test('a processor is named by what /proc/cpuinfo says, with its vector instructions, and a limit set for oneDNN', () => {
+  const cpuinfo = (flags) =>
+    `processor\t: 0\nvendor_id\t: X\ncpu family\t: 25\nmodel\t\t: 1\nmodel name\t: Some CPU\nstepping\t: 1\nflags\t\t: fpu ${flags}\n`;
+  const textOf = (flags, env = {}) => {
+    const machine = describeMachine({ cpuinfo: cpuinfo(flags), env });
+    return processorText({ ...machine, cores: 2 });
+  };
+  assert.equal(textOf('avx avx2 fma'), 'Some CPU (family 25, model 1), 2 cores, AVX2, no AVX-512');
+  assert.equal(textOf('avx avx2 avx512f fma'), 'Some CPU (family 25, model 1), 2 cores, AVX-512');
+  assert.match(textOf('avx avx2 avx512f avx512_vnni'), /AVX-512 with VNNI$/);
+  assert.match(textOf('avx avx2 avx512f', { ONEDNN_MAX_CPU_ISA: 'AVX2' }), /AVX-512, oneDNN held to AVX2$/);
+  assert.match(textOf(''), /no vector instructions known$/);
 });
 
 const side = (medianGBps) => ({ medianGBps, bestGBps: 2 * medianGBps, minSeconds: 1, medianSeconds: 2 });

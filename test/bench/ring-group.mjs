@@ -4,6 +4,7 @@ import { fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { Disturbed, DISTURBED_STATUS } from './disturbed.mjs';
 
 const answersOf = async (children) =>
   (await Promise.all(children.map((child) => once(child, 'message')))).map(([message]) => message);
@@ -19,7 +20,12 @@ export class Group {
       fork(file, [String(rank), String(n), ...args], { execArgv: ['--expose-gc', ...process.execArgv] }),
     );
     // A member that dies would be waited for for ever.
-    for (const child of group.#children) child.once('exit', (code) => code && process.exit(1));
+    for (const child of group.#children)
+      child.once('exit', (code, signal) => {
+        if (code === 0) return;
+        console.error(`thrown away: a member of ${module} ended by ${signal ?? `status ${code}`}`);
+        process.exit(DISTURBED_STATUS);
+      });
     const places = await answersOf(group.#children);
     await group.tell(places);
     return group;
@@ -64,7 +70,7 @@ export class GlooGroup {
 
   async #answer() {
     const { value, done } = await this.#lines.next();
-    if (done) throw new Error("Gloo's processes ended; what they said is above");
+    if (done) throw new Disturbed("Gloo's processes ended; what they said is above");
     return JSON.parse(value);
   }
 }

@@ -14,6 +14,7 @@ import { TIERS_FROM, groupsOf } from '../../apps/coordinator/dist/topology.js';
 import { DataServer, RingReduction } from '../../libs/comm/dist/index.js';
 import { ringSeconds, tiersSeconds } from './scale-model.mjs';
 import { ringTimes } from './scale-ring.mjs';
+import { print } from './result.mjs';
 import { summary } from './summary.mjs';
 
 /** Parameters of the network of the benchmarks. */
@@ -235,7 +236,7 @@ async function main() {
     tiersQuickerFrom: [alpha.min, alpha.median, 1e-4, 2e-4].map((a) => ({ alphaSeconds: a, n: quickerFrom(a) })),
     tiersFrom: TIERS_FROM,
   };
-  console.log(JSON.stringify(result, null, 2));
+  print(result);
 }
 
 await main();

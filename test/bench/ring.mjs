@@ -16,6 +16,7 @@
 // of 770,000 parameters.
 import { parseArgs } from 'node:util';
 import { GlooGroup, Group } from './ring-group.mjs';
+import { print } from './result.mjs';
 import { summary } from './summary.mjs';
 
 const KIB = 1024;
@@ -106,13 +107,7 @@ async function main({ python, rounds, sizes, members }) {
   const all = [];
   for (const n of members) all.push(await measure(n, { python, sizes, rounds }));
   const peers = Object.assign({}, ...all.map(({ versions }) => versions));
-  console.log(
-    JSON.stringify(
-      { bench: 'ring', node: process.version, peers, results: all.flatMap(({ results }) => results) },
-      null,
-      2,
-    ),
-  );
+  print({ bench: 'ring', node: process.version, peers, results: all.flatMap(({ results }) => results) });
 }
 
 async function memory() {
@@ -120,9 +115,7 @@ async function memory() {
   const members = await ring.tell(MEMORY);
   await ring.stop();
   const gradientBytes = MEMORY.elements * 4;
-  console.log(
-    JSON.stringify({ bench: 'ring-memory', node: process.version, gradientBytes, from: MEMORY_FROM, members }, null, 2),
-  );
+  print({ bench: 'ring-memory', node: process.version, gradientBytes, from: MEMORY_FROM, members });
 }
 
 const list = (text) => text.split(',').map(Number);

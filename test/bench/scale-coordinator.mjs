@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { packMessage, parseWorkerMessage, unpackMessage } from '@lockstep/comm';
 import { TIERS_FROM, coordinatorStep, initialCoordinatorState } from '@lockstep/coordinator';
-import { row } from './result.mjs';
+import { print, row } from './result.mjs';
 import { summary } from './summary.mjs';
 
 const STEPS = 12;
@@ -170,7 +170,7 @@ function main() {
   const rows = results.map(({ workers, totalMs }) =>
     row({ name: `coordinator, one core's time a step, ${workers} workers`, unit: 'ms', ours: totalMs }),
   );
-  console.log(JSON.stringify({ bench: 'scale-coordinator', rows, tensors: TENSORS, results }, null, 2));
+  print({ bench: 'scale-coordinator', rows, tensors: TENSORS, results });
 }
 
 if (pathToFileURL(process.argv[1]).href === import.meta.url) main();

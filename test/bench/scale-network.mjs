@@ -13,7 +13,8 @@
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { openCluster, whyNot } from './namespaces.mjs';
-import { row } from './result.mjs';
+import { undisturbed } from './disturbed.mjs';
+import { print, row } from './result.mjs';
 import { coordinatorCost } from './scale-coordinator.mjs';
 import { openLoad } from './scale-load.mjs';
 import { allReduceSeconds, fit, stepOf } from './scale-model.mjs';
@@ -93,7 +94,9 @@ async function measurePoint({ cluster, load }, name) {
 async function measureRing(cluster, cores) {
   cluster.share(cores);
   const repeats = values.quick ? 5 : 15;
-  const [empty, full] = await ringTimes({ places: cluster.members.slice(0, 2), elements: [1, PARAMETERS], repeats });
+  const [empty, full] = await undisturbed(() =>
+    ringTimes({ places: cluster.members.slice(0, 2), elements: [1, PARAMETERS], repeats }),
+  );
   const alpha = summary(empty).median / 2;
   const bytes = PARAMETERS * 4;
   return {
@@ -109,7 +112,9 @@ async function measureAll(cluster) {
   const unlimited = await measureRing(cluster, null);
   cluster.limit(values.rate);
   const ring = await measureRing(cluster, share);
-  const ringOfFour = await ringTimes({ places: cluster.members, elements: [PARAMETERS], repeats: 10 });
+  const ringOfFour = await undisturbed(() =>
+    ringTimes({ places: cluster.members, elements: [PARAMETERS], repeats: 10 }),
+  );
   const load = await openLoad(cluster.members);
   // Before the cluster is closed: a group with a process in it stays.
   process.prependListener('exit', load.kill);
@@ -117,7 +122,7 @@ async function measureAll(cluster) {
   // Forth and back, so that a machine that gets slower or quicker meanwhile does not favour a point.
   const names = [...FITTED, ...HELD_OUT].flatMap(alsoNarrow);
   for (const name of values.quick ? names : [...names, ...names.toReversed()]) {
-    const { step, ring: rings, ...rest } = await measurePoint({ cluster, load }, name);
+    const { step, ring: rings, ...rest } = await undisturbed(() => measurePoint({ cluster, load }, name));
     const before = points.get(name) ?? { step: [], ring: [], medians: [] };
     points.set(name, {
       ...rest,
@@ -127,7 +132,7 @@ async function measureAll(cluster) {
     });
   }
   await load.busyFrom(MEMBERS);
-  const overlap = await measureOverlap(cluster, { share, blocks: values.quick ? 4 : 12 });
+  const overlap = await undisturbed(() => measureOverlap(cluster, { share, blocks: values.quick ? 4 : 12 }));
   load.kill();
   return { unlimited, ring, ringOfFour: summary(ringOfFour[0]), points, overlap };
 }
@@ -194,48 +199,42 @@ const rowsOf = all
 const errors = table.filter(({ use }) => use === 'held out').map(({ errorPercent }) => Math.abs(errorPercent));
 /** By pairs, which vary; what counts is the ratio of the medians. */
 const percentOf = ({ hidden, byPair }) => ({
-  min: 100 * byPair.min,
+  min: 100 * Math.min(hidden, byPair.min),
   median: 100 * hidden,
-  max: 100 * byPair.max,
+  max: 100 * Math.max(hidden, byPair.max),
   samples: byPair.samples,
 });
 const percent = (value) => `${value >= 0 ? '+' : ''}${value.toFixed(1)} %`;
-console.log(
-  JSON.stringify(
-    {
-      bench: 'scale-network',
-      rows: [
-        ...rowsOf,
-        row({
-          name: `share of the ring's time that computation hides, 2 workers, ${overlap.rate} links against free ones`,
-          unit: '%',
-          ours: percentOf(overlap),
-        }),
-        row({
-          name: `model's largest error over ${errors.length} points that it was not fitted to`,
-          unit: '%',
-          ours: summary([Math.max(...errors)]),
-          goal: { of: 'ours', atMost: GOAL_PERCENT },
-        }),
-      ],
-      notes: [
-        `${values.rate} in both directions by tc tbf, ${share} of a core for each worker by a cgroup, whatever their number, and all four computing; efficiency is a worker's step alone over its step among n, with the same images each.`,
-        `Predicted against measured step: ${table.map((one) => `${one.workers} x ${one.microbatchesEach} ${(1000 * one.predictedSeconds).toFixed(0)} / ${(1000 * one.seconds).toFixed(0)} ms (${one.use}, ${percent(one.errorPercent)})`).join('; ')}.`,
-      ],
-      rate: values.rate,
-      coreShare: share,
-      microbatchSize: MICROBATCH,
-      points: table,
-      ...(narrow.length === 0 ? {} : { narrow }),
-      constants,
-      overlap,
-      ring: {
-        limited: ring,
-        unlimited,
-        four: { predictedSeconds: allReduceSeconds(MEMBERS, constants), seconds: ringOfFour },
-      },
-    },
-    null,
-    2,
-  ),
-);
+print({
+  bench: 'scale-network',
+  rows: [
+    ...rowsOf,
+    row({
+      name: `share of the ring's time that computation hides, 2 workers, ${overlap.rate} links against free ones`,
+      unit: '%',
+      ours: percentOf(overlap),
+    }),
+    row({
+      name: `model's largest error over ${errors.length} points that it was not fitted to`,
+      unit: '%',
+      ours: summary([Math.max(...errors)]),
+      goal: { of: 'ours', atMost: GOAL_PERCENT },
+    }),
+  ],
+  notes: [
+    `${values.rate} in both directions by tc tbf, ${share} of a core for each worker by a cgroup, whatever their number, and all four computing; efficiency is a worker's step alone over its step among n, with the same images each.`,
+    `Predicted against measured step: ${table.map((one) => `${one.workers} x ${one.microbatchesEach} ${(1000 * one.predictedSeconds).toFixed(0)} / ${(1000 * one.seconds).toFixed(0)} ms (${one.use}, ${percent(one.errorPercent)})`).join('; ')}.`,
+  ],
+  rate: values.rate,
+  coreShare: share,
+  microbatchSize: MICROBATCH,
+  points: table,
+  ...(narrow.length === 0 ? {} : { narrow }),
+  constants,
+  overlap,
+  ring: {
+    limited: ring,
+    unlimited,
+    four: { predictedSeconds: allReduceSeconds(MEMBERS, constants), seconds: ringOfFour },
+  },
+});

@@ -7,6 +7,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { DataServer } from '../../libs/comm/dist/index.js';
+import { Disturbed } from './disturbed.mjs';
 
 const WARM_UP = 5;
 const TIMEOUT_MS = 30_000;
@@ -19,9 +20,16 @@ export async function ringTimes({ places, elements, repeats }) {
     const [command, ...args] = [...before, process.execPath, fileURLToPath(import.meta.url), '--member', task];
     return spawn(command, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
   });
+  const anyEnds = Promise.race(children.map((child) => once(child, 'exit'))).then(([code, signal]) => {
+    throw new Disturbed(`a member of the ring ended, by ${signal ?? `status ${code}`}`);
+  });
+  // When all is measured, they are ended and nobody waits for it.
+  anyEnds.catch(() => undefined);
   try {
     const answers = async () =>
-      (await Promise.all(children.map((child) => once(child, 'message')))).map(([message]) => message);
+      (await Promise.race([anyEnds, Promise.all(children.map((child) => once(child, 'message')))])).map(
+        ([message]) => message,
+      );
     const ports = await answers();
     const ring = ports.map((port, rank) => ({ id: String(rank), host: places[rank].host, port }));
     const results = answers();

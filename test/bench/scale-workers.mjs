@@ -4,7 +4,8 @@
 //   node test/bench/scale-workers.mjs [--quick]
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
-import { row } from './result.mjs';
+import { undisturbed } from './disturbed.mjs';
+import { print, row } from './result.mjs';
 import { summary } from './summary.mjs';
 import { onCore, stepSeconds, trainingRun } from './training-run.mjs';
 
@@ -22,7 +23,8 @@ const steps = LEARNING + 1 + (values.quick ? 6 : 12);
 
 async function rate(workers) {
   const places = Array.from({ length: workers }, (_, core) => ({ name: `worker-${core}`, ...onCore(core) }));
-  const run = await trainingRun({ steps, microbatches: MICROBATCHES, microbatchSize: MICROBATCH, workers: places });
+  const job = { steps, microbatches: MICROBATCHES, microbatchSize: MICROBATCH, workers: places };
+  const run = await undisturbed(() => trainingRun(job));
   return { digest: run.digest, rate: (MICROBATCHES * MICROBATCH) / summary(stepSeconds(run, LEARNING)).median };
 }
 
@@ -38,21 +40,15 @@ for (let round = 0; round < rounds; round++)
     digests.add(result.digest);
   }
 if (digests.size > 1) throw new Error(`one and two workers came to different weights: ${[...digests].join(', ')}`);
-console.log(
-  JSON.stringify(
-    {
-      bench: 'scale-workers',
-      rows: [
-        row({
-          name: 'efficiency from 1 to 2 workers, one core each, loopback, 32 images a step',
-          unit: '%',
-          ours: summary(rates.one.map((one, round) => (100 * rates.two[round]) / (2 * one))),
-        }),
-      ],
-      imagesPerSecond: { one: summary(rates.one), two: summary(rates.two) },
-      digestsEqual: true,
-    },
-    null,
-    2,
-  ),
-);
+print({
+  bench: 'scale-workers',
+  rows: [
+    row({
+      name: 'efficiency from 1 to 2 workers, one core each, loopback, 32 images a step',
+      unit: '%',
+      ours: summary(rates.one.map((one, round) => (100 * rates.two[round]) / (2 * one))),
+    }),
+  ],
+  imagesPerSecond: { one: summary(rates.one), two: summary(rates.two) },
+  digestsEqual: true,
+});

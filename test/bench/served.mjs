@@ -5,6 +5,7 @@
 import { spawn } from 'node:child_process';
 import { cpus } from 'node:os';
 import { createInterface } from 'node:readline';
+import { Disturbed } from './disturbed.mjs';
 
 /** With one thread a process gets one core, the last: helper threads (V8's, autograd's) must share it, on both sides. */
 export function pinned(threads, command, args) {
@@ -24,14 +25,17 @@ export class Served {
     this.#lines = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]();
     this.#ended = new Promise((resolve, reject) => {
       this.#child.on('error', reject);
-      this.#child.on('exit', resolve);
+      this.#child.on('exit', (code, signal) => resolve({ code, signal }));
     });
   }
 
-  /** The next line; throws if the process ended before it. */
+  /** The next line; throws Disturbed if the process ended before it. */
   async next() {
     const line = await Promise.race([this.#lines.next(), this.#ended.then(() => ({ value: undefined }))]);
-    if (line.value === undefined) throw new Error(`${this.name} ended early; its errors are above`);
+    if (line.value === undefined) {
+      const { code, signal } = await this.#ended;
+      throw new Disturbed(`${this.name} ended early, by ${signal ?? `status ${code}`}; its errors are above`);
+    }
     return JSON.parse(line.value);
   }
 
@@ -47,7 +51,8 @@ export class Served {
 
   async close() {
     this.#child.stdin.end();
-    await this.#ended;
+    const { signal } = await this.#ended;
+    if (signal !== null) throw new Disturbed(`${this.name} was ended by ${signal}`);
   }
 }
 

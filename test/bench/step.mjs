@@ -13,7 +13,8 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { engineEnvironment } from '../../libs/engine/dist/index.js';
 import { bestOf, inTurns, peersOf } from './contest.mjs';
-import { row } from './result.mjs';
+import { undisturbed } from './disturbed.mjs';
+import { print, row } from './result.mjs';
 import { Served } from './served.mjs';
 import { summary } from './summary.mjs';
 
@@ -77,11 +78,5 @@ async function measure(threads) {
 }
 
 const results = [];
-for (const threads of values.threads.split(',').map(Number)) results.push(await measure(threads));
-console.log(
-  JSON.stringify(
-    { bench: 'step', rows: results.map((one) => one.row), contests: results.map((one) => one.details) },
-    null,
-    2,
-  ),
-);
+for (const threads of values.threads.split(',').map(Number)) results.push(await undisturbed(() => measure(threads)));
+print({ bench: 'step', rows: results.map((one) => one.row), contests: results.map((one) => one.details) });

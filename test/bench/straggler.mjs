@@ -4,6 +4,8 @@
 //   node test/bench/straggler.mjs [--rounds N] [--steps N] [--microbatch N]
 import { spawn } from 'node:child_process';
 import { parseArgs } from 'node:util';
+import { undisturbed } from './disturbed.mjs';
+import { print } from './result.mjs';
 import { summary } from './summary.mjs';
 import { onCore, stepSeconds, trainingRun } from './training-run.mjs';
 
@@ -27,12 +29,13 @@ async function run(workers) {
     ? Array.from({ length: BUSY }, () => spawn('taskset', ['-c', '1', process.execPath, '-e', 'for (;;) {}']))
     : [];
   try {
-    const result = await trainingRun({
+    const job = {
       steps,
       microbatches: GLOBAL_BATCH / Number(values.microbatch),
       microbatchSize: Number(values.microbatch),
       workers: workers.map((name) => places[name]),
-    });
+    };
+    const result = await undisturbed(() => trainingRun(job));
     const measured = stepSeconds(result, LEARNING - 1);
     const seconds = measured.reduce((sum, one) => sum + one, 0);
     const { digest, named } = result;
@@ -58,19 +61,13 @@ for (let round = 0; round < Number(values.rounds); round++) {
   process.stderr.write(`${JSON.stringify({ quick, slow, both })}\n`);
   shares.push(both.imagesPerSecond / (quick.imagesPerSecond + slow.imagesPerSecond));
 }
-console.log(
-  JSON.stringify(
-    {
-      unit: 'images a second',
-      microbatches: GLOBAL_BATCH / Number(values.microbatch),
-      quick: summary(rates.quick),
-      slow: summary(rates.slow),
-      both: summary(rates.both),
-      shareOfSum: summary(shares),
-      digestsEqual: digests.size === 1,
-      named: [...named],
-    },
-    null,
-    2,
-  ),
-);
+print({
+  unit: 'images a second',
+  microbatches: GLOBAL_BATCH / Number(values.microbatch),
+  quick: summary(rates.quick),
+  slow: summary(rates.slow),
+  both: summary(rates.both),
+  shareOfSum: summary(shares),
+  digestsEqual: digests.size === 1,
+  named: [...named],
+});

@@ -7,6 +7,7 @@
 // end of the warm-up's last update to the end of the last update, on each process's own compute thread.
 import { readFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
+import { Disturbed } from './disturbed.mjs';
 
 /** Steps at the beginning that do not count: caches fill, the speeds of the workers are being learnt. */
 export const WARM_UP_STEPS = 5;
@@ -24,6 +25,11 @@ export function readTimeline(file, warmUp = WARM_UP_STEPS) {
   const ends = [...threads.values()].flatMap(({ name, spans }) =>
     name === 'compute' ? [spans.filter((span) => span.name === 'apply').map((span) => span.ts + span.dur)] : [],
   );
+  // One that was lost, or came in place of one, has other steps behind it: no figures follow from both.
+  if (ends.some((list) => list.length <= warmUp))
+    throw new Disturbed(
+      `a compute thread of ${file} made ${Math.min(...ends.map(({ length }) => length))} updates alone`,
+    );
   const from = Math.max(...ends.map((list) => list[warmUp - 1]));
   const to = Math.min(...ends.map((list) => list.at(-1)));
   const steps = Math.max(...ends.map((list) => list.filter((end) => end > from && end <= to).length));

@@ -11,11 +11,13 @@
 //   ringHidden share of the ring's time in which the same worker computes a gradient
 //   large      idleShare with global batches of 256 and 512, where what follows the last gradient is a smaller part of a step
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { assertEndedWell, assertNobodyLost, undisturbed } from './disturbed.mjs';
+import { print } from './result.mjs';
 import { summary } from './summary.mjs';
 import { NETWORK_FLAGS } from './network.mjs';
 import { readTimeline, WARM_UP_STEPS } from './timeline.mjs';
@@ -47,8 +49,10 @@ async function run(command, args, env = process.env) {
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'], env });
   let text = '';
   child.stdout.setEncoding('utf8').on('data', (chunk) => (text += chunk));
-  const status = await new Promise((resolve, reject) => child.on('error', reject).on('close', resolve));
-  if (status !== 0) throw new Error(`${command} ${args.join(' ')} ended with status ${status}:\n${text.slice(-2000)}`);
+  const ended = await new Promise((resolve, reject) =>
+    child.on('error', reject).on('close', (code, signal) => resolve({ code, signal })),
+  );
+  assertEndedWell(`${command} ${args.join(' ')}`, ended, text.slice(-2000));
   return text;
 }
 
@@ -70,6 +74,7 @@ async function lockstep(globalBatch, stepsToDo) {
       ],
       ...['--global-batch', String(globalBatch), '--out', join(folder, 'run'), '--port', '0', '--trace', trace],
     ]);
+    assertNobodyLost(readFileSync(join(folder, 'run', 'logs', 'coordinator.log'), 'utf8'));
     return readTimeline(trace);
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -96,7 +101,7 @@ const peers = variants.flatMap((variant) =>
 );
 let threads = {};
 for (let round = 0; round < rounds; round++) {
-  threads = await lockstep(GLOBAL_BATCH, steps);
+  threads = await undisturbed(() => lockstep(GLOBAL_BATCH, steps));
   const compute = Object.entries(threads).flatMap(([name, thread]) => (name.endsWith('/compute') ? [thread] : []));
   const [{ stepMs }] = compute;
   ours.stepMs.push(stepMs);
@@ -106,13 +111,13 @@ for (let round = 0; round < rounds; round++) {
     mean(Object.values(threads).flatMap(({ ringHidden }) => (typeof ringHidden === 'number' ? [ringHidden] : []))),
   );
   for (const [globalBatch, shares] of large) {
-    shares.push(idleShareOf(await lockstep(globalBatch, largeSteps)));
+    shares.push(idleShareOf(await undisturbed(() => lockstep(globalBatch, largeSteps))));
     process.stderr.write(`idle with ${globalBatch} images a step ${(100 * shares.at(-1)).toFixed(1)} %\n`);
   }
   process.stderr.write(`lockstep ${stepMs} ms a step, idle ${(100 * ours.idleShare.at(-1)).toFixed(1)} %\n`);
   if (values.python === undefined) continue;
   for (const peer of peers) {
-    const { seconds, version } = await ddp(peer);
+    const { seconds, version } = await undisturbed(() => ddp(peer));
     const ms = 1000 * mean(seconds.slice(WARM_UP_STEPS));
     peer.version = version;
     peer.stepMs.push(ms);
@@ -152,4 +157,4 @@ if (values.python !== undefined) {
   result.ddp = { ...best, variants: measured };
   result.ratio = result.lockstep.imagesPerSecond.median / best.imagesPerSecond.median;
 }
-console.log(JSON.stringify(result, null, 2));
+print(result);

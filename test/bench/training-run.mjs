@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { Disturbed, assertEndedWell, assertNobodyLost } from './disturbed.mjs';
 import { NETWORK_FLAGS } from './network.mjs';
 
 const mainOf = (app) => fileURLToPath(new URL(`../../apps/${app}/dist/main.js`, import.meta.url));
@@ -32,7 +33,7 @@ export const onCore = (core) => ({ before: ['taskset', '-c', String(core)], host
  * @param {() => void} [run.onCommit] after each commit
  * @returns {Promise<{commits: {at: number, ringSeconds: number, ringBytes: number}[], digest: string, named: string[]}>}
  *   a commit's time in seconds; `named`: stragglers and why
- * @throws if the run ends early; its last lines are in the message
+ * @throws Disturbed if a process ends that should not, or a worker is lost; the run's last lines are in the message
  */
 export async function trainingRun({
   steps,
@@ -46,13 +47,18 @@ export async function trainingRun({
 }) {
   const out = mkdtempSync(join(tmpdir(), 'lockstep-bench-'));
   const children = [];
+  let early = null;
   const start = (before, main, args) => {
     const [command, ...rest] = [...before, process.execPath, mainOf(main), ...args];
     const child = spawn(command, rest, { stdio: ['ignore', 'pipe', 'inherit'] });
     children.push(child);
     running.add(child);
-    // Without it the others would wait for ever.
-    child.on('exit', (code) => code !== 0 && children.forEach((other) => other.kill('SIGKILL')));
+    child.on('exit', (code, signal) => {
+      if (code === 0) return;
+      early ??= { name: main, code, signal };
+      // Without it the others would wait for ever.
+      children.forEach((other) => other.kill('SIGKILL'));
+    });
     return child;
   };
   try {
@@ -91,8 +97,10 @@ export async function trainingRun({
       const straggler = /note=straggler worker=(\S+) reason="([^"]*)"/.exec(line);
       if (straggler !== null) named.add(`${straggler[1]}: ${straggler[2]}`);
     }
+    if (early !== null) assertEndedWell(`a ${early.name}`, early, lines.slice(-8).join('\n'));
+    assertNobodyLost(lines.join('\n'));
     if (commits.length < steps)
-      throw new Error(`the run ended after ${commits.length} of ${steps} steps:\n${lines.slice(-8).join('\n')}`);
+      throw new Disturbed(`the run ended after ${commits.length} of ${steps} steps:\n${lines.slice(-8).join('\n')}`);
     return { commits, digest, named: [...named] };
   } finally {
     for (const child of children) {
