@@ -45,11 +45,20 @@ async function isWhole(dir) {
   }
 }
 
-/** Removes what set-ups of this machine left that died on the way (kill -9, power): their process is gone. */
+/** A set-up takes minutes. What one on another machine, or in a container that is gone, has not touched for so long is left over. */
+const ABANDONED_AFTER_MS = 24 * 60 * 60 * 1000;
+
+/** Removes what set-ups left that died on the way (kill -9, power): their process is gone, or cannot be seen and was last heard of long ago. */
 async function sweep(parent) {
   for (const name of await readdir(parent)) {
     const [, host, pid] = /^\.building~(.*)~(\d+)~/.exec(name) ?? [];
-    if (host !== hostname()) continue;
+    if (host === undefined) continue;
+    if (host !== hostname()) {
+      const made = await stat(join(parent, name)).catch(() => null);
+      if (made !== null && Date.now() - made.mtimeMs > ABANDONED_AFTER_MS)
+        await rm(join(parent, name), { recursive: true, force: true });
+      continue;
+    }
     try {
       process.kill(Number(pid), 0);
     } catch (error) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmod, mkdir, mkdtemp, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -206,14 +206,18 @@ test('a set-up that is interrupted leaves nothing behind', async () => {
   assert.deepEqual(await left(options.cacheDir), []);
 });
 
-test('folders of dead set-ups of this machine are swept, those of living ones and other machines are not', async () => {
+test('folders of dead set-ups of this machine are swept, and abandoned ones of others; those of living ones are not', async () => {
   const options = await place({ python3: PIP(FETCH), 'g++': GXX });
   const dead = `.building~${hostname()}~${2 ** 22 + 1}~x`;
   const kept = [`.building~${hostname()}~${process.pid}~x`, `.building~elsewhere~${2 ** 22 + 1}~x`];
-  for (const name of [dead, ...kept]) await mkdir(join(options.cacheDir, 'engine', name), { recursive: true });
+  const abandoned = `.building~container-1~${process.pid}~x`;
+  for (const name of [dead, abandoned, ...kept])
+    await mkdir(join(options.cacheDir, 'engine', name), { recursive: true });
+  const twoDaysAgo = new Date(Date.now() - 48 * 60 * 60 * 1000);
+  await utimes(join(options.cacheDir, 'engine', abandoned), twoDaysAgo, twoDaysAgo);
   await installEngine(options);
   const names = await left(options.cacheDir);
-  assert.equal(names.includes(dead), false);
+  assert.equal(names.includes(dead) || names.includes(abandoned), false);
   for (const name of kept) assert.ok(names.includes(name));
 });
 

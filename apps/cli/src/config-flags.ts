@@ -6,9 +6,12 @@ type SchemaName = Parameters<typeof describeConfig>[0];
 
 /** Adds one flag a key of the schema; the config checks the values, with their source in every message. */
 export function addConfigFlags(command: Command, schema: SchemaName): Command {
-  for (const { flag, default: value, doc, env, allowed } of describeConfig(schema)) {
+  for (const { flag, default: value, doc, env, allowed, isSwitch } of describeConfig(schema)) {
     command.addOption(
-      new Option(`${flag} <value>`, `${doc}; ${allowed} (default: ${JSON.stringify(value)}, env: ${env})`),
+      new Option(
+        isSwitch ? flag : `${flag} <value>`,
+        `${doc}; ${allowed} (default: ${JSON.stringify(value)}, env: ${env})`,
+      ),
     );
   }
   return command.option('--config <file>', 'JSON file with any of these keys; environment and flags override it');
@@ -22,7 +25,7 @@ export function givenFlags(
   const flags: Record<string, FlagValue> = {};
   for (const { key } of keys) {
     const value = options[key];
-    if (typeof value === 'string') flags[key] = value;
+    if (typeof value === 'string' || typeof value === 'boolean') flags[key] = value;
   }
   return flags;
 }

@@ -68,7 +68,7 @@ export async function openCoordinator(
     createdAt: clocks.wallNow(),
   };
   const { record, paths } = await openRun(config.out, proposal, { meaning: meaningOf });
-  const ledger = await Ledger.open(paths.ledger);
+  const ledger = await Ledger.open(paths.ledger, { takeOver: config.takeOver, warn });
   const store = new DirectoryStore(paths.checkpoints, disk === undefined ? {} : { disk });
   const incidents = new DirectoryStore(paths.incidents);
   await store.sweep();

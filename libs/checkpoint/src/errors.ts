@@ -43,7 +43,10 @@ export const CHECKPOINT_ERRORS = {
     "The run has another numerics class than the one to be recorded. Admit the worker, or refuse it; a run's class never changes.",
   E_LEDGER_BRANCH:
     'Entries cannot be cut off: the run is reproducible, has no such entry, or went back too often. The message says what to do.',
-  E_LEDGER_LOCKED: 'Another process writes this ledger. Stop it first; the message names its process id and host.',
+  E_LEDGER_LOCKED:
+    'Another process writes this ledger, or may. Stop it first; the message names its process id and host. Of one that cannot be seen, --take-over says that it is gone.',
+  E_LEDGER_LOCK_LOST:
+    "The process that held the ledger's lock for this one was killed, and the lock cannot be had again. See that one coordinator alone runs, and resume.",
   E_LEDGER_MISSING: 'There is no ledger in this folder. Check the path.',
   E_LEDGER_VERSION:
     'The ledger has the format of another version of Lockstep. Go on with that version, or start a new run.',

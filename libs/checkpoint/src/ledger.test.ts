@@ -271,7 +271,7 @@ test('a lock of another process with this id, of another host, or in pieces is j
   await fs.writeFile(lock, JSON.stringify({ host: 'elsewhere', pid: process.pid, started: '' }));
   await assert.rejects(
     Ledger.open(path),
-    (error) => hasCode('E_LEDGER_LOCKED')(error) && /host elsewhere.*delete/.test(String(error)),
+    (error) => hasCode('E_LEDGER_LOCKED')(error) && /host elsewhere.*--take-over/.test(String(error)),
   );
   await fs.writeFile(lock, '{"host":');
   await assert.rejects(Ledger.open(path), hasCode('E_LEDGER_LOCKED'));

@@ -22,7 +22,7 @@ import {
   type Admission,
   type NumericsClass,
 } from './ledger-records.js';
-import { takeWriterLock, type WriterLock } from './writer-lock.js';
+import { takeWriterLock, type WriterLock, type WriterLockOptions } from './writer-lock.js';
 
 /** 'appended': new on disk. 'confirmed': the step was there already, with the same digest. */
 export type AppendResult = 'appended' | 'confirmed';
@@ -45,20 +45,20 @@ export class Ledger extends LedgerReader {
    * in a process of its own.
    * @throws CheckpointError E_LEDGER_LOCKED while another process has it open for writing; E_LEDGER_CORRUPT; E_LEDGER_VERSION; E_LEDGER_WRITE.
    */
-  static async open(folder: string): Promise<Ledger> {
+  static async open(folder: string, options: WriterLockOptions = {}): Promise<Ledger> {
     try {
       await nodeFs.makeFolder(folder);
     } catch (error) {
       throw writeError(error);
     }
-    const lock = await takeWriterLock(join(folder, LOCK_NAME));
+    const lock = await takeWriterLock(join(folder, LOCK_NAME), options);
     try {
       const isNew = !(await ledgerFileExists(folder));
       if (!isNew) await checkLedgerFile(folder);
       const database = openOrRefuse(folder, 'write');
       if (isNew) await nodeFs.syncFolder(folder);
       const ledger = new Ledger(database, lock);
-      ledger.#markVersion();
+      await ledger.#markVersion();
       return ledger;
     } catch (error) {
       await lock.release();
@@ -81,7 +81,7 @@ export class Ledger extends LedgerReader {
   /**
    * Records a committed step; resolves when it is on disk. Calls take effect in order.
    * @throws CheckpointError E_LEDGER_ENTRY; E_LEDGER_GAP unless the step follows the last one or is recorded already;
-   *   E_LEDGER_DIVERGED when it is recorded with another digest; E_LEDGER_WRITE; E_LEDGER_CORRUPT; E_LEDGER_CLOSED.
+   *   E_LEDGER_DIVERGED when it is recorded with another digest; E_LEDGER_WRITE; E_LEDGER_LOCK_LOST; E_LEDGER_CORRUPT; E_LEDGER_CLOSED.
    */
   async append(entry: LedgerEntry): Promise<AppendResult> {
     this.assertOpen();
@@ -107,11 +107,11 @@ export class Ledger extends LedgerReader {
 
   /**
    * Records the generation now in force; resolves when it is on disk.
-   * @throws CheckpointError E_LEDGER_GENERATION when it is lower than the stored one; E_LEDGER_WRITE; E_LEDGER_CLOSED.
+   * @throws CheckpointError E_LEDGER_GENERATION when it is lower than the stored one; E_LEDGER_WRITE; E_LEDGER_LOCK_LOST; E_LEDGER_CLOSED.
    */
   async setGeneration(generation: number): Promise<void> {
     this.assertOpen();
-    this.#write(() => {
+    await this.#write(() => {
       const stored = this.generation();
       if (!Number.isSafeInteger(generation) || generation < stored) {
         throw new CheckpointError(
@@ -126,12 +126,12 @@ export class Ledger extends LedgerReader {
   /**
    * Records the run's numerics class; resolves when it is on disk. The class of a run never changes: the first description of
    * its engine stays.
-   * @throws CheckpointError E_LEDGER_CLASS when another probe is recorded; E_LEDGER_ENTRY; E_LEDGER_WRITE; E_LEDGER_CLOSED.
+   * @throws CheckpointError E_LEDGER_CLASS when another probe is recorded; E_LEDGER_ENTRY; E_LEDGER_WRITE; E_LEDGER_LOCK_LOST; E_LEDGER_CLOSED.
    */
   async setClass(numericsClass: NumericsClass): Promise<void> {
     this.assertOpen();
     const given = checkClass(numericsClass);
-    this.#write(() => {
+    await this.#write(() => {
       const stored = this.numericsClass();
       if (stored?.probe === given.probe) return;
       if (stored !== null) {
@@ -147,7 +147,7 @@ export class Ledger extends LedgerReader {
   /**
    * Records that a worker of another numerics class was let in: from `step` on the run is not reproducible. Resolves when it
    * is on disk. One record for each worker and probe, the first; beyond MAX_ADMITTED none, as they would say nothing new.
-   * @throws CheckpointError E_LEDGER_ENTRY; E_LEDGER_WRITE; E_LEDGER_CORRUPT; E_LEDGER_CLOSED.
+   * @throws CheckpointError E_LEDGER_ENTRY; E_LEDGER_WRITE; E_LEDGER_LOCK_LOST; E_LEDGER_CORRUPT; E_LEDGER_CLOSED.
    */
   async admit(admission: Admission): Promise<AdmitResult> {
     this.assertOpen();
@@ -167,11 +167,11 @@ export class Ledger extends LedgerReader {
    * with admitted workers: in a reproducible one another digest is an error, not a choice.
    * @param at milliseconds since the epoch
    * @throws CheckpointError E_LEDGER_BRANCH when the run is reproducible, no entry has this step or a later one, or
-   *   MAX_BRANCHES are recorded; E_LEDGER_ENTRY; E_LEDGER_WRITE; E_LEDGER_CORRUPT; E_LEDGER_CLOSED.
+   *   MAX_BRANCHES are recorded; E_LEDGER_ENTRY; E_LEDGER_WRITE; E_LEDGER_LOCK_LOST; E_LEDGER_CORRUPT; E_LEDGER_CLOSED.
    */
   async branch(step: number, reason: string, at: number): Promise<void> {
     this.assertOpen();
-    this.#write(() => {
+    await this.#write(() => {
       const branches = this.branches();
       const refuse = (why: string): never => {
         throw new CheckpointError('E_LEDGER_BRANCH', `the entries from step ${step} on cannot be cut off: ${why}.`);
@@ -211,16 +211,19 @@ export class Ledger extends LedgerReader {
     }
   }
 
-  #markVersion(): void {
+  async #markVersion(): Promise<void> {
     if (this.version() !== undefined) return;
-    this.#write(() => this.database.putSync(VERSION_KEY, LEDGER_VERSION));
+    await this.#write(() => this.database.putSync(VERSION_KEY, LEDGER_VERSION));
   }
 
   /**
    * Synchronous on purpose: it blocks the event loop for one fdatasync (below 1 ms on an SSD), but a failed commit throws
-   * here. lmdb-js's queued transactions turn a full disk into an unhandled rejection, which ends the process.
+   * here, in the order of the calls. lmdb-js's queued transactions turn a full disk into an unhandled rejection, which ends the process.
    */
-  #write<T>(operation: () => T): T {
+  async #write<T>(operation: () => T): Promise<T> {
+    const { pending } = this.#lock;
+    if (pending !== null) await pending;
+    this.#lock.assertHeld();
     try {
       return this.database.transactionSync(operation);
     } catch (error) {

@@ -11,16 +11,19 @@ export type KeyDescription = {
   /** What values are allowed. */
   readonly allowed: string;
   readonly doc: string;
+  /** A flag that stands alone, without a value. */
+  readonly isSwitch: boolean;
 };
 
 /** The keys of a schema in the order in which it declares them. */
 export function describeConfig(schema: SchemaName): readonly KeyDescription[] {
-  return Object.entries(SCHEMAS[schema].keys).map(([key, { default: value, allowed, doc }]) => ({
+  return Object.entries(SCHEMAS[schema].keys).map(([key, { default: value, allowed, doc, isSwitch = false }]) => ({
     key,
     flag: `--${flagName(key)}`,
     env: environmentName(key),
     default: value,
     allowed,
     doc,
+    isSwitch,
   }));
 }

@@ -10,15 +10,17 @@ const FILE_FLAG = 'config';
 
 /**
  * Splits `argv` (without node and script) into the config file's path and flags, to be handed to loadConfig, which names
- * unknown and bad ones. `--key value` and `--key=value` both work.
+ * unknown and bad ones. `--key value` and `--key=value` both work; a switch is `--key`, or `--key=true`.
  * @throws ConfigError E_CONFIG_UNKNOWN_KEY for an argument that is no flag.
  */
 export function parseFlags(
   schema: SchemaName,
   argv: readonly string[],
 ): { file?: string; flags: Record<string, FlagValue> } {
-  const names = [...Object.keys(SCHEMAS[schema].keys).map(flagName), FILE_FLAG];
-  const options = Object.fromEntries(names.map((name) => [name, { type: 'string' as const }]));
+  const types = Object.entries(SCHEMAS[schema].keys).map(
+    ([key, { isSwitch }]) => [flagName(key), { type: isSwitch === true ? 'boolean' : 'string' }] as const,
+  );
+  const options = Object.fromEntries([...types, [FILE_FLAG, { type: 'string' }] as const]);
   const { values, positionals } = parseArgs({ args: [...argv], options, strict: false, allowPositionals: true });
   const [stray] = positionals;
   if (stray !== undefined) {

@@ -8,6 +8,8 @@ export type Key<T> = {
   readonly doc: string;
   /** What values are allowed, for messages and --help. */
   readonly allowed: string;
+  /** A flag that stands alone, without a value. */
+  readonly isSwitch?: true;
   /** The value that `text` stands for; text that stands for none comes back as it is, for the schema to refuse. */
   readonly fromText: (text: string) => unknown;
 };
@@ -201,6 +203,7 @@ export function switchKey(options: { doc: string }): Key<boolean> {
     default: false,
     doc: options.doc,
     allowed: 'true or false',
+    isSwitch: true,
     fromText: (text) => (text === 'true' ? true : text === 'false' ? false : text),
   };
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { describeConfig } from './describe.js';
 import { ConfigError } from './errors.js';
+import { parseFlags } from './flags.js';
 import { loadConfig } from './load.js';
 import type { RunConfig } from './run-schema.js';
 import { PROCESS_VARIABLES, SCHEMAS, type SchemaName } from './schemas.js';
@@ -212,6 +213,18 @@ test('a host is an address or a name alone, without brackets, zone, port or sche
       { schema: 'up', flags: { allowedHosts: `head,${host}` } },
     ] as const)
       assert.throws(() => loadConfig({ env: {}, ...sources }), refused('E_CONFIG_BAD_VALUE', 'host name'), host);
+});
+
+test('a switch stands alone as a flag, and does not swallow what follows; its variable is true or false', () => {
+  const given = (...argv: string[]) => loadConfig({ schema: 'run', env: {}, ...parseFlags('run', argv) });
+  const { takeOver, port } = given('--take-over', '--port', '0');
+  assert.deepEqual([takeOver, port, given().takeOver], [true, 0, false]);
+  assert.deepEqual([given('--take-over=true').takeOver, given('--take-over=false').takeOver], [true, false]);
+  const env = { LOCKSTEP_TAKE_OVER: 'true' };
+  assert.equal(loadConfig({ schema: 'up', env, flags: {} }).takeOver, true);
+  assert.equal(loadConfig({ schema: 'up', env, flags: { takeOver: 'false' } }).takeOver, false);
+  assert.throws(() => given('--take-over=yes'), refused('E_CONFIG_BAD_VALUE', 'true or false'));
+  assert.throws(() => given('--take-over', 'true'), refused('E_CONFIG_UNKNOWN_KEY', '"true"'));
 });
 
 test('a file that is missing, no JSON or no object is refused by name', (context) => {

@@ -11,6 +11,7 @@ import {
   optionalIntegerKey,
   optionalPositiveKey,
   portKey,
+  switchKey,
   textKey,
   type ValuesOf,
 } from './key.js';
@@ -76,6 +77,9 @@ export const runKeys = {
   port: portKey({ default: 29_400, doc: 'port that the coordinator listens on; 0: any free one' }),
   allowedHosts: allowedHostsKey,
   out: textKey({ default: 'runs/default', doc: 'directory of the run: config, ledger, checkpoints' }),
+  takeOver: switchKey({
+    doc: 'go on though the coordinator before may still write the ledger: one on a machine that cannot be asked, as over NFS. Only if it is gone for certain; one that is seen to live is never replaced',
+  }),
   learningRate: optionalPositiveKey({ doc: "Adam's peak learning rate; null: the preset's" }),
   timesteps: optionalChoiceKey({
     choices: ['uniform', 'stratified'],
