@@ -24,7 +24,9 @@ const { values } = parseArgs({
 const kills = Number(values.kills);
 const out = mkdtempSync(join(tmpdir(), 'lockstep-recover-'));
 const args = ['up', '--preset', values.preset, '--steps', '100000', '--workers', '2', '--port', '0', '--out', out];
-const run = spawn(process.execPath, [CLI, ...args, '--max-restarts', '1000'], { stdio: 'ignore' });
+const run = spawn(process.execPath, [CLI, ...args, '--max-restarts', '1000', '--log-level', 'debug'], {
+  stdio: 'ignore',
+});
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const log = (part) => {
@@ -36,7 +38,7 @@ const log = (part) => {
 };
 /** Times (ms) of all commits so far. */
 const commits = () =>
-  [...log('coordinator').matchAll(/^(\S+) info note=committed/gm)].map(([, time]) => Date.parse(time));
+  [...log('coordinator').matchAll(/^(\S+) debug note=committed/gm)].map(([, time]) => Date.parse(time));
 const fullRings = () => [...log('coordinator').matchAll(/note=generation-opened .*ring=\["[^"]+","[^"]+"\]/g)].length;
 
 async function until(condition) {

@@ -66,7 +66,7 @@ export async function trainingRun({
       ...['--out', out, '--host', coordinator.host, '--port', '0', '--steps', String(steps)],
       ...NETWORK_FLAGS,
       ...['--global-batch', String(microbatches * microbatchSize), '--microbatch-size', String(microbatchSize)],
-      ...['--wire', wire],
+      ...['--wire', wire, '--log-level', 'debug'],
       // No checkpoint but the last: how the disk does is not what is measured.
       ...['--min-workers', String(workers.length), '--checkpoint-every', String(steps)],
     ]);

@@ -13,6 +13,9 @@ export const CLI_ERRORS = {
   E_VERIFY_RUN: { usage: false, meaning: 'run.json holds no recipe that this version reads' },
   E_VERIFY_DATA: { usage: false, meaning: 'the data here is not the data that the run was trained on' },
   E_VERIFY_CHANGED: { usage: false, meaning: 'the run went back to an earlier step while it was verified' },
+  /** Told in place of being thrown, as the next one: what was asked for goes on. */
+  E_LOG_WRITE: { usage: false, meaning: 'a file in logs/ cannot be written; what belongs there is lost' },
+  E_OUTPUT_WRITE: { usage: false, meaning: 'standard output cannot be written, such as by a full disk' },
   E_STATUS_ADDRESS: { usage: true, meaning: 'the address is none, or the directory holds no address of a coordinator' },
   E_STATUS_UNREACHABLE: { usage: false, meaning: 'no coordinator answers at the address' },
   E_STATUS_FORMAT: { usage: false, meaning: 'what answers at the address is no coordinator of this version' },

@@ -1,7 +1,7 @@
 /** The `lockstep` command: one file a subcommand; owns no logic of training. */
 import { availableParallelism } from 'node:os';
 import { Command, CommanderError } from 'commander';
-import { failureLine } from '@lockstep/config';
+import { failureLine, guardOutput } from '@lockstep/config';
 import { evaluateCommand, sampleCommand } from '@lockstep/sampler';
 import { digestCommand } from './digest-command.js';
 import { exitStatusOf } from './errors.js';
@@ -10,6 +10,13 @@ import { replayCommand } from './replay-command.js';
 import { statusCommand } from './status-command.js';
 import { upCommand } from './up-command.js';
 import { verifyCommand } from './verify-command.js';
+
+// Whoever read our output may go (`| head`): what trains or draws goes on, and what only prints ends by itself.
+const unread = guardOutput(process, (text) => {
+  process.stderr.write(`${text}\n`);
+  // `up` sets its own status: the training is what it was started for.
+  process.exitCode = 1;
+});
 
 const program = new Command('lockstep').description(
   'Elastic data-parallel training of a diffusion model. The weights do not depend on who did the work.',
@@ -20,7 +27,7 @@ for (const command of [
   sampleCommand('sample', availableParallelism(), process.env),
   evaluateCommand('eval', availableParallelism(), process.env),
   digestCommand(),
-  statusCommand(process.env),
+  statusCommand(process.env, unread),
   verifyCommand(),
   replayCommand(process.env),
   exportCommand(process.env),
@@ -28,11 +35,6 @@ for (const command of [
   program.addCommand(command);
 }
 for (const command of [program, ...program.commands]) command.showHelpAfterError().exitOverride();
-
-// Whoever read our output has gone (`| head`): a training goes on, and what only prints ends by itself.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
-});
 
 program.parseAsync().catch((error: unknown) => {
   // Commander has said already what is wrong with the arguments; a wish for help ends with 0.

@@ -1,5 +1,6 @@
 /** `lockstep replay`: computes one microbatch of a run again and says what it was made of. */
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { canRedraw, TerminalLine } from '@lockstep/config';
 import { defaultReplayFile, loadEngineHere, replay, type ReplayReport } from '@lockstep/worker/replay';
 
 type Options = {
@@ -58,6 +59,7 @@ export function replayCommand(env: NodeJS.ProcessEnv): Command {
     )
     .option('--threads <number>', 'threads inside a tensor operation; as in the run', wholeNumber, 1)
     .action(async (directory: string, { step, microbatch, out, device, threads }: Options) => {
+      const terminal = canRedraw(process.stderr, env) ? new TerminalLine(process.stderr) : null;
       const report = await replay({
         directory,
         step,
@@ -65,10 +67,12 @@ export function replayCommand(env: NodeJS.ProcessEnv): Command {
         out: out === true ? defaultReplayFile(directory, step, microbatch) : (out ?? null),
         engine: loadEngineHere(device, threads, env),
         onStep: (done, total) => {
-          process.stderr.write(`redoing step ${done + 1} of ${total}${process.stderr.isTTY ? '\r' : '\n'}`);
+          const text = `redoing step ${done + 1} of ${total}`;
+          if (terminal === null) process.stderr.write(`${text}\n`);
+          else terminal.draw(() => text);
         },
-        warn: (text) => process.stderr.write(`${text}\n`),
-      });
+        warn: (text) => (terminal === null ? void process.stderr.write(`${text}\n`) : terminal.print(text)),
+      }).finally(() => terminal?.close());
       process.stderr.write(`began with state ${report.from.step} from ${report.from.origin}\n`);
       const told = report.isPrinted ? process.stderr : process.stdout;
       told.write(`${reportLines(report).join('\n')}\n`);

@@ -7,8 +7,9 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { writeCoordinatorAddress } from '@lockstep/checkpoint';
 import type { Status } from '@lockstep/coordinator';
-import { watch } from './status-command.js';
-import { askStatus, coordinatorAddress, describeStatus } from './status.js';
+import { CliError } from './errors.js';
+import { watch, type Seen } from './status-command.js';
+import { askStatus, coordinatorAddress, describeStatus, firstScreen } from './status.js';
 
 const STATUS: Status = {
   run: 'run-a',
@@ -179,22 +180,89 @@ test('the address is given as such, as workers dial it, or by the directory of t
   await assert.rejects(coordinatorAddress('ftp://host:1'), { code: 'E_STATUS_ADDRESS' });
 });
 
-test('watching goes on until the run is over, and ends with the error when the coordinator is gone', async () => {
-  const written: number[] = [];
-  const answers = [1, 2, 3].map((step) => ({
-    status: { ...STATUS, step, phase: step === 3 ? 'over' : 'computing' },
-    text: '',
-  }));
-  const left = [...answers];
-  let pauses = 0;
-  const edge = {
-    ask: async () => left.shift() ?? Promise.reject(new Error('gone')),
-    pause: async () => void (pauses += 1),
-    write: ({ status }: { status: Status }) => void written.push(status.step),
-  };
-  await watch(edge);
-  assert.deepEqual(written, [1, 2, 3]);
-  assert.equal(pauses, 2);
-  left.push(answers[0]);
-  await assert.rejects(watch(edge), /gone/);
+const answer = (change: Partial<Status>): Seen => ({ kind: 'answer', status: { ...STATUS, ...change }, text: '' });
+const stored = (change: Partial<Status>): Seen => ({
+  kind: 'stored',
+  status: { ...STATUS, phase: 'over', ...change },
+  why: 'nobody answers',
+});
+const COMPLETE = { step: 1000, steps: 1000, checkpoint: 1000 };
+
+/** Watches a run that looks so, one look after another; what was written, with the pauses between. */
+async function watched(looks: readonly (Seen | Error)[], once = false): Promise<string[]> {
+  const left = [...looks];
+  const happened: string[] = [];
+  await watch({
+    look: async () => {
+      const seen = left.shift() ?? assert.fail('one look too many');
+      return seen instanceof Error ? Promise.reject(seen) : seen;
+    },
+    pause: async () => void happened.push('pause'),
+    write: ({ status }, complete) => void happened.push(complete ? 'complete' : String(status.step)),
+    isRead: () => left.length > 0,
+    once,
+  }).catch((error: unknown) => {
+    assert.ok(error instanceof CliError);
+    happened.push(`${error.code} ${error.message}`);
+  });
+  return happened;
+}
+
+const gone = new CliError('E_STATUS_UNREACHABLE', 'nothing answers');
+
+test('watching goes on until the run is complete, which is known from its directory when the coordinator has gone', async () => {
+  const looks = [answer({ step: 1 }), answer({ step: 2 }), stored(COMPLETE)];
+  assert.deepEqual(await watched(looks), ['1', 'pause', '2', 'pause', 'complete']);
+  assert.deepEqual(await watched([stored(COMPLETE)]), ['complete']);
+  assert.deepEqual(await watched([stored(COMPLETE)], true), ['complete']);
+});
+
+test('of an address, a last answer with all steps done says that the run is complete', async () => {
+  assert.deepEqual(await watched([answer({ ...COMPLETE, checkpoint: 800 }), gone]), ['1000', 'pause', 'complete']);
+});
+
+test('a coordinator that is started again meanwhile is waited for', async () => {
+  const looks = [
+    answer({ step: 1 }),
+    ...Array<Seen>(9).fill(stored({ step: 1 })),
+    answer({ step: 2 }),
+    stored(COMPLETE),
+  ];
+  assert.deepEqual(
+    (await watched(looks)).filter((what) => what !== 'pause'),
+    ['1', '2', 'complete'],
+  );
+});
+
+test('a run that is not complete, and that nobody works at, is an error with its step and what to do', async () => {
+  const text =
+    'E_STATUS_UNREACHABLE the run is at step 12 of 1000, with the last checkpoint of step 10, and nobody answers; go on by lockstep up --resume';
+  assert.deepEqual(await watched([stored({})], true), [text]);
+  assert.deepEqual(await watched([answer({ phase: 'over' }), stored({})]), ['12', 'pause', text]);
+  const never = await watched([answer({}), ...Array<Error>(20).fill(gone)]);
+  assert.match(never.at(-1) ?? '', /step 12 of 1000.*answers no more/);
+  // All steps are in the ledger, but the last state is in no checkpoint.
+  assert.match((await watched([stored({ ...COMPLETE, checkpoint: 800 })], true))[0], /step 1000 of 1000, .*step 800/);
+});
+
+test('watching ends when nobody reads what is written', async () => {
+  let looks = 0;
+  await watch({
+    look: async () => answer({ step: ++looks }),
+    pause: async () => undefined,
+    write: () => undefined,
+    isRead: () => looks < 3,
+    once: false,
+  });
+  assert.equal(looks, 3);
+});
+
+test('on a narrow terminal the table leaves columns out, and a screen shows what it has rows for', () => {
+  const lines = describeStatus(STATUS, 40);
+  assert.equal(lines[5], 'worker    ms/microbatch  note');
+  for (const line of lines.slice(5, 9)) assert.ok(line.length <= 40, line);
+  assert.deepEqual(firstScreen(['one', 'x'.repeat(25), 'three'], 10, 9), ['one', 'x'.repeat(25), 'three']);
+  assert.deepEqual(firstScreen(['one', 'x'.repeat(25), 'three'], 10, 5), ['one', '... 2 more']);
+  assert.deepEqual(firstScreen(['one', 'two', 'three'], 80, 4), ['one', 'two', 'three']);
+  assert.deepEqual(firstScreen(['one', 'two', 'three'], 80, 3), ['one', '... 2 more lines']);
 });

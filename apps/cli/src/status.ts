@@ -103,8 +103,8 @@ async function fetchText(url: string): Promise<string> {
     const why = error instanceof Error && error.cause instanceof Error ? error.cause.message : String(error);
     throw new CliError(
       'E_STATUS_UNREACHABLE',
-      `nothing answers at ${url} (${why}); the run is over, or the coordinator is down: go on with lockstep up --resume, ` +
-        'or give the address of a coordinator that runs',
+      `nothing answers at ${url} (${why}); the run is over, or the coordinator is down: give the directory of the run to see how far ` +
+        'it is, go on with lockstep up --resume, or give the address of a coordinator that runs',
       { cause: error },
     );
   }
@@ -133,9 +133,14 @@ function notStatus(address: string, why: string): CliError {
 }
 
 const COLUMNS = ['worker', 'host', 'state', 'ring', 'share', 'ms/microbatch', 'cpu', 'note'] as const;
+/** Columns left out where there is no room, the first one first. */
+const LESS_NEEDED: readonly (typeof COLUMNS)[number][] = ['host', 'state', 'cpu', 'ring', 'share', 'ms/microbatch'];
 
-/** Lines for a person: the run, a table of its workers, and each straggler's reason. */
-export function describeStatus(status: Status): string[] {
+/**
+ * Lines for a person: the run, a table of its workers, and each straggler's reason. The table is at most `columns` wide, if its
+ * names are not wider; columns of least weight are left out for that.
+ */
+export function describeStatus(status: Status, columns = Infinity): string[] {
   const { run, phase, step, steps, generation, loss, imagesPerSecond, etaSeconds, checkpoint, reproducible } = status;
   const orDash = (value: number | null, text: (value: number) => string): string =>
     value === null ? '-' : text(value);
@@ -157,7 +162,7 @@ export function describeStatus(status: Status): string[] {
     `bits reproducible: ${reproducible ? 'yes' : 'no, workers of several numerics classes took part'}`,
     ...(status.evaluation === null ? [] : [describeEvaluation(status.evaluation)]),
     '',
-    ...(rows.length === 0 ? ['no worker is connected'] : table([[...COLUMNS], ...rows])),
+    ...(rows.length === 0 ? ['no worker is connected'] : table([[...COLUMNS], ...rows], columns)),
     ...status.workers.flatMap(({ id, straggler }) =>
       straggler === null ? [] : [`${id} is a straggler: ${straggler}`],
     ),
@@ -174,12 +179,30 @@ function describeEvaluation(evaluation: NonNullable<Status['evaluation']>): stri
   );
 }
 
-function table(rows: readonly (readonly string[])[]): string[] {
+function table(rows: readonly (readonly string[])[], room: number): string[] {
   const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
+  const left = new Set(rows[0].keys());
+  const total = (): number => [...left].reduce((sum, column) => sum + widths[column] + 2, -2);
+  for (const name of LESS_NEEDED) if (total() > room) left.delete(COLUMNS.indexOf(name));
   return rows.map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column]))
+    [...left]
+      .map((column) => row[column].padEnd(widths[column]))
       .join('  ')
       .trimEnd(),
   );
+}
+
+/** The first of the lines, as many as a screen shows with the cursor below: what is wrapped takes several rows. */
+export function firstScreen(lines: readonly string[], columns: number, rows: number): string[] {
+  const shown: string[] = [];
+  let room = rows - 1;
+  for (const [index, line] of lines.entries()) {
+    const needed = Math.max(1, Math.ceil(line.length / columns));
+    const isLast = index + 1 === lines.length;
+    if (needed > (isLast ? room : room - 1))
+      return [...shown, `... ${lines.length - index} more lines`.slice(0, columns)];
+    shown.push(line);
+    room -= needed;
+  }
+  return shown;
 }

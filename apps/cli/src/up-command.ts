@@ -54,6 +54,7 @@ async function runUp(options: Readonly<Record<string, unknown>>): Promise<number
     workerArgs: [
       `--device=${config.device}`,
       `--host=${config.host}`,
+      `--log-level=${config.logLevel}`,
       `--allowed-hosts=${config.allowedHosts ?? 'null'}`,
     ],
     env: process.env,

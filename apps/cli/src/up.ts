@@ -3,15 +3,18 @@
  * starts those that die again, and passes Ctrl-C on. It decides nothing about the training.
  */
 import { fork, type ChildProcess } from 'node:child_process';
-import { accessSync, createWriteStream, mkdirSync, rmSync, type WriteStream } from 'node:fs';
+import { accessSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { joinTraces } from '@lockstep/checkpoint';
 import { hostInUrl, reachableHere } from '@lockstep/comm';
-import { failureLine } from '@lockstep/config';
+import { failureLine, failureOf } from '@lockstep/config';
 import type { Outcome, Report } from '@lockstep/coordinator';
+import { describeEnd, onceEnded, type ChildEnd } from './child-end.js';
+import { LogFile } from './log-file.js';
 import { describeNote, makeView, type View } from './view.js';
+import { isWorthAnotherTry, wordsOf, workerChannelSchema, type WorkerEnd } from './worker-end.js';
 
 /** Programs of this build, found once: what it was found by may be deleted later. */
 const COORDINATOR = fileURLToPath(import.meta.resolve('@lockstep/coordinator/main'));
@@ -22,8 +25,10 @@ const RESTART_PAUSE_MS = 500;
 const LEAVE_GRACE_MS = 5_000;
 /** What changes the figures of the progress: without workers there is no rate. */
 const PROGRESS: ReadonlySet<Report['note']['note']> = new Set(['committed', 'waiting']);
-/** Exit status of a worker that the coordinator refused: starting it again would not help. */
-const REFUSED_STATUS = 3;
+
+/** Codes of an end that no process gave a reason for, and of a defect of this one. */
+const LOST = 'E_PROCESS_LOST';
+const INTERNAL = 'E_INTERNAL';
 
 export interface UpOptions {
   readonly out: string;
@@ -82,13 +87,20 @@ class Supervisor {
   private coordinator: ChildProcess | null = null;
   private readonly workers = new Map<string, ChildProcess>();
   private readonly restarts = new Map<string, number>();
+  /** Workers that are started again after a pause. */
+  private readonly restarting = new Set<string>();
+  private readonly logFiles = new Map<string, LogFile>();
+  /** Why the coordinator cannot start, in its words. */
+  private fatal: string | null = null;
+  /** Why the run was given up here: the last line, which begins with its code. */
+  private lastWords: string | null = null;
   private port: number;
   private outcome: Outcome | null = null;
   private signal: 'SIGINT' | 'SIGTERM' | null = null;
   private finish: (status: number) => void = () => undefined;
 
   constructor(private readonly options: UpOptions) {
-    this.view = makeView(options.stream, options.monotonicNow);
+    this.view = makeView(options);
     this.logs = join(options.out, 'logs');
     this.port = options.port;
   }
@@ -98,6 +110,8 @@ class Supervisor {
     const onSignal = (signal: NodeJS.Signals): void => this.interrupted(signal === 'SIGINT' ? 'SIGINT' : 'SIGTERM');
     process.on('SIGINT', onSignal);
     process.on('SIGTERM', onSignal);
+    const onError = (error: unknown): void => this.crashed(error);
+    process.on('uncaughtException', onError);
     try {
       return await new Promise<number>((resolve) => {
         this.finish = resolve;
@@ -107,7 +121,10 @@ class Supervisor {
       process.off('SIGINT', onSignal);
       process.off('SIGTERM', onSignal);
       await this.joinTrace();
+      process.off('uncaughtException', onError);
+      if (this.lastWords !== null) this.view.line(this.lastWords);
       this.view.close();
+      for (const file of this.logFiles.values()) file.close();
     }
   }
 
@@ -127,11 +144,13 @@ class Supervisor {
         });
       } else if (message.kind === 'report') {
         this.reported(message.report);
-      } else {
+      } else if (message.kind === 'told') {
         this.view.line(message.text);
+      } else {
+        this.fatal = message.text;
       }
     });
-    child.on('exit', (code, signal) => this.coordinatorEnded(code, signal));
+    onceEnded(child, (end) => this.coordinatorEnded(end));
   }
 
   /** Of the coordinator, for this machine. */
@@ -143,7 +162,9 @@ class Supervisor {
     const args = [...this.options.workerArgs, '--name', name, '--coordinator', `ws://${this.address()}`];
     const child = this.start(name, WORKER, args, place);
     this.workers.set(name, child);
-    child.on('exit', (code, signal) => this.workerEnded(name, place, code, signal));
+    let said: WorkerEnd | null = null;
+    child.on('message', (raw) => (said = workerChannelSchema.parse(raw)));
+    onceEnded(child, (end) => this.workerEnded(name, place, end, said));
   }
 
   private start(
@@ -160,13 +181,11 @@ class Supervisor {
       env: { ...this.options.env, ...place },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
-    child.stdout?.pipe(log);
-    child.stderr?.pipe(log);
-    child.on('error', (error) => {
-      this.view.line(`${name} could not be started: ${error.message}`);
-      // Of a process that there never was, no end is told.
-      if (child.pid === undefined) child.emit('exit', 1, null);
-    });
+    for (const output of [child.stdout, child.stderr]) {
+      output?.on('data', (chunk: Buffer) => log.write(chunk));
+      // It ends with the child.
+      output?.on('error', () => undefined);
+    }
     return child;
   }
 
@@ -195,51 +214,65 @@ class Supervisor {
     }
   }
 
-  private logFile(name: string): WriteStream {
-    return createWriteStream(join(this.logs, `${name}.log`), { flags: 'a' });
+  /** One for each name, whatever the number of processes that bear it one after another. */
+  private logFile(name: string): LogFile {
+    const known = this.logFiles.get(name);
+    if (known !== undefined) return known;
+    const path = join(this.logs, `${name}.log`);
+    const file = new LogFile({ path, monotonicNow: this.options.monotonicNow, warn: (text) => this.view.line(text) });
+    this.logFiles.set(name, file);
+    return file;
   }
 
   private reported(report: Report): void {
     const text = describeNote(report.note);
+    if (report.note.note === 'over') {
+      // Told to stop as the run was given up, it says that it was stopped.
+      if (this.outcome !== null) return;
+      this.outcome = report.note.outcome;
+    }
     if (text !== null) this.view.line(text);
-    if (report.note.note === 'over') this.outcome = report.note.outcome;
     if (PROGRESS.has(report.note.note)) this.view.progress(report.status);
   }
 
   private workerEnded(
     name: string,
     place: Readonly<Record<string, string>>,
-    code: number | null,
-    signal: NodeJS.Signals | null,
+    end: ChildEnd,
+    said: WorkerEnd | null,
   ): void {
     this.workers.delete(name);
     if (this.outcome !== null || this.signal !== null) return this.endIfAllLeft();
-    const how = signal === null ? `ended with status ${code ?? '?'}` : `was killed by ${signal}`;
+    const how = describeEnd(end, said === null ? null : wordsOf(said));
     const restarts = this.restarts.get(name) ?? 0;
     const gone = goneProgram(WORKER);
-    if (gone === null && code !== REFUSED_STATUS && restarts < this.options.maxRestarts) {
+    if (gone === null && isWorthAnotherTry(said, end) && restarts < this.options.maxRestarts) {
       this.restarts.set(name, restarts + 1);
       this.view.line(`${name} ${how}; starting it again (${restarts + 1} of ${this.options.maxRestarts})`);
+      this.restarting.add(name);
       setTimeout(() => {
+        this.restarting.delete(name);
         if (this.outcome === null && this.signal === null) this.startWorker(name, place);
       }, RESTART_PAUSE_MS);
       return;
     }
     this.view.line(`${name} ${how}; ${gone ?? `its log is ${join(this.logs, `${name}.log`)}`}`);
-    if (this.workers.size === 0) this.abandon(`no worker is left; see ${this.logs}`);
+    if (this.workers.size > 0 || this.restarting.size > 0) return;
+    // What the last one could not go on by is what the run cannot go on by.
+    this.abandon(said === null || said.status === 0 ? `${LOST}: no worker is left; see ${this.logs}` : wordsOf(said));
   }
 
-  private coordinatorEnded(code: number | null, signal: NodeJS.Signals | null): void {
+  private coordinatorEnded(end: ChildEnd): void {
     this.coordinator = null;
     if (this.outcome !== null) {
       setTimeout(() => this.killWorkers(), LEAVE_GRACE_MS).unref();
       return this.endIfAllLeft();
     }
-    const how = signal === null ? `ended with status ${code ?? '?'}` : `was killed by ${signal}`;
+    const how = describeEnd(end, null);
     const restarts = this.restarts.get('coordinator') ?? 0;
     // A status of its own is a considered end (bad config, no disk): only a kill is worth another try.
     const gone = goneProgram(COORDINATOR);
-    if (gone === null && signal !== null && this.signal === null && restarts < this.options.maxRestarts) {
+    if (gone === null && end.signal !== null && this.signal === null && restarts < this.options.maxRestarts) {
       this.restarts.set('coordinator', restarts + 1);
       this.view.line(`the coordinator ${how}; starting it again (${restarts + 1} of ${this.options.maxRestarts})`);
       setTimeout(() => {
@@ -247,7 +280,8 @@ class Supervisor {
       }, RESTART_PAUSE_MS);
       return;
     }
-    this.abandon(`the coordinator ${how}; ${gone ?? `its log is ${join(this.logs, 'coordinator.log')}`}`);
+    const where = gone ?? `its log is ${join(this.logs, 'coordinator.log')}`;
+    this.abandon(this.fatal ?? `${LOST}: the coordinator ${how}; ${where}`);
   }
 
   private interrupted(signal: 'SIGINT' | 'SIGTERM'): void {
@@ -262,25 +296,46 @@ class Supervisor {
     this.view.line(
       'stopping: the last step is kept in a checkpoint (once more to stop at once); go on later with --resume',
     );
-    if (this.coordinator === null) this.abandon('stopped before the coordinator was up');
+    if (this.coordinator === null) this.abandon(`${LOST}: stopped before the coordinator was up`);
     else this.coordinator.kill('SIGTERM');
   }
 
   private endIfAllLeft(): void {
     if (this.coordinator !== null || this.workers.size > 0) return;
     const { outcome } = this;
-    const wanted = this.signal !== null && (outcome?.kind !== 'failed' || outcome.code === 'E_PROCESS_LOST');
+    const wanted = this.signal !== null && (outcome?.kind !== 'failed' || outcome.code === LOST);
     if (outcome?.kind === 'complete') this.finish(0);
     else if (wanted) this.finish(this.signal === 'SIGINT' ? 130 : 143);
     else this.finish(1);
   }
 
-  private abandon(reason: string): void {
-    this.view.line(`E_PROCESS_LOST: ${reason}`);
-    this.outcome = { kind: 'failed', code: 'E_PROCESS_LOST', reason };
+  /** `why` begins with its code. */
+  private abandon(why: string): void {
+    this.giveUp(why);
     this.killWorkers();
     this.coordinator?.kill('SIGTERM');
     this.endIfAllLeft();
+  }
+
+  private giveUp(why: string): void {
+    this.lastWords = why;
+    this.outcome = { kind: 'failed', code: why.split(':', 1)[0], reason: why };
+  }
+
+  /** A defect of this process must not leave others behind: they are told to stop, which keeps the last step. */
+  private crashed(error: unknown): void {
+    this.logFile('up').write(
+      Buffer.from(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`),
+    );
+    const again = this.outcome?.code === INTERNAL;
+    this.giveUp(
+      `${INTERNAL}: an unexpected error in lockstep up: ${failureOf(error).message}; coordinator and workers were told to stop; where it ` +
+        `happened is in ${join(this.logs, 'up.log')}; go on by --resume`,
+    );
+    if (again || this.coordinator === null) this.killWorkers();
+    this.coordinator?.kill(again ? 'SIGKILL' : 'SIGTERM');
+    if (again) this.finish(1);
+    else this.endIfAllLeft();
   }
 
   private killWorkers(): void {

@@ -1,7 +1,9 @@
 /** What `lockstep up` shows: a progress bar on a terminal, plain lines elsewhere; events as lines in both. */
-import { MultiBar, type SingleBar } from 'cli-progress';
+import { canRedraw, TerminalLine } from '@lockstep/config';
 import type { Note, Status } from '@lockstep/coordinator';
 
+/** A terminal is drawn on so often at most. Milliseconds. */
+const DRAW_INTERVAL_MS = 100;
 /** Without a terminal, one progress line in so many milliseconds at most, so that logs stay short. */
 const PLAIN_INTERVAL_MS = 5_000;
 
@@ -9,6 +11,13 @@ export interface View {
   progress(status: Status): void;
   line(text: string): void;
   close(): void;
+}
+
+export interface ViewOptions {
+  readonly stream: NodeJS.WriteStream;
+  readonly env: NodeJS.ProcessEnv;
+  /** Milliseconds of a clock that never goes back. */
+  readonly monotonicNow: () => number;
 }
 
 /** One line for a note that a person should see, or null for those that the progress shows anyway. */
@@ -93,44 +102,76 @@ function figures(status: Status): { loss: string; rate: string; workers: string;
   };
 }
 
-class TerminalView implements View {
-  private readonly bars: MultiBar;
-  private bar: SingleBar | null = null;
+/** Cells of the bar at most. */
+const BAR_CELLS = 24;
+/** A bar of fewer cells says too little for its room. */
+const MIN_BAR_CELLS = 8;
+const GAP = '  ';
 
-  constructor(stream: NodeJS.WriteStream) {
-    this.bars = new MultiBar({
-      stream,
-      format: 'step {value}/{total} [{bar}] loss {loss}  {rate} images/s  {workers} workers  ETA {left}',
-      barsize: 24,
-      hideCursor: true,
-      stopOnComplete: false,
-    });
+/**
+ * The progress in one line of at most `columns` characters: the step first of all, then what there is room for, in the order of its
+ * weight, and a bar in the room that is left.
+ */
+export function progressLine(status: Status, columns: number): string {
+  const { loss, rate, workers, eta } = figures(status);
+  const head = `step ${status.step}/${status.steps}`;
+  const parts = [`loss ${loss}`, `${rate} images/s`, `${workers} workers`, `ETA ${eta}`];
+  const shown = new Set<string>();
+  let room = columns - head.length;
+  for (const part of [parts[3], parts[0], parts[1], parts[2]]) {
+    if (part.length + GAP.length > room) break;
+    shown.add(part);
+    room -= part.length + GAP.length;
+  }
+  const cells = Math.min(BAR_CELLS, room - 3);
+  const done = Math.floor((cells * status.step) / status.steps);
+  const bar = cells < MIN_BAR_CELLS ? '' : ` [${'='.repeat(done)}${'-'.repeat(cells - done)}]`;
+  return [`${head}${bar}`, ...parts.filter((part) => shown.has(part))].join(GAP).slice(0, columns);
+}
+
+class TerminalView implements View {
+  private readonly terminal: TerminalLine;
+  private readonly monotonicNow: () => number;
+  private status: Status | null = null;
+  private drawnAt = -Infinity;
+
+  constructor({ stream, monotonicNow }: ViewOptions) {
+    this.terminal = new TerminalLine(stream);
+    this.monotonicNow = monotonicNow;
   }
 
   progress(status: Status): void {
-    const { loss, rate, workers, eta } = figures(status);
-    const payload = { loss, rate, workers, left: eta };
-    if (this.bar === null) this.bar = this.bars.create(status.steps, status.step, payload);
-    else this.bar.update(status.step, payload);
+    this.status = status;
+    if (this.monotonicNow() - this.drawnAt >= DRAW_INTERVAL_MS) this.draw();
   }
 
   line(text: string): void {
-    this.bars.log(`${text}\n`);
-    if (this.bar === null) this.bars.update();
+    this.terminal.print(text);
   }
 
   close(): void {
-    this.bars.stop();
+    this.draw();
+    this.terminal.close();
+  }
+
+  private draw(): void {
+    const { status } = this;
+    if (status === null) return;
+    this.drawnAt = this.monotonicNow();
+    this.terminal.draw((columns) => progressLine(status, columns));
   }
 }
 
 class PlainView implements View {
   private last = -Infinity;
 
-  constructor(
-    private readonly stream: NodeJS.WritableStream,
-    private readonly monotonicNow: () => number,
-  ) {}
+  private readonly stream: NodeJS.WritableStream;
+  private readonly monotonicNow: () => number;
+
+  constructor({ stream, monotonicNow }: ViewOptions) {
+    this.stream = stream;
+    this.monotonicNow = monotonicNow;
+  }
 
   progress(status: Status): void {
     const final = status.step === status.steps;
@@ -149,7 +190,7 @@ class PlainView implements View {
   }
 }
 
-/** A view for this output stream. `monotonicNow`: ms of a clock that never goes back. */
-export function makeView(stream: NodeJS.WriteStream, monotonicNow: () => number): View {
-  return stream.isTTY ? new TerminalView(stream) : new PlainView(stream, monotonicNow);
+/** A view for this output stream. */
+export function makeView(options: ViewOptions): View {
+  return canRedraw(options.stream, options.env) ? new TerminalView(options) : new PlainView(options);
 }

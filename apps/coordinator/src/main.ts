@@ -3,7 +3,17 @@ import { randomUUID } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { openTrace, writeCoordinatorAddress } from '@lockstep/checkpoint';
 import { hostInUrl, reachableHere } from '@lockstep/comm';
-import { ConfigError, failureLine, loadConfig, machineNames, parseFlags } from '@lockstep/config';
+import {
+  ConfigError,
+  failureLine,
+  guardOutput,
+  loadConfig,
+  Log,
+  machineNames,
+  parseFlags,
+  type LogLineLevel,
+  type RunConfig,
+} from '@lockstep/config';
 import { systemClocks } from './clocks.js';
 import { openCoordinator } from './open.js';
 import type { Report } from './server.js';
@@ -12,8 +22,9 @@ import type { Note } from './state.js';
 /** Evaluations run as a process, so this app imports nothing of the sampler; both lie in one workspace. */
 const EVALUATE = fileURLToPath(import.meta.resolve('@lockstep/sampler/evaluate'));
 
-function log(level: string, text: string): void {
-  process.stdout.write(`${new Date().toISOString()} ${level} ${text}\n`);
+/** A parent that is gone is noticed by the channel's end. */
+function tellParent(message: object): void {
+  if (process.connected) process.send?.(message, () => undefined);
 }
 
 /** logfmt: key=value, in the order of the note. */
@@ -38,36 +49,62 @@ const WARNINGS: ReadonlySet<Note['note']> = new Set([
   'rolled-back',
 ]);
 
-function tell(report: Report): void {
-  log(WARNINGS.has(report.note.note) ? 'warn' : 'info', fields(report.note));
-  if (process.connected) process.send?.({ kind: 'report', report });
+/** What happens in every step, or as often. */
+const DETAILS: ReadonlySet<Note['note']> = new Set(['committed', 'reduce-started', 'work-moved', 'audited', 'dropped']);
+
+/** Between two lines of progress, at least; milliseconds. Some 0.1 MB a day. */
+const PROGRESS_INTERVAL_MS = 60_000;
+
+function levelOf({ note }: Note): LogLineLevel {
+  if (DETAILS.has(note)) return 'debug';
+  return WARNINGS.has(note) ? 'warn' : 'info';
 }
 
-async function main(): Promise<number> {
-  const config = loadConfig({ schema: 'run', env: process.env, ...parseFlags('run', process.argv.slice(2)) });
+/** Logs what is reported, and how far the run is now and then; both go to the parent process too. */
+function teller({ line }: Log): (report: Report) => void {
+  let told = -Infinity;
+  return (report) => {
+    const { note, status } = report;
+    line(levelOf(note), fields(note));
+    const now = systemClocks.monotonicNow();
+    if (note.note === 'committed' && now - told >= PROGRESS_INTERVAL_MS) {
+      told = now;
+      const { step, steps, generation, loss, imagesPerSecond } = status;
+      const workers = status.workers.filter(({ inRing }) => inRing).length;
+      const rate = imagesPerSecond.toFixed(1);
+      line(
+        'info',
+        `progress step=${step} steps=${steps} generation=${generation} workers=${workers} loss=${loss ?? '-'} imagesPerSecond=${rate}`,
+      );
+    }
+    tellParent({ kind: 'report', report });
+  };
+}
+
+async function coordinate(log: Log, config: RunConfig): Promise<number> {
   const server = await openCoordinator(config, {
     clocks: systemClocks,
     freshRunId: randomUUID(),
     machineNames: machineNames(),
-    report: tell,
-    warn: (text) => log('warn', text),
+    report: teller(log),
+    warn: (text) => log.line('warn', text),
     tell: (text) => {
-      log('info', text);
-      if (process.connected) process.send?.({ kind: 'told', text });
+      log.line('info', text);
+      tellParent({ kind: 'told', text });
     },
     evaluator: { module: EVALUATE, env: process.env },
     trace: openTrace(config.trace === null ? null : { file: config.trace, process: 'coordinator' }, 'decisions'),
   });
-  log(
+  log.line(
     'info',
     `process ${process.pid}, listening on ${hostInUrl(config.host)}:${server.port}, run directory ${config.out}`,
   );
   const address = `http://${hostInUrl(reachableHere(config.host))}:${server.port}`;
   // Only `lockstep status DIR` needs it: a full disk must not stop the run for that.
   await writeCoordinatorAddress(config.out, { address, pid: process.pid }).catch((error: unknown) =>
-    log('warn', failureLine(error)),
+    log.line('warn', failureLine(error)),
   );
-  if (process.connected) process.send?.({ kind: 'listening', port: server.port });
+  tellParent({ kind: 'listening', port: server.port });
   process.on('SIGTERM', () => server.stop('SIGTERM'));
   process.on('SIGINT', () => server.stop('SIGINT'));
   // Started by `lockstep up`, it must not outlive it.
@@ -76,16 +113,24 @@ async function main(): Promise<number> {
   return outcome.kind === 'failed' ? 1 : 0;
 }
 
-main().then(
-  (status) => {
-    process.exitCode = status;
-    if (process.connected) process.disconnect();
-  },
-  (error: unknown) => {
+async function main(): Promise<void> {
+  guardOutput(process);
+  const logOf = (level: RunConfig['logLevel']): Log =>
+    new Log({ stream: process.stdout, level, wallNow: systemClocks.wallNow });
+  let log = logOf('info');
+  try {
+    const config = loadConfig({ schema: 'run', env: process.env, ...parseFlags('run', process.argv.slice(2)) });
+    log = logOf(config.logLevel);
+    process.exitCode = await coordinate(log, config);
+  } catch (error) {
     const text = failureLine(error);
-    log('error', text);
-    if (process.connected) process.send?.({ kind: 'fatal', text });
+    log.line('error', text);
+    tellParent({ kind: 'fatal', text });
     process.exitCode = error instanceof ConfigError ? error.exitCode : 1;
-    if (process.connected) process.disconnect();
-  },
-);
+  }
+  if (process.connected) process.disconnect();
+  // Lines that nobody reads must not keep the process, and with it the run's lock.
+  if (!(await log.end())) process.exit();
+}
+
+void main();

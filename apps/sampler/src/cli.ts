@@ -1,7 +1,8 @@
 /** The sample command, shared by `lockstep sample` and `nx run sampler:sample`. */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { shownName } from '@lockstep/diffusion';
-import { draw, type DrawProgress } from './draw.js';
+import { draw } from './draw.js';
+import { DrawingView } from './drawing-view.js';
 import type { SamplerKind } from './choice.js';
 
 const MOST_CELLS = 100;
@@ -53,21 +54,6 @@ function animationFile(text: string): string {
   return text;
 }
 
-/**
- * Shows how far a drawing is: on a terminal one line that is written over, elsewhere a line for every tenth of the images.
- */
-export function progressOn(stream: NodeJS.WriteStream): (progress: DrawProgress) => void {
-  let told = 0;
-  return ({ steps, allSteps, images, allImages }) => {
-    const text = `drawing: ${images} of ${allImages} images, ${Math.floor((100 * steps) / allSteps)} %`;
-    if (stream.isTTY) stream.write(`\r${text}${images === allImages ? '\n' : ''}`);
-    else if (images - told >= allImages / 10 || (images === allImages && images > told)) {
-      stream.write(`${text}\n`);
-      told = images;
-    }
-  };
-}
-
 export const GUIDANCE_DOC =
   'how strongly the class guides: 0 not at all, 1 as trained, more exaggerates (default: 2; twice the time of 0 and 1)';
 
@@ -94,6 +80,7 @@ export function sampleCommand(name: string, processors: number, env: NodeJS.Proc
     .description("draws a grid of images from a run's newest checkpoint, with its EMA weights")
     .argument('[directory]', 'directory of the run', env['LOCKSTEP_OUT'] ?? 'runs/default')
     .action(async (directory: string, { grid: cells, ...options }: Options) => {
+      const view = new DrawingView(process.stderr, env);
       const drawn = await draw({
         run: directory,
         out: options.out,
@@ -112,9 +99,9 @@ export function sampleCommand(name: string, processors: number, env: NodeJS.Proc
         workers: options.workers ?? null,
         processors,
         env,
-        onProgress: progressOn(process.stderr),
-        warn: (text) => process.stderr.write(`${text}\n`),
-      });
+        onProgress: view.progress,
+        warn: view.tell,
+      }).finally(() => view.close());
       const files = [options.out, ...(options.animate === undefined ? [] : [options.animate])].join(', ');
       const told = drawn.isPrinted ? process.stderr : process.stdout;
       const rows = drawn.rowNames.map((name, row) => `row ${row}: ${shownName(name)}`);

@@ -1,6 +1,6 @@
 /** A drawing worker's process: takes a job from its parent, then draws the batches that it is given until its parent goes. */
 import { setImmediate } from 'node:timers/promises';
-import { failureOf } from '@lockstep/config';
+import { failureOf, guardOutput } from '@lockstep/config';
 import type { BatchSteps } from './draw-batch.js';
 import { toWorkerSchema, type DrawJob, type FromWorker } from './job.js';
 
@@ -8,6 +8,8 @@ export type MakeDrawing = (job: DrawJob) => (batch: number) => BatchSteps;
 
 /** Serves the parent process. Call it once, in a process that `drawBatches` started. */
 export function serveDrawing(makeDrawing: MakeDrawing): void {
+  // Its standard error is that of the command, which nobody may read.
+  guardOutput(process);
   let draw: ReturnType<MakeDrawing> | null = null;
   const answer = async (raw: unknown): Promise<void> => {
     const message = toWorkerSchema.parse(raw);

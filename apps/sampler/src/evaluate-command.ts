@@ -5,7 +5,8 @@ import { encodeEvaluation } from '@lockstep/checkpoint';
 import { CLASSIFIER_RECIPE } from '@lockstep/diffusion';
 import { cacheDirectory } from '@lockstep/engine';
 import type { SamplerKind } from './choice.js';
-import { decimal, GUIDANCE_DOC, positive, progressOn, wholeNumber, withMachine } from './cli.js';
+import { decimal, GUIDANCE_DOC, positive, wholeNumber, withMachine } from './cli.js';
+import { DrawingView } from './drawing-view.js';
 import { evaluate } from './evaluate.js';
 import { loadEvaluationData } from './evaluation-data.js';
 import { evaluationLines } from './evaluation-table.js';
@@ -47,7 +48,7 @@ export function evaluateCommand(name: string, processors: number, env: NodeJS.Pr
     .option('--json', 'print the JSON in place of the table')
     .action(async (directory: string, options: Options) => {
       const { samples, seed, device, json } = options;
-      const tell = (text: string): void => void process.stderr.write(`${text}\n`);
+      const view = new DrawingView(process.stderr, env);
       const evaluated = await evaluate({
         run: directory,
         samples,
@@ -68,11 +69,11 @@ export function evaluateCommand(name: string, processors: number, env: NodeJS.Pr
         classifiers: join(cacheDirectory(env), 'classifiers'),
         dataOf: loadEvaluationData,
         wallNow: Date.now(),
-        onPart: tell,
-        onProgress: progressOn(process.stderr),
-        warn: tell,
-      });
-      tell(`written: ${evaluated.out}, ${evaluated.picture}`);
+        onPart: view.tell,
+        onProgress: view.progress,
+        warn: view.tell,
+      }).finally(() => view.close());
+      view.tell(`written: ${evaluated.out}, ${evaluated.picture}`);
       const told = evaluated.isPrinted ? process.stderr : process.stdout;
       told.write(
         json === true

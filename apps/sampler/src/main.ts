@@ -1,8 +1,12 @@
 /** `nx run sampler:sample`, and the sample job's container. */
 import { availableParallelism } from 'node:os';
-import { failureLine } from '@lockstep/config';
+import { failureLine, guardOutput } from '@lockstep/config';
 import { sampleCommand } from './cli.js';
 
+guardOutput(process, (text) => {
+  process.stderr.write(`${text}\n`);
+  process.exitCode = 1;
+});
 sampleCommand('sample', availableParallelism(), process.env)
   .parseAsync()
   .catch((error: unknown) => {

@@ -2,19 +2,24 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { isLoopback, isWildcard, newLocalName } from '@lockstep/comm';
-import { ConfigError, failureLine, loadConfig, machineNames, namesIn, parseFlags } from '@lockstep/config';
+import {
+  ConfigError,
+  failureOf,
+  guardOutput,
+  loadConfig,
+  Log,
+  machineNames,
+  namesIn,
+  parseFlags,
+  type WorkerConfig,
+} from '@lockstep/config';
 import { engineDirectory, engineEnvironment, graphDirectory } from '@lockstep/engine';
-import { TrainingWorker } from './worker.js';
+import { TrainingWorker, type Ending } from './worker.js';
 
 /** 128 bits: nobody else ever draws the same. */
 const INSTANCE_BYTES = 16;
 
-function log(level: string, text: string): void {
-  process.stdout.write(`${new Date().toISOString()} ${level} ${text}\n`);
-}
-
-async function run(computeModule: URL | undefined): Promise<number> {
-  const config = loadConfig({ schema: 'worker', env: process.env, ...parseFlags('worker', process.argv.slice(2)) });
+async function train(log: Log, config: WorkerConfig, computeModule: URL | undefined): Promise<Ended> {
   const { device, threads } = config;
   // libtensorflow reads these from the real environment when the compute thread loads it.
   Object.assign(process.env, engineEnvironment({ device, threads }));
@@ -41,17 +46,48 @@ async function run(computeModule: URL | undefined): Promise<number> {
     },
     monotonicNow: () => performance.now(),
     random: Math.random,
-    log,
+    log: log.line,
   });
   const gpu = device === 'cuda' ? `, GPU ${process.env['CUDA_VISIBLE_DEVICES'] ?? 'the last'}` : '';
-  log('info', `process ${process.pid}, coordinator ${config.coordinator}${gpu}`);
+  log.line('info', `process ${process.pid}, coordinator ${config.coordinator}${gpu}`);
   process.on('SIGTERM', () => worker.leave('SIGTERM'));
   process.on('SIGINT', () => worker.leave('SIGINT'));
   // Started by `lockstep up`, it must not outlive it.
   process.on('disconnect', () => worker.leave('its parent process is gone'));
   const ending = await worker.finished;
-  log(ending.status === 0 ? 'info' : 'error', `${ending.code}: ${ending.reason}`);
-  return ending.status;
+  return { ...ending, ready: worker.wasReady };
+}
+
+/** How it ended, and whether it had come so far that it could take part. */
+type Ended = Ending & { readonly ready: boolean };
+
+/** `lockstep up` shows it, and decides by it whether another try makes sense. */
+async function tellParent(ended: Ended): Promise<void> {
+  // A parent that is gone does not hold the end up.
+  await new Promise<void>((resolve) => {
+    if (process.connected && process.send !== undefined) process.send({ kind: 'ended', ...ended }, () => resolve());
+    else resolve();
+  });
+}
+
+async function run(computeModule: URL | undefined): Promise<number> {
+  guardOutput(process);
+  const logOf = (level: WorkerConfig['logLevel']): Log =>
+    new Log({ stream: process.stdout, level, wallNow: () => Date.now() });
+  let log = logOf('info');
+  let ended: Ended;
+  try {
+    const config = loadConfig({ schema: 'worker', env: process.env, ...parseFlags('worker', process.argv.slice(2)) });
+    log = logOf(config.logLevel);
+    ended = await train(log, config, computeModule);
+  } catch (error) {
+    const { code, message: reason } = failureOf(error);
+    ended = { status: error instanceof ConfigError ? error.exitCode : 1, code, reason, ready: false };
+  }
+  log.line(ended.status === 0 ? 'info' : 'error', `${ended.code}: ${ended.reason}`);
+  await tellParent(ended);
+  await log.end();
+  return ended.status;
 }
 
 /**
@@ -60,12 +96,6 @@ async function run(computeModule: URL | undefined): Promise<number> {
  * @param computeModule runs in the compute thread instead of the production module (compute.ts, ComputeSetup)
  */
 export function runWorkerProcess(computeModule?: URL): void {
-  run(computeModule).then(
-    // The compute thread may be in the middle of a gradient that nobody needs any more.
-    (status) => process.exit(status),
-    (error: unknown) => {
-      log('error', failureLine(error));
-      process.exit(error instanceof ConfigError ? error.exitCode : 1);
-    },
-  );
+  // The compute thread may be in the middle of a gradient that nobody needs any more.
+  void run(computeModule).then((status) => process.exit(status));
 }

@@ -86,6 +86,7 @@ export class TrainingWorker {
   private server: DataServer | null = null;
   private readonly trace: Trace;
   private over = false;
+  private initialised = false;
   private end: (ending: Ending) => void = () => undefined;
 
   private constructor(private readonly options: WorkerOptions) {
@@ -130,6 +131,11 @@ export class TrainingWorker {
     worker.state = initialState(identityOf(options, server.port, server.local));
     worker.control.start();
     return worker;
+  }
+
+  /** Whether it has come so far that it could take part in the run. */
+  get wasReady(): boolean {
+    return this.initialised;
   }
 
   /** Tells the coordinator, and ends. */
@@ -234,6 +240,7 @@ export class TrainingWorker {
       case 'initialised': {
         const { marks, probe, engine } = reply;
         this.weights = marks.weights;
+        this.initialised = true;
         this.dispatch({ type: 'initialised', have: { step: 0, digest: marks.digest }, probe, engine });
         break;
       }

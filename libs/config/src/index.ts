@@ -11,3 +11,6 @@ export { parseFlags } from './flags.js';
 export { namesIn } from './key.js';
 export { machineNames } from './machine-names.js';
 export { localGpus, visibleGpus, workerPlaces } from './gpus.js';
+export { guardOutput } from './output.js';
+export { Log, type LogLineLevel } from './log.js';
+export { canRedraw, columnsOf, TerminalLine, type Fit, type TerminalStream } from './terminal-line.js';

@@ -15,6 +15,7 @@ import {
   textKey,
   type ValuesOf,
 } from './key.js';
+import { logLevelKey } from './log-level-key.js';
 import type { Check } from './schema.js';
 import { traceKey } from './trace-key.js';
 
@@ -114,6 +115,7 @@ export const runKeys = {
   }),
   device: deviceKey,
   trace: traceKey,
+  logLevel: logLevelKey,
 };
 
 export type RunConfig = ValuesOf<typeof runKeys>;

@@ -10,6 +10,7 @@ import {
   webSocketUrlKey,
   type ValuesOf,
 } from './key.js';
+import { logLevelKey } from './log-level-key.js';
 import type { Check } from './schema.js';
 import { traceKey } from './trace-key.js';
 
@@ -35,6 +36,7 @@ export const workerKeys = {
     doc: 'threads inside one tensor operation; part of the numerics class',
   }),
   trace: traceKey,
+  logLevel: logLevelKey,
 };
 
 export type WorkerConfig = ValuesOf<typeof workerKeys>;

@@ -1,8 +1,5 @@
 /** A recorded graph in TensorFlow's hands: loaded from bytes, run on arrays, freed. */
-import { createHash } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { createHash, randomUUID } from 'node:crypto';
 import { DataType, type Binding, type TensorMetadata, type TypedArray } from './binding.js';
 import { EngineError } from './errors.js';
 import { SIGNATURE, TAG } from './graphBuilder.js';
@@ -97,20 +94,36 @@ function fetch(
   return target ?? values;
 }
 
-/** The binding loads from a folder only; the folder lives as long as the call. */
+/**
+ * The binding loads from a folder only. TensorFlow has a file system of its own in memory, ram://, so that no disk needs to be
+ * there, writable or free. Nothing of it can be deleted, so what is read is written over by nothing: a name is left, of some bytes.
+ */
 function loadModel(binding: Binding, savedModel: Uint8Array): number {
-  const directory = mkdtempSync(join(tmpdir(), 'lockstep-graph-'));
+  const directory = `ram://lockstep-graph-${randomUUID()}`;
+  const file = `${directory}/saved_model.pb`;
   try {
-    writeFileSync(join(directory, 'saved_model.pb'), savedModel);
-    return binding.loadSavedModel(directory, TAG);
+    writeFile(binding, file, savedModel);
+    try {
+      return binding.loadSavedModel(directory, TAG);
+    } finally {
+      writeFile(binding, file, new Uint8Array());
+    }
   } catch (error) {
     throw new EngineError(
       'E_ENGINE_MODEL',
       `TensorFlow cannot load the graph: ${error instanceof Error ? error.message : String(error)}`,
       { cause: error },
     );
+  }
+}
+
+/** TensorFlow's op of that name; it makes the folder. */
+function writeFile(binding: Binding, path: string, content: Uint8Array): void {
+  const ids = [Buffer.from(path), content].map((bytes) => binding.createTensor([], DataType.string, [bytes]));
+  try {
+    binding.executeOp('WriteFile', [], ids, 0);
   } finally {
-    rmSync(directory, { recursive: true, force: true });
+    for (const id of ids) binding.deleteTensor(id);
   }
 }
 

@@ -138,6 +138,15 @@ test('a function with an identity may not use tensors from outside, for its grap
   scale.dispose();
 });
 
+test('graphs need no folder for temporary files', (context) => {
+  const { TMPDIR } = process.env;
+  context.after(() => (TMPDIR === undefined ? delete process.env['TMPDIR'] : (process.env['TMPDIR'] = TMPDIR)));
+  process.env['TMPDIR'] = join(ROOT, 'nowhere');
+  const compiled = compile(loaded, netStep(loaded), NET_SPECS);
+  assert.ok(compiled.run(netInputs(1)).length > 0);
+  compiled.dispose();
+});
+
 test('without an identity nothing is written', () => {
   const { engine, files } = engineWithFolder();
   compile(engine, netStep(engine), NET_SPECS).dispose();

@@ -4,6 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import { Module, createRequire } from 'node:module';
+import { constants } from 'node:os';
 import { join } from 'node:path';
 import { BINDING_FILE, PRELUDE_FILE } from '../recipe.mjs';
 import { toOpAttributes, type Attributes } from './attributes.js';
@@ -111,6 +112,7 @@ function requireTensorFlow(preludePath: string, bindingPath: string): TF {
   try {
     shimUtil();
     require(preludePath);
+    loadForGood(bindingPath);
     locator = createRequire(require.resolve(PACKAGE)).resolve('@mapbox/node-pre-gyp');
     cached = require.cache[locator];
     const standIn = new Module(locator);
@@ -132,6 +134,22 @@ function requireTensorFlow(preludePath: string, bindingPath: string): TF {
       else require.cache[locator] = cached;
     }
   }
+}
+
+/** glibc's flag of dlopen, which Node does not name. */
+const RTLD_NODELETE = 0x1000;
+
+/**
+ * Loads the binding so that it and TensorFlow stay in memory until the process ends. Node unloads what a thread has loaded when
+ * that thread ends, but TensorFlow leaves the C library an address to call at the end of the process: with another library's
+ * memory there, or none, the process ends by SIGSEGV in place of its status.
+ */
+function loadForGood(bindingPath: string): void {
+  if (require.cache[bindingPath] !== undefined) return;
+  const binding = new Module(bindingPath);
+  process.dlopen(binding, bindingPath, constants.dlopen.RTLD_LAZY | RTLD_NODELETE);
+  binding.loaded = true;
+  require.cache[bindingPath] = binding;
 }
 
 function isTensorFlow(value: unknown): value is TF {

@@ -37,7 +37,17 @@ class Part {
 /** A run whose second worker computes with two threads, which gives other bits. */
 async function twoClasses(out: string, mode: 'strict' | 'relaxed'): Promise<{ status: number | null; log: string }> {
   const size = ['--global-batch', '12', '--microbatch-size', '2', '--steps', '5000', '--seed', '7', '--preset', 'tiny'];
-  const coordinator = new Part('coordinator', [...size, '--port', '0', '--out', out, '--numerics', mode]);
+  const coordinator = new Part('coordinator', [
+    ...size,
+    '--port',
+    '0',
+    '--out',
+    out,
+    '--numerics',
+    mode,
+    '--log-level',
+    'debug',
+  ]);
   const address = `ws://127.0.0.1:${await coordinator.printed(/listening on [\d.]+:(\d+)/)}`;
   const first = new Part('worker', ['--name', 'one', '--coordinator', address]);
   await coordinator.printed(/note=worker-ready worker=one/);

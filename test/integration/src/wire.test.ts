@@ -8,6 +8,8 @@ import { Cli, digestOf, lockstep, processOf, temporaryFolder, tinyRun, untilStep
 const STEPS = 12;
 const INT16 = ['--wire', 'int16'];
 const BOTH = ['--min-workers', '2'];
+/** Steps are logged only then. */
+const DEBUG = ['--log-level', 'debug'];
 
 /** Bytes that a worker gave to its ring, of each step of the run, as its coordinator's log says. */
 function ringBytesOf(out: string): number[] {
@@ -33,9 +35,9 @@ describe('int16 on the wire', () => {
 
   it('two workers reach the digest of one, which is not that of int32, and send half the bytes', async () => {
     const [narrow, wide] = [join(folder, 'narrow'), join(folder, 'wide')];
-    const environment = await new Cli(tinyRun(narrow, 2, STEPS, ...BOTH), { LOCKSTEP_WIRE: 'int16' }).ended;
+    const environment = await new Cli(tinyRun(narrow, 2, STEPS, ...BOTH, ...DEBUG), { LOCKSTEP_WIRE: 'int16' }).ended;
     assert.equal(environment.status, 0, environment.stdout);
-    assert.equal((await lockstep(...tinyRun(wide, 2, STEPS, ...BOTH))).status, 0);
+    assert.equal((await lockstep(...tinyRun(wide, 2, STEPS, ...BOTH, ...DEBUG))).status, 0);
     assert.equal(await digestOf(narrow), undisturbed);
     assert.notEqual(await digestOf(wide), undisturbed);
     const [half, whole] = [ringBytesOf(narrow), ringBytesOf(wide)];
