@@ -1,3 +1,5 @@
+const ESCAPE = '\u001b';
+
 /** A terminal's screen as far as a TerminalLine uses it: rows that wrap at its width, and are wrapped anew when that changes. */
 export class Screen {
   columns: number;
@@ -8,7 +10,7 @@ export class Screen {
   private column = 0;
   private readonly listeners = new Set<() => void>();
   /** What is written, in characters and in codes of the two kinds that there are. */
-  private readonly parts = new RegExp('\u001b\\[(\\d+)A|\u001b\\[J|[^]', 'g');
+  private readonly parts = new RegExp(`${ESCAPE}\\[(\\d+)A|${ESCAPE}\\[J|[^]`, 'g');
 
   constructor(columns: number) {
     this.columns = columns;
