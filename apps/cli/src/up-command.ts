@@ -54,6 +54,8 @@ async function runUp(options: Readonly<Record<string, unknown>>): Promise<number
     workerArgs: [
       `--device=${config.device}`,
       `--host=${config.host}`,
+      // LOCKSTEP_PORT, which a worker would read too, is the coordinator's.
+      '--port=0',
       `--log-level=${config.logLevel}`,
       `--allowed-hosts=${config.allowedHosts ?? 'null'}`,
     ],

@@ -1,7 +1,9 @@
 /** What becomes of a run, and of what it made, where logs, terminals and readers fail. */
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -50,7 +52,13 @@ describe('a run whose logs cannot be written, without a folder for temporary fil
     out = join(folder, 'run');
     mkdirSync(join(out, 'logs'), { recursive: true });
     symlinkSync('/dev/full', join(out, 'logs', 'worker-0.log'));
-    trained = await new Cli(tinyRun(out, 1, STEPS), { TMPDIR: join(folder, 'nowhere') }).ended;
+    // LOCKSTEP_PORT is the coordinator's, which has another one by its flag: no worker may take it for its own.
+    const busy = createServer().listen(0, '127.0.0.1');
+    await once(busy, 'listening');
+    const { port } = busy.address() as AddressInfo;
+    const env = { TMPDIR: join(folder, 'nowhere'), LOCKSTEP_PORT: String(port) };
+    trained = await new Cli(tinyRun(out, 1, STEPS), env).ended;
+    busy.close();
   });
   after(() => cleanups.forEach((action) => action()));
 
