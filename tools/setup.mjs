@@ -82,7 +82,8 @@ async function installPackages(log) {
   try {
     code = await runShown(npm, args);
   } catch (cause) {
-    throw new SetupError(`npm could not be started (${cause.code})`, 'install npm; it comes with Node', { cause });
+    const fix = cause.code === 'ENOENT' ? 'install npm; it comes with Node' : 'find out why by hand: npm --version';
+    throw new SetupError(`npm could not be started (${cause.code})`, fix, { cause });
   }
   if (code !== 0)
     throw new SetupError(`npm ci ended with exit code ${code}`, `read what it says above, then: ${command}`);

@@ -71,6 +71,7 @@ function locate(device) {
   try {
     return { sourceDir: recipe.bindingPackageDir(), headersDir: recipe.nodeApiHeadersDir() };
   } catch (error) {
+    if (error.code !== 'MODULE_NOT_FOUND') throw error;
     throw new EngineInstallError(
       'E_ENGINE_PACKAGE',
       `the npm packages that the ${device} engine is compiled from are missing; run: npm ci`,

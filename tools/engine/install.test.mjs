@@ -145,10 +145,24 @@ const FAILURES = [
   ['a machine without python3', {}, { only: true }, 'E_ENGINE_PYTHON', /apt-get install python3/],
   [
     'a python3 without pip',
-    { python3: '#!/bin/sh\ncase "$*" in *pip*) exit 1;; esac\n' },
+    { python3: '#!/bin/sh\ncase "$*" in *pip*) echo "python3: No module named pip" >&2; exit 1;; esac\n' },
     {},
     'E_ENGINE_PIP',
     /apt-get install python3-pip/,
+  ],
+  [
+    'a pip that is there and fails',
+    { python3: '#!/bin/sh\ncase "$*" in *pip*) echo "no space for a lock" >&2; exit 7;; esac\n' },
+    {},
+    'E_ENGINE_PIP',
+    /does not run: python3 -m pip --version ended with status 7\.\nno space for a lock/,
+  ],
+  [
+    'a compiler that is there and is killed',
+    { python3: '#!/bin/sh\nexit 0\n', 'g++': '#!/bin/sh\nkill -9 $$\n' },
+    {},
+    'E_ENGINE_COMPILER',
+    /does not run: g\+\+ --version ended by SIGKILL/,
   ],
   [
     'a machine without a compiler',

@@ -13,7 +13,10 @@ const OUTPUT_TAIL = 2_000;
 /** The oldest C library that the wheels run on (their manylinux_2_27 tag). */
 const GLIBC_MINIMUM = [2, 27];
 
-/** Runs a command to its end. Resolves to its exit code and output, or to code 'ENOENT' where there is no such command. */
+/**
+ * Runs a command to its end. Resolves to its exit code (the name of the signal that ended it) and output, or to the system's code
+ * where it could not be started: 'ENOENT' where there is no such command.
+ */
 export function runCommand(command, args, { cwd, env, signal } = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { cwd, env, signal, stdio: ['ignore', 'pipe', 'pipe'] });
@@ -23,12 +26,12 @@ export function runCommand(command, args, { cwd, env, signal } = {}) {
     child.stderr.setEncoding('utf8').on('data', keep);
     let aborted;
     child.on('error', (error) => {
-      if (error.code === 'ENOENT') resolve({ code: 'ENOENT', output });
       // An interrupted child may still be writing: only its end makes the folder safe to remove.
-      else if (error.name === 'AbortError') aborted = error;
+      if (error.name === 'AbortError') aborted = error;
+      else if (error.syscall?.startsWith('spawn')) resolve({ code: error.code, output });
       else reject(error);
     });
-    child.on('close', (code) => (aborted ? reject(aborted) : resolve({ code, output })));
+    child.on('close', (code, ended) => (aborted ? reject(aborted) : resolve({ code: code ?? ended, output })));
   });
 }
 
@@ -55,24 +58,22 @@ export function checkPlatform({ platform, arch, glibc }, device, wheels) {
 
 /** Throws unless python3, its pip and g++ are there: said before a long download, not after. */
 export async function checkTools(context) {
-  const python = await runCommand('python3', ['--version'], context);
-  if (python.code !== 0)
-    throw new EngineInstallError(
-      'E_ENGINE_PYTHON',
-      'python3 is needed to fetch and unpack the library. On Debian: apt-get install python3 python3-pip',
-    );
-  const pip = await runCommand('python3', ['-m', 'pip', '--version'], context);
-  if (pip.code !== 0)
-    throw new EngineInstallError(
-      'E_ENGINE_PIP',
-      'python3 has no pip, which is needed to fetch the library. On Debian: apt-get install python3-pip',
-    );
-  const compiler = await runCommand('g++', ['--version'], context);
-  if (compiler.code !== 0)
-    throw new EngineInstallError(
-      'E_ENGINE_COMPILER',
-      'g++ is needed to compile the binding. On Debian: apt-get install g++',
-    );
+  const wanted = [
+    ['E_ENGINE_PYTHON', 'python3 --version', 'to fetch and unpack the library', 'python3 python3-pip'],
+    ['E_ENGINE_PIP', 'python3 -m pip --version', 'to fetch the library', 'python3-pip'],
+    ['E_ENGINE_COMPILER', 'g++ --version', 'to compile the binding', 'g++'],
+  ];
+  for (const [errorCode, command, purpose, packages] of wanted) {
+    const [program, ...args] = command.split(' ');
+    const { code, output } = await runCommand(program, args, context);
+    if (code === 0) continue;
+    const absent = code === 'ENOENT' || /No module named pip/.test(output);
+    const how = typeof code === 'number' ? `ended with status ${code}` : `ended by ${code}`;
+    const what = absent ? `is not there (${command})` : `does not run: ${command} ${how}`;
+    const fix = absent ? ` On Debian: apt-get install ${packages}` : `\n${output}`;
+    const name = errorCode === 'E_ENGINE_PIP' ? "python3's pip" : program;
+    throw new EngineInstallError(errorCode, `${name}, which is needed ${purpose}, ${what}.${fix}`);
+  }
 }
 
 /** Makes `dir` and throws E_ENGINE_DISK unless it can be written and has room for the device's libraries. */
@@ -196,7 +197,7 @@ export async function compile(calls, dir, context) {
     if (code !== 0)
       throw new EngineInstallError(
         'E_ENGINE_COMPILE',
-        `g++ could not compile the binding and kernels; it needs C++17 (g++ 9 or newer)\n${output}`,
+        `g++ could not compile the binding and kernels (${typeof code === 'number' ? 'status' : 'ended by'} ${code}); it says below why, if it does. It must know C++17: g++ 9 or newer\n${output}`,
       );
   }
 }

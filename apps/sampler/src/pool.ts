@@ -157,7 +157,7 @@ class Pool {
       this.settle(
         new SamplerError(
           'E_SAMPLE_WORKERS',
-          `all drawing workers died, the last one by ${how}; check memory (fewer --workers need less) and what they say above`,
+          `all drawing workers died, the last one by ${how}; what they said is above, if they could say it. A lack of memory can be a reason: fewer --workers need less`,
         ),
       );
   }

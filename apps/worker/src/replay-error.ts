@@ -6,7 +6,7 @@ export const REPLAY_ERRORS = {
     'This version of Lockstep builds another recipe than the run was made with. Use the version of the run.',
   E_REPLAY_DIGEST:
     'A redone step gave another state than the ledger has. Replay on an engine of the same numerics class.',
-  E_REPLAY_WRITE: 'The file with batch and gradient cannot be written. Check space and permissions.',
+  E_REPLAY_WRITE: 'The file with batch and gradient cannot be written. The message says why.',
 } as const satisfies Record<string, string>;
 
 /** An expected failure with a stable `code`; its message says what happened and what to do. */

@@ -5,7 +5,7 @@
 import { basename, dirname } from 'node:path';
 import { z } from 'zod';
 import { nodeFs, randomNonce, TEMP_PREFIX, writeNewFile, type DurableFs } from './durable-fs.js';
-import { CheckpointError, messageOf, systemCode } from './errors.js';
+import { CheckpointError, messageOf, remedyFor, systemCode } from './errors.js';
 import { runPaths } from './run.js';
 
 /** An address and a number: more than this is damage, not to be read into memory. */
@@ -38,11 +38,9 @@ export async function writeCoordinatorAddress(
   } catch (error) {
     // A temporary file left behind is harmless; the error that the caller must see is the first one.
     await disk.remove(temp).catch(() => undefined);
-    throw new CheckpointError(
-      'E_RUN_WRITE',
-      `${path} cannot be written: ${messageOf(error)}; check space and permissions.`,
-      { cause: error },
-    );
+    throw new CheckpointError('E_RUN_WRITE', `${path} cannot be written: ${messageOf(error)}; ${remedyFor(error)}.`, {
+      cause: error,
+    });
   }
 }
 

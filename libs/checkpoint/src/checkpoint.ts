@@ -10,7 +10,7 @@ import { dirname, join } from 'node:path';
 import { canonicalJson, type JsonValue } from './canonical-json.js';
 import { decodeTensorFiles, encodeTensorFiles, TENSOR_FILE_NAMES } from './checkpoint-files.js';
 import { nodeFs, randomNonce, TEMP_PREFIX, writeNewFile, type DurableFs } from './durable-fs.js';
-import { CheckpointError, messageOf, systemCode, type CheckpointErrorCode } from './errors.js';
+import { CheckpointError, messageOf, remedyFor, systemCode, type CheckpointErrorCode } from './errors.js';
 import {
   decodeManifest,
   encodeManifest,
@@ -134,7 +134,7 @@ export class DirectoryStore implements CheckpointStore {
       throw new CheckpointError(
         'E_CHECKPOINT_WRITE',
         `checkpoint ${folder} could not be written to ${this.#root}: ${messageOf(error)}. Older checkpoints are untouched; ` +
-          'free space or mend permissions, and publish again.',
+          `${remedyFor(error)}, and publish again.`,
         { cause: error },
       );
     }
@@ -250,7 +250,7 @@ export class DirectoryStore implements CheckpointStore {
     } catch (error) {
       throw new CheckpointError(
         'E_CHECKPOINT_WRITE',
-        `${folder} could not be removed: ${messageOf(error)}; mend permissions.`,
+        `${folder} could not be removed: ${messageOf(error)}; ${remedyFor(error)}.`,
         { cause: error },
       );
     }
@@ -263,7 +263,7 @@ export class DirectoryStore implements CheckpointStore {
       if (systemCode(error) === 'ENOENT') return [];
       throw new CheckpointError(
         'E_CHECKPOINT_READ',
-        `${this.#root} cannot be listed: ${messageOf(error)}; make it readable.`,
+        `${this.#root} cannot be listed: ${messageOf(error)}; ${remedyFor(error)}.`,
         { cause: error },
       );
     }
@@ -278,9 +278,13 @@ export class DirectoryStore implements CheckpointStore {
     } catch (error) {
       if (error instanceof CheckpointError) throw error;
       if (systemCode(error) === 'ENOENT') return corrupt(folder, `${name} is missing`);
-      throw new CheckpointError('E_CHECKPOINT_READ', `${path} cannot be read: ${messageOf(error)}; make it readable.`, {
-        cause: error,
-      });
+      throw new CheckpointError(
+        'E_CHECKPOINT_READ',
+        `${path} cannot be read: ${messageOf(error)}; ${remedyFor(error)}.`,
+        {
+          cause: error,
+        },
+      );
     }
   }
 

@@ -29,7 +29,8 @@ export const CHECKPOINT_ERRORS = {
   E_RUN_MISSING: 'The folder holds no run.json. Check the path, or start a run there.',
   E_RUN_CONFLICT: 'The folder holds a run with another config. Resume with the same config, or choose a new folder.',
   E_RUN_CORRUPT: 'run.json is damaged. Restore it from a copy, or start in a new folder.',
-  E_RUN_WRITE: 'The run folder could not be written. Check free space and permissions.',
+  E_RUN_READ: 'run.json could not be read (permissions, I/O, open files). Do what the message says and try again.',
+  E_RUN_WRITE: 'The run folder could not be written (space, permissions, open files). Do what the message says.',
   E_OUTPUT_PATH:
     'A result cannot be written to the file that was named for it (no such folder, a folder, not permitted). Name another file.',
   E_OUTPUT_WRITE: 'The file of a result could not be written (disk full, I/O). Make room, or name another file.',
@@ -51,7 +52,9 @@ export const CHECKPOINT_ERRORS = {
   E_LEDGER_VERSION:
     'The ledger has the format of another version of Lockstep. Go on with that version, or start a new run.',
   E_LEDGER_CORRUPT: 'The ledger file is damaged. Restore it from a copy; without it, redone steps cannot be checked.',
-  E_LEDGER_WRITE: 'The ledger could not be written. Check free space and permissions.',
+  E_LEDGER_READ:
+    'The ledger could not be read or checked, so nothing is known of it. Do what the message says and try again.',
+  E_LEDGER_WRITE: 'The ledger could not be written (space, permissions, open files). Do what the message says.',
   E_LEDGER_CLOSED: 'The ledger was used after close(). Open it again.',
 } as const satisfies Record<string, string>;
 
@@ -70,9 +73,41 @@ export class CheckpointError extends Error {
   }
 }
 
-/** The `code` of a Node system error (ENOENT, EEXIST, ...), or undefined for any other value. */
+/** The `code` of a system error (ENOENT, EEXIST, ...), of Node or, as a number, of LMDB; undefined for any other value. */
 export function systemCode(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+  if (!(error instanceof Error && 'code' in error)) return undefined;
+  if (typeof error.code === 'string') return error.code;
+  // LMDB's own codes are negative.
+  return typeof error.code === 'number' && error.code > 0 ? getSystemErrorMap().get(-error.code)?.[0] : undefined;
+}
+
+/** Whether the operating system gave this error; others have codes too, such as Node's ERR_ENCODING_INVALID_ENCODED_DATA. */
+export function isSystemError(error: unknown): boolean {
+  const code = systemCode(error);
+  return code !== undefined && [...getSystemErrorMap().values()].some(([name]) => name === code);
+}
+
+const REMEDIES: Readonly<Record<string, string>> = {
+  ENOSPC: 'free space',
+  EDQUOT: 'free space, or have the quota raised',
+  EFBIG: 'raise the limit of file sizes (ulimit -f)',
+  EACCES: 'mend permissions',
+  EPERM: 'mend permissions',
+  EROFS: 'it is on a file system that is mounted read-only: use another one',
+  EMFILE: 'raise the limit of open files (ulimit -n)',
+  ENFILE: "raise the system's limit of open files (sysctl fs.file-max)",
+  ENOMEM: 'free memory, or raise the limit of memory (ulimit -v)',
+  EIO: 'check the disk',
+  ENOENT: 'check the path',
+  ENOTDIR: 'check the path',
+  EISDIR: 'check the path',
+  ELOOP: 'check the path',
+  ENAMETOOLONG: 'use a shorter path',
+};
+
+/** What to do about an error of the file system: no more than its code says, for nothing else is known. */
+export function remedyFor(error: unknown): string {
+  return REMEDIES[systemCode(error) ?? ''] ?? 'look at the file system that it is on';
 }
 
 /** What the system says of an error, in its words alone: the rest of Node's message repeats call and path, which may be a temporary one. */

@@ -3,8 +3,18 @@
  * LMDB maps the file into memory and trusts it: a cut or overwritten file can end the process that reads it with a
  * signal. Here that ends only the check.
  */
-import { LedgerReader, openDatabase } from './ledger-reader.js';
+import { CheckpointError } from './errors.js';
+import { badReport, LedgerReader, openDatabase, readError, type ChainReport } from './ledger-reader.js';
 
-const reader = new LedgerReader(openDatabase(process.argv[2], 'read'));
-process.stdout.write(JSON.stringify(reader.verifyChain()));
-await reader.close();
+async function check(folder: string): Promise<ChainReport> {
+  try {
+    const reader = new LedgerReader(openDatabase(folder, 'read'));
+    const report = reader.verifyChain();
+    await reader.close();
+    return report;
+  } catch (error) {
+    return badReport(error instanceof CheckpointError ? error : readError('it cannot be opened', error));
+  }
+}
+
+process.stdout.write(JSON.stringify(await check(process.argv[2])));

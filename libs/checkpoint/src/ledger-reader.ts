@@ -1,7 +1,7 @@
 /** Reading a ledger: what its writer and any number of other processes can do at the same time. */
 import { join } from 'node:path';
 import { open as openLmdb, type RootDatabase } from 'lmdb';
-import { CheckpointError, messageOf } from './errors.js';
+import { CheckpointError, isSystemError, messageOf, remedyFor } from './errors.js';
 import { CHAIN_START, FIRST_STEP, nextChain, parseStored, type LedgerEntry, type StoredEntry } from './ledger-entry.js';
 import {
   CLASS_KEY,
@@ -26,7 +26,7 @@ export type ChainReport =
   | { readonly ok: true; readonly entries: number }
   | {
       readonly ok: false;
-      readonly code: 'E_LEDGER_CORRUPT' | 'E_LEDGER_VERSION';
+      readonly code: 'E_LEDGER_CORRUPT' | 'E_LEDGER_VERSION' | 'E_LEDGER_READ';
       readonly step: number;
       readonly reason: string;
     };
@@ -118,8 +118,7 @@ export class LedgerReader {
         if (report.ok || this.branches().length === before) return report;
       } catch (error) {
         if (!(error instanceof CheckpointError)) throw error;
-        if (error.code !== 'E_LEDGER_CORRUPT' && error.code !== 'E_LEDGER_VERSION') throw error;
-        return { ok: false, code: error.code, step: FIRST_STEP, reason: error.message };
+        return badReport(error);
       }
     }
   }
@@ -214,13 +213,26 @@ export class LedgerReader {
       this.database.resetReadTxn();
       return operation();
     } catch (error) {
-      throw new CheckpointError(
-        'E_LEDGER_CORRUPT',
-        `the ledger cannot be read: ${messageOf(error)}; restore it from a copy.`,
-        { cause: error },
-      );
+      throw readError('the ledger cannot be read', error);
     }
   }
+}
+
+/** The report of a ledger that cannot be read at all. @throws `error` where that says nothing of the ledger */
+export function badReport(error: CheckpointError): ChainReport {
+  const { code, message } = error;
+  if (code !== 'E_LEDGER_CORRUPT' && code !== 'E_LEDGER_VERSION' && code !== 'E_LEDGER_READ') throw error;
+  return { ok: false, code, step: FIRST_STEP, reason: message };
+}
+
+/** Of a failure to read: E_LEDGER_READ where the system said why, and only else a damage of the file. */
+export function readError(what: string, error: unknown): CheckpointError {
+  const known = isSystemError(error);
+  return new CheckpointError(
+    known ? 'E_LEDGER_READ' : 'E_LEDGER_CORRUPT',
+    `${what}: ${messageOf(error)}; ${known ? remedyFor(error) : 'restore it from a copy'}.`,
+    { cause: error },
+  );
 }
 
 function entryCount(stats: object): number {

@@ -7,6 +7,8 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { test, type TestContext } from 'node:test';
 import { hasCode, ledgerFolder, opened } from './fixture-ledger.js';
+import { howItEnded } from './ledger-file.js';
+import { remedyFor } from './errors.js';
 import { Ledger } from './ledger.js';
 import type { LedgerEntry } from './ledger-entry.js';
 import { openDatabase } from './ledger-reader.js';
@@ -277,4 +279,33 @@ test('a lock of another process with this id, of another host, or in pieces is j
   await assert.rejects(Ledger.open(path), hasCode('E_LEDGER_LOCKED'));
   await fs.rm(lock);
   await (await Ledger.open(path)).close();
+});
+
+test('a ledger that the system does not let be read is not called damaged', async (context) => {
+  const path = await ledgerFolder(context);
+  await fs.mkdir(join(path, 'ledger.mdb'), { recursive: true });
+  for (const open of [() => Ledger.openReader(path), () => Ledger.open(path)])
+    await assert.rejects(open, (error: Error) => {
+      assert.match(error.message, /^E_LEDGER_READ: .*ledger\.mdb: .*Is a directory.*; check the path\.$/);
+      return true;
+    });
+});
+
+test('only a death that the file can have caused says that it is damaged', () => {
+  const ended = (more: object, stderr = ''): boolean => howItEnded(Object.assign(new Error(), more), stderr).corrupt;
+  for (const signal of ['SIGSEGV', 'SIGBUS']) assert.equal(ended({ signal }), true, signal);
+  assert.equal(ended({ signal: 'SIGABRT' }, 'mdb.c:1: Assertion failed'), true);
+  assert.equal(ended({ signal: 'SIGABRT' }, 'FATAL ERROR: JavaScript heap out of memory'), false);
+  assert.equal(ended({ signal: 'SIGKILL' }), false);
+  assert.equal(ended({ signal: 'SIGTERM', killed: true }), false);
+  assert.equal(ended({ code: 'EMFILE' }), false);
+  assert.equal(ended({ code: 1 }, 'Error: EMFILE'), false);
+});
+
+test('what to do about a failure follows from what the system said, of LMDB too', () => {
+  const advice = (code: unknown): string => remedyFor(Object.assign(new Error(), { code }));
+  assert.equal(advice('ENOSPC'), 'free space');
+  assert.equal(advice(28), 'free space');
+  assert.match(advice('EMFILE'), /ulimit -n/);
+  assert.match(advice(-30793), /look at/);
 });

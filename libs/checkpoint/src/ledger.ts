@@ -4,10 +4,10 @@
  */
 import { join } from 'node:path';
 import { nodeFs } from './durable-fs.js';
-import { CheckpointError, messageOf } from './errors.js';
+import { CheckpointError, messageOf, remedyFor } from './errors.js';
 import { CHAIN_START, checkEntry, FIRST_STEP, nextChain, type LedgerEntry } from './ledger-entry.js';
 import { checkLedgerFile, ledgerFileExists } from './ledger-file.js';
-import { ledgerFile, LedgerReader, openDatabase, type LedgerDatabase } from './ledger-reader.js';
+import { ledgerFile, LedgerReader, openDatabase, readError, type LedgerDatabase } from './ledger-reader.js';
 import {
   checkAdmission,
   checkBranch,
@@ -43,7 +43,8 @@ export class Ledger extends LedgerReader {
   /**
    * Opens the ledger in `folder` for writing, and creates it where there is none. An existing one is first read through
    * in a process of its own.
-   * @throws CheckpointError E_LEDGER_LOCKED while another process has it open for writing; E_LEDGER_CORRUPT; E_LEDGER_VERSION; E_LEDGER_WRITE.
+   * @throws CheckpointError E_LEDGER_LOCKED while another process has it open for writing; E_LEDGER_CORRUPT; E_LEDGER_READ;
+   *   E_LEDGER_VERSION; E_LEDGER_WRITE.
    */
   static async open(folder: string, options: WriterLockOptions = {}): Promise<Ledger> {
     try {
@@ -68,7 +69,7 @@ export class Ledger extends LedgerReader {
 
   /**
    * Opens the ledger in `folder` for reading only, also while another process writes it.
-   * @throws CheckpointError E_LEDGER_MISSING, E_LEDGER_CORRUPT, E_LEDGER_VERSION.
+   * @throws CheckpointError E_LEDGER_MISSING, E_LEDGER_CORRUPT, E_LEDGER_READ, E_LEDGER_VERSION.
    */
   static async openReader(folder: string): Promise<LedgerReader> {
     if (!(await ledgerFileExists(folder))) {
@@ -239,18 +240,14 @@ function openOrRefuse(folder: string, mode: 'read' | 'write'): LedgerDatabase {
   } catch (error) {
     // The file has been checked or is new, so a writer's failure is the disk's.
     if (mode === 'write') throw writeError(error);
-    throw new CheckpointError(
-      'E_LEDGER_CORRUPT',
-      `${ledgerFile(folder)} cannot be opened: ${messageOf(error)}; restore it from a copy.`,
-      { cause: error },
-    );
+    throw readError(`${ledgerFile(folder)} cannot be opened`, error);
   }
 }
 
 function writeError(error: unknown): CheckpointError {
   return new CheckpointError(
     'E_LEDGER_WRITE',
-    `the ledger cannot be written: ${messageOf(error)}; check space and permissions.`,
+    `the ledger cannot be written: ${messageOf(error)}; ${remedyFor(error)}.`,
     { cause: error },
   );
 }

@@ -88,6 +88,17 @@ test('a missing or damaged record has its own error', async (context) => {
   await assert.rejects(readRun(root), hasCode('E_RUN_CORRUPT'));
   await fs.writeFile(join(root, 'run.json'), '{}');
   await assert.rejects(openRun(root, proposal), hasCode('E_RUN_CORRUPT'));
+  await fs.writeFile(join(root, 'run.json'), Buffer.from([0xff]));
+  await assert.rejects(readRun(root), hasCode('E_RUN_CORRUPT'));
+});
+
+test('a record that the system does not let be read is not called damaged', async (context) => {
+  const root = await folder(context);
+  await fs.mkdir(join(root, 'run.json'), { recursive: true });
+  await assert.rejects(readRun(root), (error: Error) => {
+    assert.match(error.message, /^E_RUN_READ: .*run\.json cannot be read: EISDIR.*; check the path\.$/);
+    return true;
+  });
 });
 
 test('a crash at any operation leaves no run or a whole one', async (context) => {

@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { firstDifference, type JsonValue } from './canonical-json.js';
 import { createWhole, nodeFs, randomNonce, type DurableFs } from './durable-fs.js';
-import { CheckpointError, messageOf, systemCode } from './errors.js';
+import { CheckpointError, isSystemError, messageOf, remedyFor, systemCode } from './errors.js';
 
 export const RUN_FILE_NAME = 'run.json';
 const FORMAT = 'lockstep-run';
@@ -78,7 +78,7 @@ export function runPaths(root: string): RunPaths {
  * Creates the run in `root`, or opens the one that is there if its seed, dataDigest and config are those of `proposal`.
  * An existing run keeps its own runId and createdAt. `meaning` says what a stored config means today, if it was written by an
  * older version.
- * @throws CheckpointError E_RUN_CONFLICT naming the first key that differs, E_RUN_CORRUPT, E_RUN_WRITE.
+ * @throws CheckpointError E_RUN_CONFLICT naming the first key that differs, E_RUN_READ, E_RUN_CORRUPT, E_RUN_WRITE.
  */
 export async function openRun(
   root: string,
@@ -106,7 +106,7 @@ export async function openRun(
   } catch (error) {
     throw new CheckpointError(
       'E_RUN_WRITE',
-      `the run directory ${root} cannot be set up: ${messageOf(error)}; check space and permissions.`,
+      `the run directory ${root} cannot be set up: ${messageOf(error)}; ${remedyFor(error)}.`,
       { cause: error },
     );
   }
@@ -126,7 +126,7 @@ export async function openRun(
   return { record, paths, created };
 }
 
-/** The record of an existing run. @throws CheckpointError E_RUN_MISSING, E_RUN_CORRUPT. */
+/** The record of an existing run. @throws CheckpointError E_RUN_MISSING, E_RUN_READ, E_RUN_CORRUPT. */
 export async function readRun(root: string, options: { readonly disk?: DurableFs } = {}): Promise<RunRecord> {
   const disk = options.disk ?? nodeFs;
   const path = join(root, RUN_FILE_NAME);
@@ -140,9 +140,13 @@ export async function readRun(root: string, options: { readonly disk?: DurableFs
       throw new CheckpointError('E_RUN_MISSING', `${root} holds no ${RUN_FILE_NAME}; check the path.`, {
         cause: error,
       });
+    if (isSystemError(error))
+      throw new CheckpointError('E_RUN_READ', `${path} cannot be read: ${messageOf(error)}; ${remedyFor(error)}.`, {
+        cause: error,
+      });
     throw new CheckpointError(
       'E_RUN_CORRUPT',
-      `${path} cannot be read: ${messageOf(error)}; restore it or start in a new directory.`,
+      `${path} cannot be understood: ${messageOf(error)}; restore it or start in a new directory.`,
       { cause: error },
     );
   }

@@ -5,7 +5,7 @@
  */
 import { basename, dirname } from 'node:path';
 import { createWhole, nodeFs, randomNonce, TEMP_PREFIX } from './durable-fs.js';
-import { CheckpointError, messageOf, systemCode } from './errors.js';
+import { CheckpointError, messageOf, remedyFor, systemCode } from './errors.js';
 import { isLocalFolder } from './file-system-kind.js';
 import { lockFile, type KernelLock, type LockAttempt } from './kernel-lock.js';
 import { holderExists, judgeHolder, ownHolder, parseHolder, type LockHolder } from './lock-holder.js';
@@ -40,7 +40,7 @@ export async function takeWriterLock(path: string, options: WriterLockOptions = 
     if (error instanceof CheckpointError) throw error;
     throw new CheckpointError(
       'E_LEDGER_WRITE',
-      `the lock file ${path} cannot be written: ${messageOf(error)}; check space and permissions.`,
+      `the lock file ${path} cannot be written: ${messageOf(error)}; ${remedyFor(error)}.`,
       { cause: error },
     );
   }

@@ -12,7 +12,8 @@ export type Entry = { readonly name: string; readonly kind: 'file' | 'folder' | 
 /** Node reads no larger file at once. */
 export const MAX_FILE_BYTES = 2 ** 31 - 1;
 
-const codeOf = (error: unknown): unknown => (error instanceof Error && 'code' in error ? error.code : undefined);
+/** The code of Node's or the system's error. */
+export const codeOf = (error: unknown): unknown => (error instanceof Error && 'code' in error ? error.code : undefined);
 
 /** What the system says, in its words alone: the rest of Node's message repeats path and call. */
 export function reasonOf(error: unknown): string {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync, mkdirSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -30,7 +30,18 @@ test('the test half is 10,000 images with the known first labels and another dig
 test('a file with one bit changed, and a file that is not there, are refused with their codes', () => {
   const directory = mkdtempSync(join(tmpdir(), 'mnist-'));
   try {
-    assert.throws(() => loadMnist('test', directory), { code: 'E_MNIST_MISSING' });
+    assert.throws(() => loadMnist('test', directory), {
+      code: 'E_MNIST_MISSING',
+      message: /is not there: run npm ci$/,
+    });
+    const inTheWay = join(directory, MNIST_FILES.test.images.name);
+    mkdirSync(inTheWay);
+    // Reinstalling would not help.
+    assert.throws(() => loadMnist('test', directory), {
+      code: 'E_MNIST_MISSING',
+      message: /cannot be read \([^:]*\)$/,
+    });
+    rmdirSync(inTheWay);
     const { images, labels } = MNIST_FILES.test;
     copyFileSync(join(mnistDirectory(), images.name), join(directory, images.name));
     const bytes = readFileSync(join(mnistDirectory(), labels.name));

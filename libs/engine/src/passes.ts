@@ -2,11 +2,12 @@
  * Passes over whole gradients and states in native code (native/passes.cpp), without TensorFlow: any thread may load them.
  * Each does what its JavaScript counterpart does, to the last bit, on shared or other memory. Arguments are not checked.
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { PASSES_FILE } from '../recipe.mjs';
 import { EngineError } from './errors.js';
+import { remedyFor, requireFile } from './failures.js';
 import { cpuFlags, runsNative } from './identity.js';
 
 /** P: numbers of a gradient; T: tensors; `ends` [T]: where each tensor ends; a fingerprint has 32 sums. */
@@ -60,10 +61,21 @@ const NAMES = ['fingerprint', 'describe', 'fold', 'squares', 'update'] as const;
 export function loadPasses(directory: string): NativePasses | null {
   if (!runsNative(process.arch, cpuFlags(readFileSync('/proc/cpuinfo', 'utf8')))) return null;
   const path = join(directory, PASSES_FILE);
-  if (!existsSync(path)) throw new EngineError('E_ENGINE_MISSING', `${path} is not there; ${FIX}`);
-  const loaded: unknown = require(path);
+  requireFile(path, FIX);
+  const loaded = requirePasses(path, directory);
   if (isPasses(loaded)) return loaded;
   throw new EngineError('E_ENGINE_LOAD', `${path} is not what this build needs; ${FIX}`);
+}
+
+function requirePasses(path: string, directory: string): unknown {
+  try {
+    return require(path);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new EngineError('E_ENGINE_LOAD', `${path} could not be loaded: ${reason}; ${remedyFor(error, directory)}`, {
+      cause: error,
+    });
+  }
 }
 
 function isPasses(value: unknown): value is NativePasses {
