@@ -1,6 +1,7 @@
 /** What the command line itself refuses or finds. `usage`: the caller can call it rightly; the status is then 2, else 1. */
 import { CheckpointError, type CheckpointErrorCode } from '@lockstep/checkpoint';
 import { ConfigError } from '@lockstep/config';
+import { CoordinatorError } from '@lockstep/coordinator';
 import { DiffusionError, type DiffusionErrorCode } from '@lockstep/diffusion';
 import { SAMPLER_ERRORS, SamplerError } from '@lockstep/sampler';
 import { ReplayError } from '@lockstep/worker/replay';
@@ -11,7 +12,6 @@ export const CLI_ERRORS = {
   E_TRACE_FILE: { usage: true, meaning: 'the file that --trace names cannot be written' },
   E_NO_CHECKPOINT: { usage: true, meaning: 'the directory holds no whole checkpoint' },
   E_VERIFY_RUN: { usage: false, meaning: 'run.json holds no recipe that this version reads' },
-  E_VERIFY_DATA: { usage: false, meaning: 'the data here is not the data that the run was trained on' },
   E_VERIFY_CHANGED: { usage: false, meaning: 'the run went back to an earlier step while it was verified' },
   /** Told in place of being thrown, as the next one: what was asked for goes on. */
   E_LOG_WRITE: { usage: false, meaning: 'a file in logs/ cannot be written; what belongs there is lost' },
@@ -44,6 +44,7 @@ export function exitStatusOf(error: unknown): 1 | 2 {
   if (error instanceof ReplayError) return error.usage ? 2 : 1;
   if (error instanceof SamplerError) return SAMPLER_ERRORS[error.code].usage ? 2 : 1;
   if (error instanceof DiffusionError) return USAGE_CODES.includes(error.code) ? 2 : 1;
+  if (error instanceof CoordinatorError) return error.code === 'E_ORIGIN_NETWORK' ? 2 : 1;
   if (error instanceof CliError) return CLI_ERRORS[error.code].usage ? 2 : 1;
   return error instanceof CheckpointError && USAGE_CHECKPOINT.includes(error.code) ? 2 : 1;
 }

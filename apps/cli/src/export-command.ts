@@ -9,7 +9,7 @@ const MOST_IMAGES = 4096;
 function imageCount(text: string): number {
   const value = Number(text);
   if (!/^\d+$/.test(text) || value < 1 || value > MOST_IMAGES)
-    throw new InvalidArgumentError(`write a whole number from 1 to ${MOST_IMAGES}.`);
+    throw new InvalidArgumentError(`write a whole number in 1..${MOST_IMAGES}.`);
   return value;
 }
 

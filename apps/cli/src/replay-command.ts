@@ -1,21 +1,29 @@
 /** `lockstep replay`: computes one microbatch of a run again and says what it was made of. */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { canRedraw, TerminalLine } from '@lockstep/config';
+import { DATA_DOC } from '@lockstep/sampler';
 import { defaultReplayFile, loadEngineHere, replay, type ReplayReport } from '@lockstep/worker/replay';
 
 type Options = {
   readonly step: number;
   readonly microbatch: number;
+  readonly data?: string;
   /** true: given without a name. */
   readonly out?: string | true;
   readonly device: 'cpu' | 'cuda';
   readonly threads: number;
 };
 
-function wholeNumber(text: string): number {
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value)) throw new InvalidArgumentError('write a whole number.');
-  return value;
+/** As of a worker. */
+const MOST_THREADS = 1024;
+
+function wholeNumberIn(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!/^\d+$/.test(text) || value < least || value > most)
+      throw new InvalidArgumentError(`write a whole number in ${least}..${most}.`);
+    return value;
+  };
 }
 
 /** The report as lines of `name: value`. */
@@ -46,8 +54,17 @@ export function replayCommand(env: NodeJS.ProcessEnv): Command {
   return new Command('replay')
     .description('computes one microbatch of a run again, bit for bit, and says what it was made of')
     .argument('<directory>', 'directory of the run')
-    .requiredOption('--step <k>', 'step, counted from 0; at most one beyond the last committed', wholeNumber)
-    .requiredOption('--microbatch <i>', 'microbatch of that step, counted from 0', wholeNumber)
+    .requiredOption(
+      '--step <k>',
+      'step, counted from 0; at most one beyond the last committed',
+      wholeNumberIn(0, Number.MAX_SAFE_INTEGER),
+    )
+    .requiredOption(
+      '--microbatch <i>',
+      'microbatch of that step, counted from 0',
+      wholeNumberIn(0, Number.MAX_SAFE_INTEGER),
+    )
+    .option('--data <folder>', DATA_DOC)
     .option(
       '--out [file]',
       'safetensors file for batch, weights and gradient; without a name: DIR/replay/step-K-microbatch-I.safetensors',
@@ -57,13 +74,14 @@ export function replayCommand(env: NodeJS.ProcessEnv): Command {
         .choices(['cpu', 'cuda'])
         .default(env['LOCKSTEP_DEVICE'] ?? 'cpu'),
     )
-    .option('--threads <number>', 'threads inside a tensor operation; as in the run', wholeNumber, 1)
-    .action(async (directory: string, { step, microbatch, out, device, threads }: Options) => {
+    .option('--threads <number>', 'threads inside a tensor operation; as in the run', wholeNumberIn(1, MOST_THREADS), 1)
+    .action(async (directory: string, { step, microbatch, data, out, device, threads }: Options) => {
       const terminal = canRedraw(process.stderr, env) ? new TerminalLine(process.stderr) : null;
       const report = await replay({
         directory,
         step,
         microbatch,
+        data: data ?? null,
         out: out === true ? defaultReplayFile(directory, step, microbatch) : (out ?? null),
         engine: loadEngineHere(device, threads, env),
         onStep: (done, total) => {

@@ -3,8 +3,16 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { openOutput, RUN_FILE_NAME } from '@lockstep/checkpoint';
-import { describeConfig, failureOf, loadConfig, localGpus, workerPlaces, type UpConfig } from '@lockstep/config';
-import { recipeOf } from '@lockstep/diffusion';
+import {
+  contradiction,
+  describeConfig,
+  failureOf,
+  loadGiven,
+  localGpus,
+  workerPlaces,
+  type UpConfig,
+} from '@lockstep/config';
+import { askedRun } from '@lockstep/coordinator';
 import { addConfigFlags, givenFlags } from './config-flags.js';
 import { CliError } from './errors.js';
 import { up } from './up.js';
@@ -28,9 +36,7 @@ export function upCommand(): Command {
 async function runUp(options: Readonly<Record<string, unknown>>): Promise<number> {
   const keys = describeConfig('up');
   const file = typeof options['config'] === 'string' ? { file: options['config'] } : {};
-  const config = loadConfig({ schema: 'up', env: process.env, flags: givenFlags(options, keys), ...file });
-  // A network that cannot be built is refused here, not in a log.
-  recipeOf(config);
+  const { config, given } = loadGiven({ schema: 'up', env: process.env, flags: givenFlags(options, keys), ...file });
   const out = resolve(config.out);
   const exists = existsSync(join(out, RUN_FILE_NAME));
   if (exists && options['resume'] !== true) {
@@ -41,15 +47,26 @@ async function runUp(options: Readonly<Record<string, unknown>>): Promise<number
   }
   if (!exists && options['resume'] === true)
     throw new CliError('E_NOTHING_TO_RESUME', `${out} holds no run; leave --resume out to start one`);
+  if (exists && config.from !== null)
+    throw contradiction('a run that is resumed has its start behind it', [
+      { key: 'from', value: config.from, source: given.get('from')?.source ?? 'the default' },
+      { key: 'resume', value: true, source: 'flag --resume' },
+    ]);
+  // What can be refused before a process is started is refused here, not in a log.
+  await askedRun({ ...config, out }, given);
   return up({
     out,
     places: workerPlaces(config.device, config.workers, config.device === 'cuda' ? localGpus(process.env) : []),
     maxRestarts: config.maxRestarts,
     coordinatorArgs: keys.flatMap(({ key, flag }) =>
-      NOT_FOR_COORDINATOR.has(key) ? [] : [`${flag}=${textOf(config, key, out)}`],
+      // The environment is the coordinator's too; and what was not given, a run that is there already decides.
+      key === 'out' || (!NOT_FOR_COORDINATOR.has(key) && ['flag', 'file'].includes(given.get(key)?.layer ?? ''))
+        ? [`${flag}=${textOf(config, key, out)}`]
+        : [],
     ),
     host: config.host,
     port: config.port,
+    otherPort: !given.has('port'),
     trace: config.trace === null ? null : traceFile(resolve(config.trace)),
     workerArgs: [
       `--device=${config.device}`,

@@ -40,6 +40,8 @@ export interface UpOptions {
   readonly host: string;
   /** 0: any free one. */
   readonly port: number;
+  /** Whether any free one will do where this one is in use. */
+  readonly otherPort: boolean;
   /** File for the timeline of all processes; null: none. */
   readonly trace: string | null;
   /** Arguments of each worker process, without its name and coordinator. */
@@ -61,7 +63,7 @@ const channelSchema = z.discriminatedUnion('kind', [
   /** For a person, once at its start. */
   z.object({ kind: z.literal('told'), text: z.string() }),
   /** It cannot start; it ends right after. */
-  z.object({ kind: z.literal('fatal'), text: z.string() }),
+  z.object({ kind: z.literal('fatal'), code: z.string(), text: z.string() }),
 ]);
 
 /** Runs until the training is over. Returns the exit status: 0 complete, 130 or 143 stopped by a signal, 1 failed. */
@@ -90,8 +92,10 @@ class Supervisor {
   /** Workers that are started again after a pause. */
   private readonly restarting = new Set<string>();
   private readonly logFiles = new Map<string, LogFile>();
+  /** What the coordinator said until it listened: before that nothing is written, as it may refuse to start. Then null. */
+  private early: Buffer[] | null = [];
   /** Why the coordinator cannot start, in its words. */
-  private fatal: string | null = null;
+  private fatal: { readonly code: string; readonly text: string } | null = null;
   /** Why the run was given up here: the last line, which begins with its code. */
   private lastWords: string | null = null;
   private port: number;
@@ -106,7 +110,6 @@ class Supervisor {
   }
 
   async run(): Promise<number> {
-    mkdirSync(this.logs, { recursive: true });
     const onSignal = (signal: NodeJS.Signals): void => this.interrupted(signal === 'SIGINT' ? 'SIGINT' : 'SIGTERM');
     process.on('SIGINT', onSignal);
     process.on('SIGTERM', onSignal);
@@ -129,6 +132,7 @@ class Supervisor {
   }
 
   private startCoordinator(): void {
+    this.fatal = null;
     const args = [...this.options.coordinatorArgs, '--host', this.options.host, '--port', String(this.port)];
     const child = this.start('coordinator', COORDINATOR, args);
     this.coordinator = child;
@@ -136,6 +140,7 @@ class Supervisor {
       const message = channelSchema.parse(raw);
       if (message.kind === 'listening') {
         this.port = message.port;
+        this.openLogs();
         this.view.line(
           `coordinator at ws://${this.address()}, metrics at http://${this.address()}/metrics, logs in ${this.logs}`,
         );
@@ -147,7 +152,7 @@ class Supervisor {
       } else if (message.kind === 'told') {
         this.view.line(message.text);
       } else {
-        this.fatal = message.text;
+        this.fatal = message;
       }
     });
     onceEnded(child, (end) => this.coordinatorEnded(end));
@@ -173,7 +178,6 @@ class Supervisor {
     args: readonly string[],
     place: Readonly<Record<string, string>> = {},
   ): ChildProcess {
-    const log = this.logFile(name);
     const part = this.tracePart(name);
     // A session of its own: Ctrl-C reaches this process alone, which then stops the others in order.
     const child = fork(module, [...args, `--trace=${part ?? 'null'}`], {
@@ -182,7 +186,7 @@ class Supervisor {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     for (const output of [child.stdout, child.stderr]) {
-      output?.on('data', (chunk: Buffer) => log.write(chunk));
+      output?.on('data', (chunk: Buffer) => this.log(name, chunk));
       // It ends with the child.
       output?.on('error', () => undefined);
     }
@@ -212,6 +216,19 @@ class Supervisor {
         `the timeline could not be written, its parts are ${join(this.logs, 'trace-*.json')}: ${failureLine(error)}`,
       );
     }
+  }
+
+  private log(name: string, chunk: Buffer): void {
+    if (this.early !== null) this.early.push(chunk);
+    else this.logFile(name).write(chunk);
+  }
+
+  private openLogs(): void {
+    if (this.early === null) return;
+    const said = this.early;
+    this.early = null;
+    mkdirSync(this.logs, { recursive: true });
+    for (const chunk of said) this.log('coordinator', chunk);
   }
 
   /** One for each name, whatever the number of processes that bear it one after another. */
@@ -280,8 +297,31 @@ class Supervisor {
       }, RESTART_PAUSE_MS);
       return;
     }
+    if (this.early !== null) return this.notStarted(how, end, gone);
     const where = gone ?? `its log is ${join(this.logs, 'coordinator.log')}`;
-    this.abandon(this.fatal ?? `${LOST}: the coordinator ${how}; ${where}`);
+    this.abandon(this.fatal?.text ?? `${LOST}: the coordinator ${how}; ${where}`);
+  }
+
+  /** The coordinator ended before it listened, so there is no log to look into. */
+  private notStarted(how: string, end: ChildEnd, gone: string | null): void {
+    const { fatal } = this;
+    if (fatal?.code === 'E_PORT_IN_USE' && this.options.otherPort && this.port !== 0) {
+      this.view.line(`port ${this.port} is in use; taking any free one`);
+      this.port = 0;
+      this.early = [];
+      this.startCoordinator();
+      return;
+    }
+    if (fatal === null) {
+      for (const line of Buffer.concat(this.early ?? [])
+        .toString('utf8')
+        .trimEnd()
+        .split('\n'))
+        this.view.line(line);
+      return this.abandon(`${LOST}: the coordinator ${how} before it listened; ${gone ?? 'what it said is above'}`);
+    }
+    this.lastWords = fatal.text;
+    this.finish(end.status ?? 1);
   }
 
   private interrupted(signal: 'SIGINT' | 'SIGTERM'): void {

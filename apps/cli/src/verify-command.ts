@@ -5,13 +5,16 @@ import {
   CheckpointError,
   DirectoryStore,
   Ledger,
+  readOrigin,
   readRun,
   runPaths,
   stateDigest,
   type LedgerReader,
   type RunRecord,
+  type TrainingState,
 } from '@lockstep/checkpoint';
-import { DiffusionError, initialTrainingState, loadDataset, MNIST, parseRecipe } from '@lockstep/diffusion';
+import { DiffusionError, initialTrainingState, loadRunData, MNIST, parseRecipe, stateFrom } from '@lockstep/diffusion';
+import { DATA_DOC } from '@lockstep/sampler';
 import { CliError } from './errors.js';
 import { verifyRun, type Check, type Verification } from './verify.js';
 import { epochsOf, type EpochUse } from './verify-samples.js';
@@ -34,9 +37,10 @@ export function verifyCommand(): Command {
   return new Command('verify')
     .description('proves from ledger and checkpoints which samples a run used, and that nothing was changed or lost')
     .argument('<directory>', 'directory of the run')
+    .option('--data <folder>', DATA_DOC)
     .option('--json', 'print one JSON object')
-    .action(async (directory: string, options: { readonly json?: boolean }) => {
-      const verification = await verifyDirectory(directory);
+    .action(async (directory: string, options: { readonly data?: string; readonly json?: boolean }) => {
+      const verification = await verifyDirectory(directory, options.data ?? null);
       process.stdout.write(
         options.json === true ? `${JSON.stringify(verification)}\n` : `${describe(verification).join('\n')}\n`,
       );
@@ -46,19 +50,15 @@ export function verifyCommand(): Command {
 
 /**
  * Checks the run in `directory`, which may be under way.
+ * @param given where its data is now; null: where it was when the run began
  * @throws CheckpointError E_RUN_MISSING, E_RUN_CORRUPT, E_LEDGER_MISSING, E_LEDGER_VERSION; CliError E_VERIFY_RUN,
- *   E_VERIFY_DATA, E_VERIFY_CHANGED; DiffusionError E_MNIST_*, E_DATA_*
+ *   E_VERIFY_CHANGED; DiffusionError E_DATA_CHANGED, E_MNIST_*, E_DATA_*
  */
-export async function verifyDirectory(directory: string): Promise<Verification> {
+export async function verifyDirectory(directory: string, given: string | null = null): Promise<Verification> {
   const record = await readRun(directory);
   const { recipe, data: source } = parseConfig(record, directory);
-  const data = loadDataset(source, 'train');
-  if (data.digest !== record.dataDigest) {
-    throw new CliError(
-      'E_VERIFY_DATA',
-      `the run was trained on data ${record.dataDigest}, in ${source} is ${data.digest}; verify it with the data that it was trained on`,
-    );
-  }
+  const data = loadRunData({ source, digest: record.dataDigest }, given);
+  const start = await startOf(record, directory);
   const paths = runPaths(directory);
   const ledger = await openLedger(paths.ledger);
   try {
@@ -73,7 +73,8 @@ export async function verifyDirectory(directory: string): Promise<Verification> 
       },
       ledger,
       store: new DirectoryStore(paths.checkpoints),
-      seedDigest: () => seedDigestOf(record),
+      start,
+      startDigest: () => startDigestOf(record, start),
     });
     if (!(ledger instanceof CheckpointError) && ledger.branches().length !== branches)
       throw new CliError('E_VERIFY_CHANGED', 'the run went back to an earlier step while it was read; verify it again');
@@ -105,8 +106,21 @@ function parseConfig(record: RunRecord, directory: string): z.infer<typeof confi
   );
 }
 
-/** Digest of state 0, if this version can build the run's network. */
-function seedDigestOf({ seed, config }: RunRecord): string | null {
+/** The state of another run that the run starts from, or why it cannot be read; null if it starts from its seed. */
+async function startOf({ origin }: RunRecord, directory: string): Promise<TrainingState | CheckpointError | null> {
+  if (origin === undefined) return null;
+  try {
+    return await readOrigin(directory, origin);
+  } catch (error) {
+    if (error instanceof CheckpointError && error.code === 'E_ORIGIN_STATE') return error;
+    throw error;
+  }
+}
+
+/** Digest of state 0, if it is known here, or this version can build the run's network. */
+function startDigestOf({ seed, config }: RunRecord, start: TrainingState | CheckpointError | null): string | null {
+  if (start instanceof CheckpointError) return null;
+  if (start !== null) return stateDigest({ step: 0, ...stateFrom(start) });
   try {
     const recipe = parseRecipe(z.object({ recipe: z.json() }).parse(config).recipe);
     return stateDigest({ step: 0, ...initialTrainingState(recipe, seed) });

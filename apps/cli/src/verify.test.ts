@@ -285,7 +285,8 @@ test('every epoch is counted, with the complete and the last one told apart', as
     order,
     ledger,
     store: new DirectoryStore(runPaths(root).checkpoints),
-    seedDigest: () => null,
+    start: null,
+    startDigest: () => null,
   });
   assert.equal(verification.ok, true);
   const unused = { repeated: 0, inSkippedSteps: 0 };
@@ -334,7 +335,7 @@ test('what cannot be verified at all has its own error', async (context) => {
   const file = join(root, 'run.json');
   const whole = await fs.readFile(file, 'utf8');
   await fs.writeFile(file, whole.replace(DATA.digest, '0'.repeat(64)));
-  await assert.rejects(verifyDirectory(root), { code: 'E_VERIFY_DATA' });
+  await assert.rejects(verifyDirectory(root), { code: 'E_DATA_CHANGED' });
   await fs.writeFile(file, whole.replace(`"microbatchSize": ${microbatchSize}`, '"microbatchSize": 5'));
   await assert.rejects(verifyDirectory(root), { code: 'E_VERIFY_RUN' });
   await fs.writeFile(file, whole);

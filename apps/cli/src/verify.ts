@@ -3,13 +3,22 @@
  * checkpoints are the states that the ledger names. Reads only; the caller opens, prints and exits.
  */
 import { CheckpointError } from '@lockstep/checkpoint';
-import type { Admission, Branch, CheckpointStore, LedgerEntry, LedgerReader, RunRecord } from '@lockstep/checkpoint';
+import type {
+  Admission,
+  Branch,
+  CheckpointStore,
+  LedgerEntry,
+  LedgerReader,
+  Origin,
+  RunRecord,
+} from '@lockstep/checkpoint';
 import { epochsOf, SampleCounter, type EpochUse, type SampleOrder } from './verify-samples.js';
 
 /** Faults that a check lists; of the others it tells the number: a run of another seed has one in every microbatch. */
 export const MAX_FAULTS = 20;
 
-export type VerifyCode = 'E_VERIFY_CHAIN' | 'E_VERIFY_SAMPLES' | 'E_VERIFY_SKIPPED' | 'E_VERIFY_CHECKPOINT';
+export type VerifyCode =
+  'E_VERIFY_ORIGIN' | 'E_VERIFY_CHAIN' | 'E_VERIFY_SAMPLES' | 'E_VERIFY_SKIPPED' | 'E_VERIFY_CHECKPOINT';
 
 /** One thing wrong. `code` is the check's own, or that of the error which says more. */
 export interface Fault {
@@ -20,7 +29,8 @@ export interface Fault {
 }
 
 export interface Check {
-  readonly name: 'chain' | 'samples' | 'skipped' | 'checkpoints';
+  /** 'origin' only of a run that starts from another's state. */
+  readonly name: 'chain' | 'origin' | 'samples' | 'skipped' | 'checkpoints';
   /** 'unchecked': an earlier check failed, so that this one could not be made. */
   readonly result: 'ok' | 'failed' | 'unchecked';
   /** Set if it failed. */
@@ -35,6 +45,8 @@ export interface Check {
 
 export interface Verification {
   readonly run: string;
+  /** The state of another run that it starts from; null: it starts from its seed. */
+  readonly origin: Origin | null;
   readonly ok: boolean;
   readonly checks: readonly Check[];
   /** Committed steps. */
@@ -59,12 +71,15 @@ export interface VerifyInput {
   /** The open ledger, or why it cannot be read (E_LEDGER_CORRUPT). */
   readonly ledger: LedgerReader | CheckpointError;
   readonly store: Pick<CheckpointStore, 'list' | 'read'>;
+  /** The other run's state, read and checked, or why it cannot be read; null if the run starts from its seed. */
+  readonly start: object | CheckpointError | null;
   /** Digest of state 0, or null if this version cannot compute it; asked for only where a check needs it. */
-  readonly seedDigest: () => string | null;
+  readonly startDigest: () => string | null;
 }
 
 type CheckName = Check['name'];
 const CODES = {
+  origin: 'E_VERIFY_ORIGIN',
   chain: 'E_VERIFY_CHAIN',
   samples: 'E_VERIFY_SAMPLES',
   skipped: 'E_VERIFY_SKIPPED',
@@ -111,9 +126,10 @@ export async function verifyRun(input: VerifyInput): Promise<Verification> {
   );
   const steps = readSteps(input, ledger.range(0, report.entries - 1));
   const checkpoints = await checkCheckpoints(input, ledger);
-  const checks = [chain, steps.samples, steps.skipped, checkpoints];
+  const checks = [chain, ...checkOrigin(input, ledger), steps.samples, steps.skipped, checkpoints];
   return {
     run: input.record.runId,
+    origin: input.record.origin ?? null,
     ok: checks.every(({ result }) => result === 'ok'),
     checks,
     steps: report.entries,
@@ -143,6 +159,7 @@ function unreadable({ record }: VerifyInput, reason: string): Verification {
   );
   return {
     run: record.runId,
+    origin: record.origin ?? null,
     ok: false,
     checks: [chain.check('the ledger is damaged'), ...unmade],
     steps: 0,
@@ -162,7 +179,7 @@ type Steps = Pick<Verification, 'epochs' | 'skippedSteps' | 'generations' | 'mic
 };
 
 /** One walk over the entries for all that is asked of them. */
-function readSteps({ order, seedDigest }: VerifyInput, entries: Iterable<LedgerEntry>): Steps {
+function readSteps({ order, startDigest }: VerifyInput, entries: Iterable<LedgerEntry>): Steps {
   const counter = new SampleCounter(order);
   const [samples, skipped] = [new Faults('samples'), new Faults('skipped')];
   const skippedSteps: number[] = [];
@@ -174,7 +191,7 @@ function readSteps({ order, seedDigest }: VerifyInput, entries: Iterable<LedgerE
     checked += entry.samples.length;
     if (entry.skipped) {
       skippedSteps.push(entry.step);
-      const before: string | null = entry.step === 0 ? seedDigest() : previous;
+      const before: string | null = entry.step === 0 ? startDigest() : previous;
       if (before !== null && before !== entry.digest)
         skipped.add(entry.step, `it was skipped, but led from state ${before} to another, ${entry.digest}`);
     }
@@ -205,7 +222,21 @@ function readSteps({ order, seedDigest }: VerifyInput, entries: Iterable<LedgerE
   };
 }
 
-async function checkCheckpoints({ record, store, seedDigest }: VerifyInput, ledger: LedgerReader): Promise<Check> {
+/** The chain starts from the ledger's origin; run.json must name the same, and origin/ hold that state. */
+function checkOrigin({ record, start }: VerifyInput, ledger: LedgerReader): Check[] {
+  const [named, chained] = [record.origin ?? null, ledger.origin()];
+  if (named === null && chained === null) return [];
+  const faults = new Faults('origin');
+  const said = (origin: Origin | null): string =>
+    origin === null ? 'the seed' : `step ${origin.step} of run ${origin.runId}, state ${origin.digest}`;
+  if (said(named) !== said(chained))
+    faults.add(null, `run.json says that the run starts from ${said(named)}, the ledger from ${said(chained)}`);
+  if (start instanceof CheckpointError) faults.add(null, start.message, null, start.code);
+  const kept = faults.count === 0 ? ', kept in origin/' : '';
+  return [faults.check(`the run starts from ${said(chained)}${kept}`)];
+}
+
+async function checkCheckpoints({ record, store, startDigest }: VerifyInput, ledger: LedgerReader): Promise<Check> {
   const faults = new Faults('checkpoints');
   const listed = await store.list();
   let read = 0;
@@ -214,7 +245,7 @@ async function checkCheckpoints({ record, store, seedDigest }: VerifyInput, ledg
       // Reading computes sha256 of each file and the state's digest from its bytes, and compares them with the manifest.
       const { manifest } = await store.read(step);
       read += 1;
-      const expected = step === 0 ? seedDigest() : (ledger.get(step - 1)?.digest ?? 'none');
+      const expected = step === 0 ? startDigest() : (ledger.get(step - 1)?.digest ?? 'none');
       if (manifest.runId !== record.runId)
         faults.add(step, `the checkpoint of step ${step} is of run ${manifest.runId}`);
       else if (expected !== null && manifest.stateDigest !== expected)

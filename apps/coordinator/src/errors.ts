@@ -12,6 +12,8 @@ export const COORDINATOR_ERRORS = {
   E_RING_PEER_LOST: 'a worker cannot be reached by its neighbours in the ring',
   E_STATE_UNAVAILABLE: 'a worker could not load the state that the plan starts from',
   E_AUDIT_TIE: 'two workers stand by different gradients of one microbatch, and nobody is left to decide',
+  E_ORIGIN_CHECKPOINT: 'the run that another is to start from holds no whole checkpoint of its own',
+  E_ORIGIN_NETWORK: 'the run that another is to start from has another network',
   E_EVALUATION_FAILED: 'the evaluation of a checkpoint ended without a result; the run goes on',
   E_TOO_MANY_WORKERS: 'a run has as many workers as it can have',
   E_WORKER_NAME_TAKEN: 'a worker says the name of another one that lives',

@@ -21,6 +21,7 @@ function evaluator(context: TestContext, env: NodeJS.ProcessEnv): { evaluator: E
     {
       everySteps: 200,
       directory: '/runs/one',
+      data: '/moved',
       device: 'cpu',
       module: fileURLToPath(new URL('./evaluator.fixture.js', import.meta.url)),
       env: { ...process.env, FIXTURE_CALLS: join(folder, 'calls'), ...env },
@@ -69,7 +70,14 @@ test('checkpoints of the right steps are evaluated, at the lowest priority, and 
   const [call, ...others] = calls(folder);
   assert.equal(others.length, 0);
   assert.equal(call.priority, 19);
-  assert.deepEqual(call.arguments, ['/runs/one', '--json', '--samples=1000', '--workers=1', '--device=cpu']);
+  assert.deepEqual(call.arguments, [
+    '/runs/one',
+    '--json',
+    '--samples=1000',
+    '--workers=1',
+    '--device=cpu',
+    '--data=/moved',
+  ]);
 });
 
 test('one runs at a time: of checkpoints published meanwhile, one more evaluation takes the newest', async (context) => {

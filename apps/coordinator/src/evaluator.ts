@@ -20,6 +20,8 @@ export interface EvaluatorSetting {
   readonly everySteps: number;
   /** Of the run; the process takes the newest checkpoint that it finds there. */
   readonly directory: string;
+  /** Where the run's data is, if it is not where it was when the run began; else null. */
+  readonly data: string | null;
   readonly device: 'cpu' | 'cuda';
   /** File of the process' program: apps/sampler's evaluate. */
   readonly module: string;
@@ -87,8 +89,9 @@ export class Evaluator {
   }
 
   private start(): void {
-    const { module, directory, device, env } = this.setting;
-    const args = [directory, '--json', `--samples=${SAMPLES}`, '--workers=1', `--device=${device}`];
+    const { module, directory, data, device, env } = this.setting;
+    const where = data === null ? [] : [`--data=${data}`];
+    const args = [directory, '--json', `--samples=${SAMPLES}`, '--workers=1', `--device=${device}`, ...where];
     // `nice` becomes the process that it starts, whose threads and children are then all of the lowest priority.
     const child = spawn('nice', ['-n', '19', process.execPath, module, ...args], {
       env,

@@ -16,4 +16,6 @@ export type {
   WorkerView,
 } from './state.js';
 export type { Report, Status } from './server.js';
+export { askedRun, type AskedRun } from './asked-run.js';
+export { CoordinatorError } from './errors.js';
 export { TIERS_FROM } from './topology.js';

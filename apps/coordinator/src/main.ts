@@ -6,11 +6,13 @@ import { hostInUrl, reachableHere } from '@lockstep/comm';
 import {
   ConfigError,
   failureLine,
+  failureOf,
   guardOutput,
-  loadConfig,
+  loadGiven,
   Log,
   machineNames,
   parseFlags,
+  type LoadedConfig,
   type LogLineLevel,
   type RunConfig,
 } from '@lockstep/config';
@@ -81,8 +83,9 @@ function teller({ line }: Log): (report: Report) => void {
   };
 }
 
-async function coordinate(log: Log, config: RunConfig): Promise<number> {
-  const server = await openCoordinator(config, {
+async function coordinate(log: Log, loaded: LoadedConfig<RunConfig>): Promise<number> {
+  const { config } = loaded;
+  const server = await openCoordinator(loaded, {
     clocks: systemClocks,
     freshRunId: randomUUID(),
     machineNames: machineNames(),
@@ -119,13 +122,13 @@ async function main(): Promise<void> {
     new Log({ stream: process.stdout, level, wallNow: systemClocks.wallNow });
   let log = logOf('info');
   try {
-    const config = loadConfig({ schema: 'run', env: process.env, ...parseFlags('run', process.argv.slice(2)) });
-    log = logOf(config.logLevel);
-    process.exitCode = await coordinate(log, config);
+    const loaded = loadGiven({ schema: 'run', env: process.env, ...parseFlags('run', process.argv.slice(2)) });
+    log = logOf(loaded.config.logLevel);
+    process.exitCode = await coordinate(log, loaded);
   } catch (error) {
     const text = failureLine(error);
     log.line('error', text);
-    tellParent({ kind: 'fatal', text });
+    tellParent({ kind: 'fatal', code: failureOf(error).code, text });
     process.exitCode = error instanceof ConfigError ? error.exitCode : 1;
   }
   if (process.connected) process.disconnect();

@@ -16,7 +16,7 @@ import {
   unpackMessage,
   type CoordinatorMessage,
 } from '@lockstep/comm';
-import { loadConfig } from '@lockstep/config';
+import { loadGiven } from '@lockstep/config';
 import { systemClocks } from './clocks.js';
 import { openCoordinator } from './open.js';
 import type { CoordinatorServer } from './server.js';
@@ -38,7 +38,7 @@ const out = mkdtempSync(join(tmpdir(), 'lockstep-server-'));
 
 before(async () => {
   const flags = { preset: 'tiny', port: '0', out: join(out, 'run'), heartbeatTimeoutMs: HEARTBEAT_TIMEOUT_MS };
-  server = await openCoordinator(loadConfig({ schema: 'run', env: {}, flags }), {
+  server = await openCoordinator(loadGiven({ schema: 'run', env: {}, flags }), {
     clocks: systemClocks,
     freshRunId: 'test',
     report: ({ note }) => notes.push(note),

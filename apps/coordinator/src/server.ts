@@ -2,8 +2,7 @@
  * The coordinator's edge: one port with WebSocket (/control) and HTTP (/healthz, /metrics, /status, /state/K), the ledger,
  * the checkpoints and the clocks. It hands what happens to the decisions and carries the effects out, in order.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { WebSocketServer, type RawData, type WebSocket } from 'ws';
 import {
   CONTROL_PATH,
@@ -22,6 +21,7 @@ import { failureLine, failureOf } from '@lockstep/config';
 import type { Clocks, WallMs } from './clocks.js';
 import { Decisions, entryOf } from './decisions.js';
 import { Evaluator, summaryOf, type EvaluationSummary, type EvaluatorSetting } from './evaluator.js';
+import type { HeldPort } from './held-port.js';
 import { nameTaken, type NameTaken } from './membership.js';
 import { Metrics } from './metrics.js';
 import { afterCommit, afterOpening, etaSeconds, imagesPerSecond, noProgress, type Progress } from './progress.js';
@@ -49,15 +49,14 @@ const PHASE_NAMES: Readonly<Partial<Record<State['phase']['kind'], string>>> = {
 /** All that the edge is given; nothing in it reads the environment. */
 export interface ServerOptions {
   readonly host: string;
-  readonly port: number;
   /** What it is called besides `host`: see serverNames of libs/comm. */
   readonly names: readonly string[];
   readonly settings: Settings;
   readonly recovered: Recovered;
-  /** Digest of state 0, which the seed alone decides. */
-  readonly seedDigest: string;
-  /** State 0 itself, for workers that must go back to it. */
-  readonly seedState: () => Omit<TrainingState, 'step'>;
+  /** Digest of state 0, which the seed decides, or the state of another run that this one starts from. */
+  readonly startDigest: string;
+  /** State 0 itself, for workers that must begin with it. */
+  readonly startState: () => Promise<TrainingState>;
   readonly globalBatch: number;
   readonly keepCheckpoints: number;
   /** Null: checkpoints are not evaluated. */
@@ -130,11 +129,11 @@ export class CoordinatorServer {
 
   private constructor(
     private readonly options: ServerOptions,
-    private readonly http: Server,
+    private readonly held: HeldPort,
     private readonly webSockets: WebSocketServer,
   ) {
-    const { recovered, settings, clocks, seedDigest, ledger } = options;
-    const durable: Durable = { digestOf: (of) => (of === 0 ? seedDigest : (ledger.get(of - 1)?.digest ?? null)) };
+    const { recovered, settings, clocks, startDigest, ledger } = options;
+    const durable: Durable = { digestOf: (of) => (of === 0 ? startDigest : (ledger.get(of - 1)?.digest ?? null)) };
     this.decisions = new Decisions({ recovered, settings, durable, clocks });
     this.finished = new Promise((resolve) => (this.resolveFinished = resolve));
     this.evaluator =
@@ -154,34 +153,26 @@ export class CoordinatorServer {
       for (const socket of this.sockets.values()) sendMessage(socket, { type: 'heartbeat' });
     }, heartbeatIntervalMs);
     const gate = new RequestGate(options.host, options.names);
-    http.on('request', (request, response) => {
-      if (!gate.turnsAway(request, response)) void this.answer(request, response);
-    });
-    http.on('upgrade', (request, socket, head) => {
-      if (gate.turnsAwayUpgrade(request, socket)) return;
-      webSockets.handleUpgrade(request, socket, head, (webSocket) => this.accept(webSocket));
+    held.serve({
+      onRequest: (request, response) => {
+        if (!gate.turnsAway(request, response)) void this.answer(request, response);
+      },
+      onUpgrade: (request, socket, head) => {
+        if (gate.turnsAwayUpgrade(request, socket)) return;
+        webSockets.handleUpgrade(request, socket, head, (webSocket) => this.accept(webSocket));
+      },
     });
   }
 
-  /** Listens. Rejects with the system's error if the port cannot be had. */
-  static async listen(options: ServerOptions): Promise<CoordinatorServer> {
-    const http = createServer();
+  /** Serves the run on a port that is held already. */
+  static serve(port: HeldPort, options: ServerOptions): CoordinatorServer {
     const webSockets = new WebSocketServer({
       noServer: true,
       path: CONTROL_PATH,
       perMessageDeflate: false,
       maxPayload: MAX_CONTROL_BYTES,
     });
-    await new Promise<void>((resolve, reject) => {
-      http.once('error', reject);
-      http.listen(options.port, options.host, () => {
-        http.off('error', reject);
-        // From now on it is of one connection that could not be taken; the others go on.
-        http.on('error', () => undefined);
-        resolve();
-      });
-    });
-    return new CoordinatorServer(options, http, webSockets);
+    return new CoordinatorServer(options, port, webSockets);
   }
 
   private get state(): State {
@@ -189,7 +180,7 @@ export class CoordinatorServer {
   }
 
   get port(): number {
-    return (this.http.address() as AddressInfo).port;
+    return this.held.port;
   }
 
   /** Commits the step under way, publishes a checkpoint and ends. */
@@ -462,8 +453,7 @@ export class CoordinatorServer {
       });
     });
     for (const socket of this.webSockets.clients) socket.terminate();
-    this.http.close();
-    this.http.closeAllConnections();
+    this.held.close();
     await this.options.ledger.close();
     this.resolveFinished(outcome);
   }
@@ -498,12 +488,12 @@ export class CoordinatorServer {
     return json(404, { code: 'E_NOT_FOUND', paths: ['/healthz', '/metrics', '/status', '/state/K'] });
   }
 
-  /** State K from its checkpoint; state 0 from the seed. */
+  /** State K from its checkpoint; state 0 as the run starts. */
   private async stateReply(wanted: number): Promise<Reply> {
     const { store } = this.options;
     const published = (await store.list()).includes(wanted);
     if (!published && wanted !== 0) return json(404, { code: 'E_CHECKPOINT_MISSING' });
-    const state = published ? (await store.read(wanted)).state : { step: 0, ...this.options.seedState() };
+    const state = published ? (await store.read(wanted)).state : await this.options.startState();
     return { status: 200, type: 'application/octet-stream', chunks: encodeState(state) };
   }
 }

@@ -24,19 +24,21 @@ function grid(text: string): { rows: number; columns: number } {
 
 export function wholeNumber(text: string): number {
   const value = Number(text);
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value)) refuse('write a whole number.');
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value))
+    refuse(`write a whole number in 0..${Number.MAX_SAFE_INTEGER}.`);
   return value;
 }
 
 export function positive(text: string): number {
-  const value = wholeNumber(text);
-  if (value < 1) refuse('write a whole number of at least 1.');
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value < 1 || !Number.isSafeInteger(value))
+    refuse(`write a whole number in 1..${Number.MAX_SAFE_INTEGER}.`);
   return value;
 }
 
 function workerCount(text: string): number {
-  const value = positive(text);
-  if (value > MOST_WORKERS) refuse(`write a whole number from 1 to ${MOST_WORKERS}.`);
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value < 1 || value > MOST_WORKERS) refuse(`write a whole number in 1..${MOST_WORKERS}.`);
   return value;
 }
 
@@ -53,6 +55,9 @@ function animationFile(text: string): string {
   if (!/\.(a?png|gif)$/i.test(text)) refuse('name a file .png or .apng (both APNG), or .gif.');
   return text;
 }
+
+export const DATA_DOC =
+  "where the run's data is now, if it was moved since the run began; its digest tells whether it is the same";
 
 export const GUIDANCE_DOC =
   'how strongly the class guides: 0 not at all, 1 as trained, more exaggerates (default: 2; twice the time of 0 and 1)';

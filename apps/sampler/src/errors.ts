@@ -10,7 +10,6 @@ export const SAMPLER_ERRORS = {
   E_SAMPLE_OPTION: { usage: true, meaning: 'an option has no such value, or does not go with another one' },
   E_SAMPLE_UNCONDITIONAL: { usage: true, meaning: 'a class was asked of a network that knows no classes' },
   E_EXPORT_EXISTS: { usage: false, meaning: 'the folder to export to is there already' },
-  E_EVALUATE_DATA: { usage: false, meaning: 'the data here is not the data that the run was trained on' },
   E_EVALUATE_SAMPLES: { usage: true, meaning: 'a run cannot be evaluated by so few or so many images' },
   E_EVALUATE_WRITE: { usage: false, meaning: 'a file of the evaluation cannot be written' },
 } as const satisfies Record<string, { readonly usage: boolean; readonly meaning: string }>;

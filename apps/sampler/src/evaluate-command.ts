@@ -5,13 +5,14 @@ import { encodeEvaluation } from '@lockstep/checkpoint';
 import { CLASSIFIER_RECIPE } from '@lockstep/diffusion';
 import { cacheDirectory } from '@lockstep/engine';
 import type { SamplerKind } from './choice.js';
-import { decimal, GUIDANCE_DOC, positive, wholeNumber, withMachine } from './cli.js';
+import { DATA_DOC, decimal, GUIDANCE_DOC, positive, wholeNumber, withMachine } from './cli.js';
 import { DrawingView } from './drawing-view.js';
 import { evaluate } from './evaluate.js';
 import { loadEvaluationData } from './evaluation-data.js';
 import { evaluationLines } from './evaluation-table.js';
 
 type Options = {
+  readonly data?: string;
   readonly samples: number;
   readonly seed: number;
   readonly synthetic?: number;
@@ -32,6 +33,7 @@ export function evaluateCommand(name: string, processors: number, env: NodeJS.Pr
       "judges samples of a run's newest checkpoint: quality, variety, memorisation; floor and ceiling beside",
     )
     .argument('[directory]', 'directory of the run', env['LOCKSTEP_OUT'] ?? 'runs/default')
+    .option('--data <folder>', DATA_DOC)
     .option('--samples <number>', 'images to draw; figures of different numbers do not compare', positive, 2000)
     .option(
       '--synthetic <number>',
@@ -67,7 +69,7 @@ export function evaluateCommand(name: string, processors: number, env: NodeJS.Pr
         picture: options.picture ?? null,
         classifier: CLASSIFIER_RECIPE,
         classifiers: join(cacheDirectory(env), 'classifiers'),
-        dataOf: loadEvaluationData,
+        dataOf: (record) => loadEvaluationData(record, options.data ?? null),
         wallNow: Date.now(),
         onPart: view.tell,
         onProgress: view.progress,

@@ -172,8 +172,8 @@ test('other data, too few samples, and a file that cannot be written are told by
   const refused = async (code: string, change: Partial<EvaluateRequest>): Promise<void> => {
     await assert.rejects(evaluate(request(run, change)), { code });
   };
-  assert.throws(() => loadEvaluationData({ config: { data: 'mnist' }, dataDigest: '0'.repeat(64) }), {
-    code: 'E_EVALUATE_DATA',
+  assert.throws(() => loadEvaluationData({ config: { data: 'mnist' }, dataDigest: '0'.repeat(64) }, null), {
+    code: 'E_DATA_CHANGED',
   });
   await refused('E_EVALUATE_SAMPLES', { samples: 99 });
   await refused('E_EVALUATE_SAMPLES', { samples: 20_000 });

@@ -1,8 +1,7 @@
 /** The labelled data that a run is evaluated on. */
 import { z } from 'zod';
-import type { RunRecord } from '@lockstep/checkpoint';
-import { loadDataset, MNIST, type Dataset } from '@lockstep/diffusion';
-import { SamplerError } from './errors.js';
+import { CheckpointError, type RunRecord } from '@lockstep/checkpoint';
+import { loadDataset, loadRunData, MNIST, type Dataset } from '@lockstep/diffusion';
 
 export interface EvaluationData {
   /** What the run was trained on. */
@@ -17,21 +16,21 @@ const configSchema = z.object({ data: z.string().default(MNIST) });
 
 /**
  * The data set of a run.
- * @throws SamplerError E_EVALUATE_DATA; DiffusionError E_MNIST_*, E_DATA_*
+ * @param given where it is now; null: where it was when the run began
+ * @throws CheckpointError E_RUN_CORRUPT; DiffusionError E_DATA_CHANGED, E_MNIST_*, E_DATA_*
  */
-export function loadEvaluationData({ config, dataDigest }: Pick<RunRecord, 'config' | 'dataDigest'>): EvaluationData {
+export function loadEvaluationData(
+  { config, dataDigest }: Pick<RunRecord, 'config' | 'dataDigest'>,
+  given: string | null,
+): EvaluationData {
   const parsed = configSchema.safeParse(config);
   if (!parsed.success)
-    throw new SamplerError(
-      'E_EVALUATE_DATA',
-      'run.json does not name the data; evaluate it with the version that made it',
+    throw new CheckpointError(
+      'E_RUN_CORRUPT',
+      'run.json does not name the data; evaluate it with the version that made it.',
     );
   const source = parsed.data.data;
-  const [train, test] = [loadDataset(source, 'train'), loadDataset(source, 'test')];
-  if (train.digest !== dataDigest)
-    throw new SamplerError(
-      'E_EVALUATE_DATA',
-      `the run was trained on data ${dataDigest.slice(0, 12)}, in ${source} is ${train.digest.slice(0, 12)}; evaluate it where its data is`,
-    );
+  const train = loadRunData({ source, digest: dataDigest }, given);
+  const test = loadDataset(given ?? source, 'test');
   return { train, test, classes: train.labels.reduce((most, label) => Math.max(most, label), 0) + 1 };
 }

@@ -1,4 +1,4 @@
-export { sampleCommand } from './cli.js';
+export { DATA_DOC, sampleCommand } from './cli.js';
 export { evaluateCommand } from './evaluate-command.js';
 export { draw } from './draw.js';
 export { checkExportFolder, exportSavedModel } from './export.js';

@@ -6,9 +6,11 @@ import {
   runPaths,
   stateDigest,
   CheckpointError,
+  readOrigin,
   type JsonValue,
   type LedgerEntry,
   type LedgerReader,
+  type Origin,
 } from '@lockstep/checkpoint';
 import { WIRES, type RunSettings, type Wire } from '@lockstep/comm';
 import {
@@ -16,6 +18,7 @@ import {
   initialTrainingState,
   MNIST,
   parseRecipe,
+  stateFrom,
   type Preset,
   type TrainingState,
 } from '@lockstep/diffusion';
@@ -25,16 +28,19 @@ export interface RunOnDisk {
   readonly runId: string;
   readonly settings: RunSettings;
   readonly recipe: Preset;
+  /** The state of another run that it starts from, if it does. */
+  readonly from: Origin | null;
 }
 
 /** @throws CheckpointError E_RUN_MISSING, E_RUN_CORRUPT; ReplayError E_REPLAY_RECIPE */
 export async function openRunOnDisk(directory: string): Promise<RunOnDisk> {
-  const { runId, config, seed, dataDigest } = await readRun(directory);
+  const { runId, config, seed, dataDigest, origin } = await readRun(directory);
   try {
     const recipe = parseRecipe(member(config, 'recipe'));
     const wire = storedWire(config);
     // How often a state is kept changes no number; a replay keeps none.
-    return { runId, recipe, settings: { data: dataOf(config), seed, recipe, wire, checkpointEvery: 1, dataDigest } };
+    const settings = { data: dataOf(config), seed, recipe, wire, checkpointEvery: 1, dataDigest };
+    return { runId, recipe, settings, from: origin ?? null };
   } catch (error) {
     if (!(error instanceof DiffusionError || error instanceof RangeError)) throw error;
     throw new ReplayError(
@@ -79,12 +85,12 @@ export interface StartingPoint {
 
 /**
  * The newest state up to `step` that is whole and, where the ledger knows it, the ledger's: of the checkpoints and of the
- * incidents; else state 0, which the seed gives.
- * @throws CheckpointError E_CHECKPOINT_READ
+ * incidents; else state 0, which the seed gives, or the state of another run.
+ * @throws CheckpointError E_CHECKPOINT_READ, E_ORIGIN_STATE
  */
 export async function startingPoint(
   directory: string,
-  { settings, recipe, runId }: RunOnDisk,
+  { settings, recipe, runId, from }: RunOnDisk,
   entryOf: (step: number) => LedgerEntry | undefined,
   step: number,
   warn: (text: string) => void,
@@ -110,5 +116,7 @@ export async function startingPoint(
       warn(error.message);
     }
   }
-  return { step: 0, state: initialTrainingState(recipe, settings.seed), origin: 'the seed' };
+  if (from === null) return { step: 0, state: initialTrainingState(recipe, settings.seed), origin: 'the seed' };
+  const state = stateFrom(await readOrigin(directory, from));
+  return { step: 0, state, origin: `step ${from.step} of run ${from.runId}` };
 }

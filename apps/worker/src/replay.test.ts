@@ -36,6 +36,7 @@ async function replayed(
     directory,
     step,
     microbatch,
+    data: null,
     out,
     engine,
     onStep: () => redone++,

@@ -16,6 +16,7 @@ import {
 import {
   globalNorm,
   imageShape,
+  loadRunData,
   parameterCount,
   parameterTable,
   type Microbatch,
@@ -39,6 +40,8 @@ export interface ReplayOptions {
   /** Counted from 0; at most one beyond the ledger's last. */
   readonly step: number;
   readonly microbatch: number;
+  /** Where the run's data is now; null: where it was when the run began. */
+  readonly data: string | null;
   /** Where to write batch and gradient; null: nowhere. */
   readonly out: string | null;
   /** In a process whose environment is the engine's: see libs/engine, `engineEnvironment`. */
@@ -87,7 +90,7 @@ export function defaultReplayFile(directory: string, step: number, microbatch: n
 
 /**
  * Computes microbatch `microbatch` of step `step` of the run again.
- * @throws ReplayError E_REPLAY_*; CheckpointError E_RUN_*, E_LEDGER_*; DataMismatchError E_DATA_MISMATCH; DiffusionError; EngineError
+ * @throws ReplayError E_REPLAY_*; CheckpointError E_RUN_*, E_LEDGER_*, E_ORIGIN_STATE; DiffusionError E_DATA_CHANGED and others; EngineError
  */
 export async function replay(options: ReplayOptions): Promise<ReplayReport> {
   const { directory, step, microbatch, engine } = options;
@@ -100,7 +103,9 @@ export async function replay(options: ReplayOptions): Promise<ReplayReport> {
     const start = await startingPoint(directory, run, (k) => ledger.get(k), step, options.warn);
     const arena = openArena(allocateArena(parameterCount(parameterTable(run.recipe.model))));
     copyState(start.state, arena.state);
-    const trainer = new Trainer(engine, run.settings, arena);
+    const { data: source, dataDigest: digest } = run.settings;
+    const dataset = loadRunData({ source, digest }, options.data);
+    const trainer = new Trainer(engine, run.settings, arena, { dataset });
     for (let k = start.step; k < step; k++) {
       options.onStep(k - start.step, step - start.step);
       redo(trainer, arena, run, ledger, k, describeEngine(engine.identity));

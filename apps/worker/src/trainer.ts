@@ -6,6 +6,7 @@ import { NO_TRACE, type Trace } from '@lockstep/checkpoint';
 import type { RunSettings } from '@lockstep/comm';
 import {
   checkDataset,
+  DiffusionError,
   gradientFunction,
   gradientInputs,
   labelsOf,
@@ -16,6 +17,7 @@ import {
   parseRecipe,
   samplesDigest,
   updateAt,
+  type Dataset,
   type GradientFunction,
   type Microbatch,
   type MicrobatchTask,
@@ -30,10 +32,6 @@ import { sumFormOf } from './exact-sum.js';
 import { GradientPool } from './gradient-pool.js';
 import type { BucketMarks, Passes, StateMarks } from './passes.js';
 import { PortablePasses } from './portable-passes.js';
-
-export class DataMismatchError extends Error {
-  readonly code = 'E_DATA_MISMATCH';
-}
 
 /** A microbatch's gradient. */
 export interface Gradient {
@@ -72,6 +70,8 @@ export interface Training {
 export interface TrainerOptions {
   /** Those in JavaScript, where they are left out. */
   readonly passes?: Passes;
+  /** The run's data, where it is loaded already. */
+  readonly dataset?: Dataset;
   readonly trace?: Trace;
 }
 
@@ -96,20 +96,14 @@ export class Trainer implements Training {
 
   /**
    * Loads the data and compiles the gradient function: a second or two, or a fraction of that where its graph is on disk.
-   * @throws DataMismatchError (E_DATA_MISMATCH); DiffusionError; EngineError
+   * @throws DiffusionError E_DATA_CHANGED if the data here is not the run's, and others; EngineError
    */
   constructor(
     engine: Engine,
     settings: RunSettings,
     private readonly arena: Arena,
-    { passes, trace = NO_TRACE }: TrainerOptions = {},
+    { passes, dataset = runDataHere(settings), trace = NO_TRACE }: TrainerOptions = {},
   ) {
-    const dataset = loadDataset(settings.data, 'train');
-    if (dataset.digest !== settings.dataDigest) {
-      throw new DataMismatchError(
-        `the training data here (${settings.data}) has digest ${dataset.digest}, the run's ${settings.dataDigest}; put the same data there`,
-      );
-    }
     this.recipe = parseRecipe(settings.recipe);
     const { microbatchSize, model, prediction } = this.recipe;
     checkDataset(dataset, { ...model, classes: labelsOf(model) });
@@ -203,4 +197,14 @@ export class Trainer implements Training {
     const left = this.passes.marks(this.arena);
     return { found: left.digest, left };
   }
+}
+
+/** @throws DiffusionError E_DATA_CHANGED if what is in that place here is not the run's data; E_DATA_*, E_MNIST_* */
+function runDataHere({ data, dataDigest }: RunSettings): Dataset {
+  const dataset = loadDataset(data, 'train');
+  if (dataset.digest === dataDigest) return dataset;
+  throw new DiffusionError(
+    'E_DATA_CHANGED',
+    `the data in ${data} of this machine is not the run's (digest ${dataDigest.slice(0, 12)} of the run, ${dataset.digest.slice(0, 12)} here): put the same data there`,
+  );
 }

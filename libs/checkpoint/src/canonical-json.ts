@@ -28,37 +28,7 @@ export function canonicalJson(value: JsonValue): string {
   }
 }
 
-/**
- * The first place, in canonical key order, where two JSON values differ, or undefined when they are equal.
- * `path` is dotted from `prefix`; a side that lacks the key is undefined.
- */
-export function firstDifference(
-  stored: JsonValue | undefined,
-  given: JsonValue | undefined,
-  prefix: string,
-): { path: string; stored: JsonValue | undefined; given: JsonValue | undefined } | undefined {
-  if (isRecord(stored) && isRecord(given)) {
-    const keys = [...new Set([...Object.keys(stored), ...Object.keys(given)])].sort();
-    for (const key of keys) {
-      const difference = firstDifference(ownMember(stored, key), ownMember(given, key), `${prefix}.${key}`);
-      if (difference) return difference;
-    }
-    return undefined;
-  }
-  const equal =
-    stored === undefined || given === undefined ? stored === given : canonicalJson(stored) === canonicalJson(given);
-  return equal ? undefined : { path: prefix, stored, given };
-}
-
-function ownMember(record: { readonly [key: string]: JsonValue }, key: string): JsonValue | undefined {
-  return Object.hasOwn(record, key) ? record[key] : undefined;
-}
-
 // Array.isArray does not narrow a readonly array out of the union.
 function isArray(value: JsonValue): value is readonly JsonValue[] {
   return Array.isArray(value);
-}
-
-function isRecord(value: JsonValue | undefined): value is { readonly [key: string]: JsonValue } {
-  return typeof value === 'object' && value !== null && !isArray(value);
 }

@@ -27,9 +27,12 @@ export const CHECKPOINT_ERRORS = {
   E_CHECKPOINT_READ: 'A checkpoint could not be read (permissions, I/O). Make it readable and try again.',
   E_CHECKPOINT_KEEP: 'The number of checkpoints to keep is not a whole number of at least 1. Pass 1 or more.',
   E_RUN_MISSING: 'The folder holds no run.json. Check the path, or start a run there.',
-  E_RUN_CONFLICT: 'The folder holds a run with another config. Resume with the same config, or choose a new folder.',
+  E_RUN_CONFLICT:
+    'The folder holds a run of which something else was asked. Leave out what the message names, or choose a new folder.',
   E_RUN_CORRUPT: 'run.json is damaged. Restore it from a copy, or start in a new folder.',
   E_RUN_READ: 'run.json could not be read (permissions, I/O, open files). Do what the message says and try again.',
+  E_ORIGIN_STATE:
+    'The state of another run that the run starts from is missing or damaged. Restore the folder origin/ from a copy.',
   E_RUN_WRITE: 'The run folder could not be written (space, permissions, open files). Do what the message says.',
   E_OUTPUT_PATH:
     'A result cannot be written to the file that was named for it (no such folder, a folder, not permitted). Name another file.',
@@ -42,6 +45,8 @@ export const CHECKPOINT_ERRORS = {
   E_LEDGER_GENERATION: 'A generation number must never fall. Use one above the stored generation.',
   E_LEDGER_CLASS:
     "The run has another numerics class than the one to be recorded. Admit the worker, or refuse it; a run's class never changes.",
+  E_LEDGER_ORIGIN:
+    'The ledger names another state that the run starts from. Restore ledger and run.json from one copy.',
   E_LEDGER_BRANCH:
     'Entries cannot be cut off: the run is reproducible, has no such entry, or went back too often. The message says what to do.',
   E_LEDGER_LOCKED:

@@ -34,6 +34,8 @@ export {
 } from './checkpoint.js';
 export {
   RUN_FILE_NAME,
+  findRun,
+  makeRunFolders,
   openRun,
   readRun,
   runPaths,
@@ -42,10 +44,18 @@ export {
   type RunPaths,
   type RunRecord,
 } from './run.js';
+export { keepOrigin, originOf, readOrigin } from './origin.js';
 export { readCoordinatorAddress, writeCoordinatorAddress, type CoordinatorAddress } from './address.js';
 export { FIRST_STEP, type LedgerEntry } from './ledger-entry.js';
 export { LedgerReader, type ChainReport } from './ledger-reader.js';
-export { MAX_ADMITTED, MAX_BRANCHES, type Admission, type Branch, type NumericsClass } from './ledger-records.js';
+export {
+  MAX_ADMITTED,
+  MAX_BRANCHES,
+  type Admission,
+  type Branch,
+  type NumericsClass,
+  type Origin,
+} from './ledger-records.js';
 export { Ledger, type AdmitResult, type AppendResult } from './ledger.js';
 export { fetchState, type WantedState } from './fetch-state.js';
 export { fingerprintChecksum, fingerprintDigest, fingerprintOf, FINGERPRINT_SUMS } from './fingerprint.js';

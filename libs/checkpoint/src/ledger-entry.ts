@@ -1,7 +1,9 @@
 /**
  * One ledger entry for one committed step, and the hash chain over them:
  *
- *   chain(k) = sha256( chain(k-1) as hex  ++  canonical JSON of entry k ),  chain before the first entry = 64 zeros
+ *   chain(k) = sha256( chain(k-1) as hex  ++  canonical JSON of entry k )
+ *
+ * The chain before the first entry is 64 zeros, or, of a run that starts from another's state, the sha256 of the origin's canonical JSON;
  *
  * so that the last chain value stands for the whole history, and a changed or missing entry is found at its step.
  */

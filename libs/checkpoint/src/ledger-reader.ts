@@ -2,20 +2,25 @@
 import { join } from 'node:path';
 import { open as openLmdb, type RootDatabase } from 'lmdb';
 import { CheckpointError, isSystemError, messageOf, remedyFor } from './errors.js';
-import { CHAIN_START, FIRST_STEP, nextChain, parseStored, type LedgerEntry, type StoredEntry } from './ledger-entry.js';
+import { FIRST_STEP, nextChain, parseStored, type LedgerEntry, type StoredEntry } from './ledger-entry.js';
 import {
+  chainStart,
   CLASS_KEY,
   GENERATION_KEY,
   LEDGER_VERSION,
+  LEDGER_VERSION_WITH_ORIGIN,
+  ORIGIN_KEY,
   parseAdmission,
   parseBranch,
   parseClass,
   parseGeneration,
+  parseOrigin,
   recordRange,
   VERSION_KEY,
   type Admission,
   type Branch,
   type NumericsClass,
+  type Origin,
 } from './ledger-records.js';
 
 /** Keys: a step number for an entry, a string for what is kept beside the entries. LMDB sorts numbers before strings. */
@@ -82,6 +87,12 @@ export class LedgerReader {
     return parseGeneration(this.read(() => this.database.get(GENERATION_KEY)));
   }
 
+  /** The state of another run that this one starts from, or null. @throws CheckpointError E_LEDGER_CORRUPT, E_LEDGER_CLOSED. */
+  origin(): Origin | null {
+    const value = this.read(() => this.database.get(ORIGIN_KEY));
+    return value === undefined ? null : parseOrigin(value);
+  }
+
   /** The numerics class of the run, or null before the first setClass. @throws CheckpointError E_LEDGER_CORRUPT, E_LEDGER_CLOSED. */
   numericsClass(): NumericsClass | null {
     const value = this.read(() => this.database.get(CLASS_KEY));
@@ -131,7 +142,7 @@ export class LedgerReader {
       // Counted first: entries that a writer adds meanwhile must not look like lost ones.
       const keys = this.keyCount();
       const end = this.lastKey();
-      let chain = CHAIN_START;
+      let chain = chainStart(this.origin());
       for (; end !== undefined && step <= end; step += 1) {
         const stored = this.stored(step);
         if (!stored) return bad(`step ${step} is missing`);
@@ -150,7 +161,12 @@ export class LedgerReader {
 
   /** How many keys are not of entries; reads and checks what they hold. */
   #keysBesideEntries(): number {
-    const single = [this.version() !== undefined, this.generation() > 0, this.numericsClass() !== null];
+    const single = [
+      this.version() !== undefined,
+      this.origin() !== null,
+      this.generation() > 0,
+      this.numericsClass() !== null,
+    ];
     return single.filter(Boolean).length + this.admitted().length + this.branches().length;
   }
 
@@ -168,10 +184,11 @@ export class LedgerReader {
   /** Passes for an empty database: a writer stopped between making the file and its first record leaves one. */
   protected assertVersion(): void {
     const version = this.version();
-    if (version === LEDGER_VERSION || (version === undefined && this.keyCount() === 0)) return;
+    if (version === LEDGER_VERSION || version === LEDGER_VERSION_WITH_ORIGIN) return;
+    if (version === undefined && this.keyCount() === 0) return;
     throw new CheckpointError(
       'E_LEDGER_VERSION',
-      `the ledger has format ${version === undefined ? 1 : JSON.stringify(version)}, this build reads ${LEDGER_VERSION}; go on with the version ` +
+      `the ledger has format ${version === undefined ? 1 : JSON.stringify(version)}, this build reads ${LEDGER_VERSION} and ${LEDGER_VERSION_WITH_ORIGIN}; go on with the version ` +
         'of Lockstep that wrote it, or start a new run.',
     );
   }

@@ -172,7 +172,7 @@ test('a ledger of another version is named as one, by writers and readers, and t
   const old = { step: 0, generation: 1, plan: ['w1'], losses: [1], digest: 'd'.repeat(64), at: 1 };
   const versions: [string, Record<string | number, unknown>, RegExp][] = [
     ['before versions were recorded', { 0: { entry: old, chain: 'c'.repeat(64) }, generation: 1 }, /format 1,/],
-    ['newer', { version: 3 }, /format 3,/],
+    ['newer', { version: 4 }, /format 4,/],
     ['a strange one', { version: 'x' }, /format "x",/],
   ];
   for (const [what, records, message] of versions) {

@@ -1,20 +1,25 @@
 /**
- * What a ledger keeps beside its entries: its format's version, the generation in force, the numerics class of the run, the
- * workers of another class that were let in, and where such a run went back and took another way.
+ * What a ledger keeps beside its entries: its format's version, the state of another run that the run starts from, if it does, the
+ * generation in force, the numerics class of the run, the workers of another class that were let in, and where such a run went back and took another way.
  *
  * With workers of two classes the bits depend on who did what: from the first of them on, the run is not reproducible. So
  * these records are never removed.
  */
 import { z } from 'zod';
+import { canonicalJson } from './canonical-json.js';
 import { CheckpointError } from './errors.js';
-import { MAX_WORKER_ID_LENGTH, sha256Hex } from './ledger-entry.js';
+import { CHAIN_START, MAX_WORKER_ID_LENGTH, sha256Hex } from './ledger-entry.js';
+import { sha256Of } from './manifest.js';
 
 /** Version 2 added samples and skipped to an entry; version 1 had no version record. */
 export const LEDGER_VERSION = 2;
+/** The same with an origin, from which the chain starts: what knows of none must not read it. */
+export const LEDGER_VERSION_WITH_ORIGIN = 3;
 
 export const VERSION_KEY = 'version';
 export const GENERATION_KEY = 'generation';
 export const CLASS_KEY = 'class';
+export const ORIGIN_KEY = 'origin';
 
 /** As many workers as one generation can have: a run that met more has long lost what further records could tell. */
 export const MAX_ADMITTED = 4_096;
@@ -26,6 +31,9 @@ export const MAX_BRANCHES = 4_096;
 const MAX_ENGINE_KEYS = 64;
 const MAX_ENGINE_KEY_LENGTH = 64;
 const MAX_ENGINE_VALUE_LENGTH = 1_024;
+
+/** Ids are UUIDs; 36 characters. */
+const MAX_RUN_ID_LENGTH = 256;
 
 /** One line for a person. */
 const MAX_REASON_LENGTH = 4_096;
@@ -48,6 +56,21 @@ const branchSchema = z.strictObject({
   entries: z.int().positive(),
   lastChain: sha256Hex,
 });
+
+export const originSchema = z.strictObject({
+  runId: z.string().min(1).max(MAX_RUN_ID_LENGTH),
+  step: count,
+  digest: sha256Hex,
+});
+
+/** The state of another run that a run starts from. */
+export type Origin = {
+  readonly runId: string;
+  /** Steps that the other run had committed. */
+  readonly step: number;
+  /** stateDigest of that state. */
+  readonly digest: string;
+};
 
 /** Workers of one class compute the same bits. */
 export type NumericsClass = {
@@ -97,6 +120,21 @@ export function checkAdmission(value: Admission): Admission {
 /** A caller's branch, checked. @throws CheckpointError E_LEDGER_ENTRY. */
 export function checkBranch(value: Branch): Branch {
   return checked(branchSchema, value, 'a branch');
+}
+
+/** A caller's origin, checked. @throws CheckpointError E_LEDGER_ENTRY. */
+export function checkOrigin(value: Origin): Origin {
+  return checked(originSchema, value, 'an origin');
+}
+
+/** What the database holds of it. @throws CheckpointError E_LEDGER_CORRUPT. */
+export function parseOrigin(value: unknown): Origin {
+  return parsed(originSchema, value, 'origin');
+}
+
+/** Chain value before the first entry. */
+export function chainStart(origin: Origin | null): string {
+  return origin === null ? CHAIN_START : sha256Of([canonicalJson(origin)]);
 }
 
 /** What the database holds of it. @throws CheckpointError E_LEDGER_CORRUPT. */

@@ -3,24 +3,30 @@
  * resolves; entries never change; a redone step must give the digest that is already there.
  */
 import { join } from 'node:path';
+import { canonicalJson } from './canonical-json.js';
 import { nodeFs } from './durable-fs.js';
 import { CheckpointError, messageOf, remedyFor } from './errors.js';
-import { CHAIN_START, checkEntry, FIRST_STEP, nextChain, type LedgerEntry } from './ledger-entry.js';
+import { checkEntry, FIRST_STEP, nextChain, type LedgerEntry } from './ledger-entry.js';
 import { checkLedgerFile, ledgerFileExists } from './ledger-file.js';
 import { ledgerFile, LedgerReader, openDatabase, readError, type LedgerDatabase } from './ledger-reader.js';
 import {
+  chainStart,
   checkAdmission,
   checkBranch,
   checkClass,
+  checkOrigin,
   CLASS_KEY,
   GENERATION_KEY,
   LEDGER_VERSION,
+  LEDGER_VERSION_WITH_ORIGIN,
   MAX_ADMITTED,
   MAX_BRANCHES,
+  ORIGIN_KEY,
   recordKey,
   VERSION_KEY,
   type Admission,
   type NumericsClass,
+  type Origin,
 } from './ledger-records.js';
 import { takeWriterLock, type WriterLock, type WriterLockOptions } from './writer-lock.js';
 
@@ -101,8 +107,34 @@ export class Ledger extends LedgerReader {
       const next = last ? last.entry.step + 1 : FIRST_STEP;
       if (given.step !== next)
         throw new CheckpointError('E_LEDGER_GAP', `step ${given.step} cannot follow: the next step is ${next}.`);
-      this.database.putSync(given.step, { entry: given, chain: nextChain(last?.chain ?? CHAIN_START, given) });
+      this.database.putSync(given.step, {
+        entry: given,
+        chain: nextChain(last?.chain ?? chainStart(this.origin()), given),
+      });
       return 'appended';
+    });
+  }
+
+  /**
+   * Records the state of another run that this one starts from, or that it starts from its seed (null); resolves when it is on disk.
+   * The same again is a no-op.
+   * @throws CheckpointError E_LEDGER_ORIGIN when another one is recorded, or steps were committed without it; E_LEDGER_ENTRY;
+   *   E_LEDGER_WRITE; E_LEDGER_CLOSED.
+   */
+  async setOrigin(origin: Origin | null): Promise<void> {
+    this.assertOpen();
+    const given = origin === null ? null : checkOrigin(origin);
+    await this.#write(() => {
+      const stored = this.origin();
+      if (canonicalJson(stored) === canonicalJson(given)) return;
+      if (stored !== null || given === null || this.lastKey() !== undefined) {
+        throw new CheckpointError(
+          'E_LEDGER_ORIGIN',
+          `the ledger says that the run starts from ${described(stored)}, not from ${described(given)}; restore ledger and run.json from one copy.`,
+        );
+      }
+      this.database.putSync(ORIGIN_KEY, given);
+      this.database.putSync(VERSION_KEY, LEDGER_VERSION_WITH_ORIGIN);
     });
   }
 
@@ -232,6 +264,10 @@ export class Ledger extends LedgerReader {
       throw writeError(error);
     }
   }
+}
+
+function described(origin: Origin | null): string {
+  return origin === null ? 'its seed' : `step ${origin.step} of run ${origin.runId} (${origin.digest.slice(0, 12)})`;
 }
 
 function openOrRefuse(folder: string, mode: 'read' | 'write'): LedgerDatabase {

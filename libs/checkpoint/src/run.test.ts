@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import * as fs from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { CheckpointError } from './errors.js';
 import { FailingFs } from './failing-fs.js';
-import { openRun, readRun, type RunRecord } from './run.js';
+import { findRun, openRun, readRun, type RunRecord } from './run.js';
 
 const proposal: RunRecord = {
   runId: 'run-a',
@@ -33,44 +33,41 @@ test('a new run gets its folders and its record', async (context) => {
   assert.equal(paths.ledger, join(root, 'ledger'));
 });
 
-test('a config that an older version wrote is compared by what it means today', async (context) => {
-  const root = await folder(context);
-  await openRun(root, { ...proposal, config: { preset: 'tiny' } });
-  const newer = { ...proposal, config: { preset: 'tiny', classes: 0 } };
-  await assert.rejects(openRun(root, newer), hasCode('E_RUN_CONFLICT'));
-  const { created, record } = await openRun(root, newer, { meaning: () => newer.config });
-  assert.deepEqual([created, record.config], [false, newer.config]);
-});
-
-test('an existing run keeps its id, whatever order the config keys come in', async (context) => {
+test('an existing run keeps its record, whatever is proposed', async (context) => {
   const root = await folder(context);
   await openRun(root, proposal);
-  const config = { batch: { micro: 8, global: 32 }, preset: 'tiny' };
-  const { created, record } = await openRun(root, { ...proposal, runId: 'run-b', createdAt: 9, config });
+  const { created, record } = await openRun(root, { ...proposal, runId: 'run-b', seed: 8, createdAt: 9, config: {} });
   assert.equal(created, false);
   assert.deepEqual(record, proposal);
+  assert.deepEqual(await findRun(root), proposal);
 });
 
-test('another config, seed or data set is refused, naming the key and both values', async (context) => {
+test('a run that starts from the state of another names it', async (context) => {
   const root = await folder(context);
-  await openRun(root, proposal);
-  const cases: [Partial<RunRecord>, RegExp][] = [
-    [{ seed: 8 }, /seed is 7 in .*run.json but 8/],
-    [{ dataDigest: 'e' }, /dataDigest is "d/],
-    [{ config: { preset: 'tiny', batch: { global: 64, micro: 8 } } }, /config\.batch\.global is 32 in .* but 64/],
-    [{ config: { preset: 'tiny' } }, /config\.batch is .* but absent/],
-    [
-      { config: { preset: 'tiny', batch: { global: 32, micro: 8 }, extra: null } },
-      /config\.extra is absent in .* but null/,
-    ],
+  const origin = { runId: 'run-0', step: 600, digest: 'a'.repeat(64) };
+  await openRun(root, { ...proposal, origin });
+  assert.deepEqual((await readRun(root)).origin, origin);
+});
+
+test('what is in the way of a run directory is told, and what to do', async (context) => {
+  const root = await folder(context);
+  const parent = dirname(root);
+  await fs.writeFile(join(parent, 'file'), '');
+  await fs.symlink(join(parent, 'gone'), join(parent, 'link'));
+  await fs.symlink(parent, join(parent, 'good'));
+  const cases: [string, RegExp][] = [
+    [join(parent, 'file'), /E_RUN_WRITE: the run directory .*file cannot be set up: .*file is a file; choose another/],
+    [join(parent, 'file', 'run'), /E_RUN_WRITE.*file is a file/],
+    [join(parent, 'link'), /E_RUN_WRITE.*link is a link to .*gone, which is not there/],
+    [join(parent, 'link', 'run'), /E_RUN_WRITE.*link is a link to .*gone, which is not there/],
   ];
-  for (const [change, message] of cases) {
-    await assert.rejects(
-      openRun(root, { ...proposal, ...change }),
-      (error) => hasCode('E_RUN_CONFLICT')(error) && message.test(String(error)),
-    );
+  for (const [path, says] of cases) {
+    await assert.rejects(openRun(path, proposal), says);
+    assert.equal(await findRun(path), null);
   }
-  assert.deepEqual(await readRun(root), proposal);
+  const failing = new FailingFs({ at: 0, kind: 'error', code: 'EROFS' });
+  await assert.rejects(openRun(root, proposal, { disk: failing }), /E_RUN_WRITE.*EROFS.*, or choose another --out/);
+  assert.equal((await openRun(join(parent, 'good', 'run'), proposal)).created, true);
 });
 
 test('of several openings at once one creates the run and all get the same record', async (context) => {

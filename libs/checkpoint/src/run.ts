@@ -1,13 +1,15 @@
 /**
- * A run's directory:  run.json  checkpoints/  ledger/  incidents/  evaluations/  coordinator.json
+ * A run's directory:  run.json  checkpoints/  ledger/  origin/  incidents/  evaluations/  coordinator.json
  *
- * run.json holds what must never change during a run. It is written once, whole; later openings must bring the same.
+ * run.json holds what must never change during a run. It is written once, whole, and last: a folder without it holds no run.
  */
-import { dirname, join } from 'node:path';
+import { lstat, readlink, stat } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
-import { firstDifference, type JsonValue } from './canonical-json.js';
+import type { JsonValue } from './canonical-json.js';
 import { createWhole, nodeFs, randomNonce, type DurableFs } from './durable-fs.js';
 import { CheckpointError, isSystemError, messageOf, remedyFor, systemCode } from './errors.js';
+import { originSchema, type Origin } from './ledger-records.js';
 
 export const RUN_FILE_NAME = 'run.json';
 const FORMAT = 'lockstep-run';
@@ -25,6 +27,7 @@ const recordSchema = z.strictObject({
   dataset: z.strictObject({ count: z.int().positive(), classNames: z.array(z.string()) }).optional(),
   config: z.json(),
   createdAt: z.int().nonnegative(),
+  origin: originSchema.optional(),
 });
 
 /** What the training data was when the run began, for people: it is not compared on resume, the digest is. */
@@ -42,16 +45,20 @@ export type RunRecord = {
   readonly dataDigest: string;
   /** Runs of older versions have none. */
   readonly dataset?: DatasetDescription;
-  /** Only what decides the weights; what may differ on resume (ports, number of steps) stays out. */
+  /** What decides the weights, and where the data was; what may differ on resume stays out. */
   readonly config: JsonValue;
   /** Milliseconds since the epoch. */
   readonly createdAt: number;
+  /** The state of another run that it starts from, kept in origin/; left out: it starts from its seed. */
+  readonly origin?: Origin;
 };
 
 export type RunPaths = {
   readonly root: string;
   readonly checkpoints: string;
   readonly ledger: string;
+  /** The state of another run that this one starts from: see origin.ts. */
+  readonly origin: string;
   /** States kept for replay: never pruned. */
   readonly incidents: string;
   /** What was found of checkpoints' samples: see evaluation.ts. */
@@ -68,6 +75,7 @@ export function runPaths(root: string): RunPaths {
     root,
     checkpoints: join(root, 'checkpoints'),
     ledger: join(root, 'ledger'),
+    origin: join(root, 'origin'),
     incidents: join(root, 'incidents'),
     evaluations: join(root, 'evaluations'),
     address: join(root, 'coordinator.json'),
@@ -75,55 +83,72 @@ export function runPaths(root: string): RunPaths {
 }
 
 /**
- * Creates the run in `root`, or opens the one that is there if its seed, dataDigest and config are those of `proposal`.
- * An existing run keeps its own runId and createdAt. `meaning` says what a stored config means today, if it was written by an
- * older version.
- * @throws CheckpointError E_RUN_CONFLICT naming the first key that differs, E_RUN_READ, E_RUN_CORRUPT, E_RUN_WRITE.
+ * Makes a run's folders where they are missing.
+ * @throws CheckpointError E_RUN_WRITE saying what is in the way.
+ */
+export async function makeRunFolders(root: string, disk: DurableFs = nodeFs): Promise<RunPaths> {
+  const paths = runPaths(root);
+  for (const folder of [paths.root, paths.checkpoints, paths.ledger]) {
+    try {
+      await disk.makeFolder(folder);
+    } catch (error) {
+      throw new CheckpointError(
+        'E_RUN_WRITE',
+        `the run directory ${root} cannot be set up: ${await obstacle(folder, error)}`,
+        { cause: error },
+      );
+    }
+  }
+  return paths;
+}
+
+/** What keeps a folder from being made, and what to do. */
+async function obstacle(folder: string, error: unknown): Promise<string> {
+  for (let path = resolve(folder); ; path = dirname(path)) {
+    const found = await lstat(path).catch(() => null);
+    if (found?.isSymbolicLink() === true && (await stat(path).catch(() => null)) === null)
+      return `${path} is a link to ${await readlink(path)}, which is not there; make that folder, or choose another --out.`;
+    if (found?.isFile() === true) return `${path} is a file; choose another --out, or move it away.`;
+    if (found !== null || path === dirname(path)) break;
+  }
+  return `${messageOf(error)}; ${remedyFor(error)}, or choose another --out.`;
+}
+
+/**
+ * Creates the run in `root` as proposed, unless there is one: that one is opened as it is, and keeps its own record.
+ * @throws CheckpointError E_RUN_READ, E_RUN_CORRUPT, E_RUN_WRITE.
  */
 export async function openRun(
   root: string,
   proposal: RunRecord,
-  options: {
-    readonly disk?: DurableFs;
-    readonly nonce?: () => string;
-    readonly meaning?: (config: JsonValue) => JsonValue;
-  } = {},
+  options: { readonly disk?: DurableFs; readonly nonce?: () => string } = {},
 ): Promise<OpenedRun> {
   const disk = options.disk ?? nodeFs;
-  const paths = runPaths(root);
+  const paths = await makeRunFolders(root, disk);
+  const text = `${JSON.stringify({ format: FORMAT, version: VERSION, ...proposal }, null, 2)}\n`;
+  const chunks = [Buffer.from(text, 'utf8')];
   let created: boolean;
   try {
-    for (const folder of [paths.root, paths.checkpoints, paths.ledger]) await disk.makeFolder(folder);
-    const text = `${JSON.stringify({ format: FORMAT, version: VERSION, ...proposal }, null, 2)}\n`;
-    created = await createWhole(
-      disk,
-      root,
-      RUN_FILE_NAME,
-      [Buffer.from(text, 'utf8')],
-      (options.nonce ?? randomNonce)(),
-    );
+    created = await createWhole(disk, root, RUN_FILE_NAME, chunks, (options.nonce ?? randomNonce)());
     await disk.syncFolder(dirname(root));
   } catch (error) {
     throw new CheckpointError(
       'E_RUN_WRITE',
-      `the run directory ${root} cannot be set up: ${messageOf(error)}; ${remedyFor(error)}.`,
+      `${join(root, RUN_FILE_NAME)} cannot be written: ${messageOf(error)}; ${remedyFor(error)}, or choose another --out.`,
       { cause: error },
     );
   }
-  const stored = await readRun(root, { disk });
-  const record = { ...stored, config: options.meaning?.(stored.config) ?? stored.config };
-  for (const key of ['seed', 'dataDigest', 'config'] as const) {
-    const difference = firstDifference(record[key], proposal[key], key);
-    if (difference) {
-      const shown = (value: JsonValue | undefined): string => (value === undefined ? 'absent' : JSON.stringify(value));
-      throw new CheckpointError(
-        'E_RUN_CONFLICT',
-        `${difference.path} is ${shown(difference.stored)} in ${join(root, RUN_FILE_NAME)} but ${shown(difference.given)} was asked for; ` +
-          'resume with the same value, or choose a new directory.',
-      );
-    }
+  return { record: await readRun(root, { disk }), paths, created };
+}
+
+/** The record of the run in `root`, or null if there is no run. @throws CheckpointError E_RUN_READ, E_RUN_CORRUPT. */
+export async function findRun(root: string): Promise<RunRecord | null> {
+  try {
+    return await readRun(root);
+  } catch (error) {
+    if (error instanceof CheckpointError && error.code === 'E_RUN_MISSING') return null;
+    throw error;
   }
-  return { record, paths, created };
 }
 
 /** The record of an existing run. @throws CheckpointError E_RUN_MISSING, E_RUN_READ, E_RUN_CORRUPT. */
@@ -136,7 +161,7 @@ export async function readRun(root: string, options: { readonly disk?: DurableFs
       throw new Error(`it is larger than ${MAX_RUN_FILE_BYTES} bytes`);
     json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(await disk.read(path)));
   } catch (error) {
-    if (systemCode(error) === 'ENOENT')
+    if (['ENOENT', 'ENOTDIR'].includes(systemCode(error) ?? ''))
       throw new CheckpointError('E_RUN_MISSING', `${root} holds no ${RUN_FILE_NAME}; check the path.`, {
         cause: error,
       });
@@ -157,6 +182,7 @@ export async function readRun(root: string, options: { readonly disk?: DurableFs
       `${path} is not valid: ${z.prettifyError(result.error)}; restore it or start in a new directory.`,
     );
   }
-  const { runId, seed, dataDigest, dataset, config, createdAt } = result.data;
-  return { runId, seed, dataDigest, ...(dataset === undefined ? {} : { dataset }), config, createdAt };
+  const { runId, seed, dataDigest, dataset, config, createdAt, origin } = result.data;
+  const optional = { ...(dataset !== undefined && { dataset }), ...(origin !== undefined && { origin }) };
+  return { runId, seed, dataDigest, config, createdAt, ...optional };
 }

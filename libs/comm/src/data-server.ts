@@ -19,6 +19,7 @@ import type { RingId } from './dial.js';
 import { RingError } from './errors.js';
 import { RingLink, departure } from './links.js';
 import type { AllReduceLink } from './links.js';
+import { listening } from './listening.js';
 import { localPath } from './local-socket.js';
 import type { Place, RingPlace } from './messages.js';
 import { CLOSE_CODES, Outbound, leave } from './neighbours.js';
@@ -88,14 +89,11 @@ export class DataServer {
   #held: Dial[] = [];
   #opened: Opened | null = null;
 
-  /** Listens. Rejects with Node's error (EADDRINUSE...) or WireError E_WIRE_BYTE_ORDER. */
+  /** Listens. Rejects with ListenError E_PORT_IN_USE, E_LISTEN, or WireError E_WIRE_BYTE_ORDER. */
   static async listen(options: DataServerOptions): Promise<DataServer> {
     requireLittleEndian();
     const server = new DataServer(options);
-    await new Promise<void>((resolve, reject) => {
-      server.#http.once('error', reject);
-      server.#http.listen(options.port, options.host, resolve);
-    });
+    await listening(server.#http, options);
     if (typeof options.localName === 'string') await server.#listenLocally(options.localName);
     return server;
   }

@@ -5,6 +5,7 @@ export * from './dial.js';
 export * from './errors.js';
 export * from './fixedpoint.js';
 export * from './links.js';
+export * from './listening.js';
 export * from './local-socket.js';
 export * from './messages.js';
 export * from './narrow.js';

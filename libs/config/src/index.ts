@@ -1,7 +1,15 @@
 export { CONFIG_ERRORS, CONFIG_EXIT_CODE, ConfigError, type ConfigErrorCode } from './errors.js';
-export { loadConfig, type ConfigSources } from './load.js';
+export {
+  contradiction,
+  loadConfig,
+  loadGiven,
+  type ConfigSources,
+  type Given,
+  type LoadedConfig,
+  type Part,
+} from './load.js';
 export { describeConfig, type KeyDescription } from './describe.js';
-export type { FlagValue } from './layers.js';
+export type { FlagValue, Origin } from './layers.js';
 export { PROCESS_VARIABLES, type SchemaName } from './schemas.js';
 export type { RunConfig } from './run-schema.js';
 export type { WorkerConfig } from './worker-schema.js';

@@ -27,18 +27,14 @@ function numberFrom(text: string): unknown {
   return DECIMAL.test(text) ? Number(text) : text;
 }
 
-/** A whole number in min..max. */
+/** A whole number in min..max; without a max of its own, up to the largest that a float64 tells from its neighbours. */
 export function integerKey(options: { default: number; min: number; max?: number; doc: string }): Key<number> {
-  const max = options.max ?? Number.MAX_SAFE_INTEGER;
-  const allowed =
-    max === Number.MAX_SAFE_INTEGER
-      ? `a whole number of at least ${options.min}`
-      : `a whole number in ${options.min}..${max}`;
+  const { min, max = Number.MAX_SAFE_INTEGER } = options;
   return {
-    schema: z.int().min(options.min).max(max),
+    schema: z.int().min(min).max(max),
     default: options.default,
     doc: options.doc,
-    allowed,
+    allowed: `a whole number in ${min}..${max}`,
     fromText: numberFrom,
   };
 }
@@ -81,13 +77,14 @@ export function optionalFractionKey(options: { doc: string }): Key<number | null
   };
 }
 
-/** A whole number of at least `min`, or null for "not set"; the text "null" stands for null. */
-export function optionalIntegerKey(options: { min: number; doc: string }): Key<number | null> {
+/** A whole number in min..max, or null for "not set"; the text "null" stands for null. */
+export function optionalIntegerKey(options: { min: number; max?: number; doc: string }): Key<number | null> {
+  const { min, max = Number.MAX_SAFE_INTEGER } = options;
   return {
-    schema: z.int().min(options.min).nullable(),
+    schema: z.int().min(min).max(max).nullable(),
     default: null,
     doc: options.doc,
-    allowed: `a whole number of at least ${options.min}, or null`,
+    allowed: `a whole number in ${min}..${max}, or null`,
     fromText: (text) => (text === 'null' ? null : numberFrom(text)),
   };
 }

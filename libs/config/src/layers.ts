@@ -7,11 +7,14 @@ import { nearest } from './edit-distance.js';
 import { ConfigError } from './errors.js';
 import { ENVIRONMENT_PREFIX, environmentName, flagName, type Keys } from './key.js';
 
+/** Where a value comes from: the layer, and its name for messages. */
+export type Origin = { readonly layer: 'file' | 'environment' | 'flag'; readonly source: string };
+
 /** One value for one key, where it comes from, and what was written there. */
 export type Setting = {
   readonly key: string;
   readonly value: unknown;
-  readonly source: string;
+  readonly origin: Origin;
   readonly written: string;
 };
 
@@ -34,7 +37,7 @@ export function fileLayer(keys: Keys, path: string): Setting[] {
         `file ${path}`,
         nearest(key, Object.keys(keys)),
       );
-    return { key, value, source: `file ${path}`, written: JSON.stringify(value) };
+    return { key, value, origin: { layer: 'file', source: `file ${path}` }, written: JSON.stringify(value) };
   });
 }
 
@@ -57,7 +60,7 @@ export function environmentLayer(
       settings.push({
         key,
         value: keys[key].fromText(text),
-        source: `environment variable ${variable}`,
+        origin: { layer: 'environment', source: `environment variable ${variable}` },
         written: JSON.stringify(text),
       });
     } else if (!foreign.includes(variable)) {
@@ -95,7 +98,7 @@ export function flagLayer(keys: Keys, flags: Readonly<Record<string, FlagValue>>
     settings.push({
       key,
       value: typeof value === 'string' ? keys[key].fromText(value) : value,
-      source: `flag --${flag}`,
+      origin: { layer: 'flag', source: `flag --${flag}` },
       written: JSON.stringify(value),
     });
   }

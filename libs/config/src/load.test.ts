@@ -6,7 +6,7 @@ import { test, type TestContext } from 'node:test';
 import { describeConfig } from './describe.js';
 import { ConfigError } from './errors.js';
 import { parseFlags } from './flags.js';
-import { loadConfig } from './load.js';
+import { loadConfig, loadGiven } from './load.js';
 import type { RunConfig } from './run-schema.js';
 import { PROCESS_VARIABLES, SCHEMAS, type SchemaName } from './schemas.js';
 
@@ -49,7 +49,7 @@ test('with nothing given every key has its documented default', () => {
       run.minWorkers,
       run.heartbeatTimeoutMs,
     ],
-    ['default', 2400, 32, 8, 200, 3, 1, 5000],
+    ['default', null, null, null, 200, 3, 1, 5000],
   );
 });
 
@@ -98,8 +98,8 @@ test('a key that may be null takes null from a file and the word null from text'
     null,
   );
   assert.throws(
-    () => loadConfig({ schema: 'run', file: configFile(context, '{"steps": null}'), ...nothing }),
-    refused('E_CONFIG_BAD_VALUE', 'steps', 'null'),
+    () => loadConfig({ schema: 'run', file: configFile(context, '{"seed": null}'), ...nothing }),
+    refused('E_CONFIG_BAD_VALUE', 'seed', 'null'),
   );
 });
 
@@ -143,7 +143,7 @@ test('a bad value is refused, naming key, value, source and what is allowed, fro
   const file = configFile(context, '{"heartbeatTimeoutMs": 499}');
   assert.throws(
     () => loadConfig({ schema: 'run', file, ...nothing }),
-    refused('E_CONFIG_BAD_VALUE', 'heartbeatTimeoutMs', '499', file, 'at least 500'),
+    refused('E_CONFIG_BAD_VALUE', 'heartbeatTimeoutMs', '499', file, 'a whole number in 500..3600000'),
   );
   assert.throws(
     () => loadConfig({ schema: 'run', env: { LOCKSTEP_PRESET: 'huge' }, flags: {} }),
@@ -236,15 +236,24 @@ test('a file that is missing, no JSON or no object is refused by name', (context
   }
 });
 
-test('keys that contradict each other are both named, with their sources', () => {
+test('a whole number that is refused is told how large it may be, whichever key it is of', () => {
+  const largest = String(Number.MAX_SAFE_INTEGER);
   assert.throws(
-    () => loadConfig({ schema: 'run', env: { LOCKSTEP_GLOBAL_BATCH: '30' }, flags: {} }),
-    refused(
-      'E_CONFIG_CONFLICT',
-      'microbatchSize is 8 (from the default)',
-      'globalBatch is 30 (from environment variable LOCKSTEP_GLOBAL_BATCH)',
-    ),
+    () => loadConfig({ schema: 'run', env: {}, flags: { seed: '9007199254740992' } }),
+    refused('E_CONFIG_BAD_VALUE', 'seed is "9007199254740992"', `a whole number in 0..${largest}`),
   );
+  for (const schema of names) {
+    for (const { key, allowed } of describeConfig(schema).filter((described) => described.allowed.includes('whole'))) {
+      const [, least = '', most = ''] = /^a whole number in (\d+)\.\.(\d+)(, or null)?$/.exec(allowed) ?? [];
+      const load = (value: number) => loadConfig({ schema, env: {}, flags: { [key]: value } });
+      assert.ok(Number.isSafeInteger(Number(most)), `${key}: ${allowed}`);
+      assert.throws(() => load(Number(most) + 1), refused('E_CONFIG_BAD_VALUE', key, most));
+      assert.throws(() => load(Number(least) - 1), refused('E_CONFIG_BAD_VALUE', key, least));
+    }
+  }
+});
+
+test('keys that contradict each other are both named, with their sources', () => {
   assert.throws(
     () => loadConfig({ schema: 'up', env: {}, flags: { 'min-workers': 3 } }),
     refused('E_CONFIG_CONFLICT', 'minWorkers is 3 (from flag --min-workers)', 'workers is 2 (from the default)'),
@@ -252,18 +261,24 @@ test('keys that contradict each other are both named, with their sources', () =>
   assert.equal(loadConfig({ schema: 'run', env: {}, flags: { 'min-workers': 3 } }).minWorkers, 3);
 });
 
-test('the wire is int32 unless it is chosen, and int16 only for as many microbatches as it has bits for', () => {
+test('what was given is told from what has its default, with the layer that it comes from', (context) => {
+  const file = configFile(context, '{"steps": 10, "seed": 1, "wire": "int32"}');
+  const env = { LOCKSTEP_SEED: '2', LOCKSTEP_WORKERS: '3' };
+  const { config, given } = loadGiven({ schema: 'run', file, env, flags: { seed: '0', learningRate: null } });
+  assert.equal(config.seed, 0);
+  assert.deepEqual([...given].map(([key, { layer, source }]) => [key, layer, source]).sort(), [
+    ['learningRate', 'flag', 'flag --learning-rate'],
+    ['seed', 'flag', 'flag --seed'],
+    ['steps', 'file', `file ${file}`],
+    ['wire', 'file', `file ${file}`],
+  ]);
+});
+
+test('the wire is int32 unless it is chosen', () => {
   const load = (env: Record<string, string>) => loadConfig({ schema: 'up', env, flags: {} });
   assert.equal(load({}).wire, 'int32');
   assert.equal(load({ LOCKSTEP_WIRE: 'int16' }).wire, 'int16');
   assert.throws(() => load({ LOCKSTEP_WIRE: 'int8' }), refused('E_CONFIG_BAD_VALUE', 'wire', '"int8"', 'int32, int16'));
-  const many = { LOCKSTEP_GLOBAL_BATCH: '2056' };
-  assert.equal(load(many).wire, 'int32');
-  assert.equal(load({ LOCKSTEP_GLOBAL_BATCH: '2048', LOCKSTEP_WIRE: 'int16' }).wire, 'int16');
-  assert.throws(
-    () => load({ ...many, LOCKSTEP_WIRE: 'int16' }),
-    refused('E_CONFIG_CONFLICT', 'wire is "int16"', 'LOCKSTEP_WIRE', 'more than 256 microbatches'),
-  );
 });
 
 test('variables of tools and of other schemas are let pass, so that processes can inherit them', () => {
@@ -290,5 +305,5 @@ test('every key is described once, with its flag and variable, and none collides
     assert.equal(new Set(described.map(({ env }) => env)).size, described.length);
   }
   const batch = describeConfig('run').find(({ key }) => key === 'globalBatch');
-  assert.deepEqual([batch?.flag, batch?.env, batch?.default], ['--global-batch', 'LOCKSTEP_GLOBAL_BATCH', 32]);
+  assert.deepEqual([batch?.flag, batch?.env, batch?.default], ['--global-batch', 'LOCKSTEP_GLOBAL_BATCH', null]);
 });

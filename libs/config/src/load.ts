@@ -5,7 +5,7 @@
 import convict from 'convict';
 import { ConfigError } from './errors.js';
 import { environmentName, type Key, type Keys } from './key.js';
-import { environmentLayer, fileLayer, flagLayer, type FlagValue, type Setting } from './layers.js';
+import { environmentLayer, fileLayer, flagLayer, type FlagValue, type Origin, type Setting } from './layers.js';
 import type { Check } from './schema.js';
 import { PROCESS_VARIABLES, SCHEMAS, type Configs, type SchemaName } from './schemas.js';
 
@@ -19,11 +19,26 @@ export type ConfigSources<N extends SchemaName> = {
   readonly flags: Readonly<Record<string, FlagValue>>;
 };
 
+/** Where each value that was given came from, by key, in words: a key that is not in here has its default. */
+export type Given = ReadonlyMap<string, Origin>;
+
+export type LoadedConfig<C> = { readonly config: C; readonly given: Given };
+
 /**
  * Loads and checks a config; the result is frozen.
  * @throws ConfigError (exitCode 2): E_CONFIG_FILE, E_CONFIG_UNKNOWN_KEY, E_CONFIG_BAD_VALUE, E_CONFIG_CONFLICT.
  */
-export function loadConfig<N extends SchemaName>({ schema, file, env, flags }: ConfigSources<N>): Configs[N] {
+export function loadConfig<N extends SchemaName>(sources: ConfigSources<N>): Configs[N] {
+  return loadGiven(sources).config;
+}
+
+/** The same, with what was given and where. @throws as loadConfig */
+export function loadGiven<N extends SchemaName>({
+  schema,
+  file,
+  env,
+  flags,
+}: ConfigSources<N>): LoadedConfig<Configs[N]> {
   const { keys, checks } = SCHEMAS[schema];
   const settings = [
     ...(file === undefined ? [] : fileLayer(keys, file)),
@@ -31,16 +46,16 @@ export function loadConfig<N extends SchemaName>({ schema, file, env, flags }: C
     ...flagLayer(keys, flags),
   ];
   const held = emptyConvict(keys);
-  const sources = new Map<string, string>();
+  const given = new Map<string, Origin>();
   for (const setting of settings) {
     apply(held, keys, setting);
-    sources.set(setting.key, setting.source);
+    given.set(setting.key, setting.origin);
   }
   const values = held.getProperties();
   // The one boundary: every value has passed the zod schema from which Configs[N] is derived, inside convict.
   const config = Object.freeze(values) as Configs[N];
-  checkTogether(config, values, checks, sources);
-  return config;
+  checkTogether(config, values, checks, given);
+  return { config, given };
 }
 
 function emptyConvict(keys: Keys): convict.Config<Record<string, unknown>> {
@@ -64,7 +79,7 @@ function formatOf(key: Key<unknown>): (value: unknown) => void {
 function apply(
   held: convict.Config<Record<string, unknown>>,
   keys: Keys,
-  { key, value, source, written }: Setting,
+  { key, value, origin, written }: Setting,
 ): void {
   try {
     // convict coerces before it validates: "12x" would become 12 under a key whose default is a number, and null would pass.
@@ -73,7 +88,7 @@ function apply(
   } catch (error) {
     throw new ConfigError(
       'E_CONFIG_BAD_VALUE',
-      `${key} is ${written} (from ${source}), but it must be ${keys[key].allowed}.`,
+      `${key} is ${written} (from ${origin.source}), but it must be ${keys[key].allowed}.`,
       { cause: error },
     );
   }
@@ -83,16 +98,27 @@ function checkTogether<C>(
   config: C,
   values: Readonly<Record<string, unknown>>,
   checks: readonly Check<C>[],
-  sources: ReadonlyMap<string, string>,
+  given: Given,
 ): void {
   for (const check of checks) {
     const conflict = check(config);
     if (!conflict) continue;
-    const shown = conflict.keys.map(
-      (key) => `${key} is ${JSON.stringify(values[key])} (from ${sources.get(key) ?? 'the default'})`,
-    );
-    throw new ConfigError('E_CONFIG_CONFLICT', `${conflict.rule}, but ${shown.join(' and ')}. Change one of them.`);
+    const parts = conflict.keys.map((key) => ({
+      key,
+      value: values[key],
+      source: given.get(key)?.source ?? 'the default',
+    }));
+    throw contradiction(conflict.rule, parts);
   }
+}
+
+/** A value that breaks a rule together with others, and where it came from, in words. */
+export type Part = { readonly key: string; readonly value: unknown; readonly source: string };
+
+/** E_CONFIG_CONFLICT for values that are each valid, but break `rule` together. */
+export function contradiction(rule: string, parts: readonly Part[]): ConfigError {
+  const shown = parts.map(({ key, value, source }) => `${key} is ${JSON.stringify(value)} (from ${source})`);
+  return new ConfigError('E_CONFIG_CONFLICT', `${rule}, but ${shown.join(' and ')}. Change one of them.`);
 }
 
 /** Every variable that some schema or tool knows. */

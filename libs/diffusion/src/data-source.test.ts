@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { folderOf, greyPng, idxFile, pngFile } from './data.fixture.js';
-import { loadDataset } from './data-source.js';
+import { loadDataset, loadRunData } from './data-source.js';
 import { checkDataset } from './dataset.js';
 import { loadMnist } from './mnist.js';
 
@@ -110,4 +110,24 @@ test("data is checked against the model's image size and number of classes", () 
   }
   // The first image with a 9 is the eighth.
   assert.throws(() => checkDataset(data, { ...needs, classes: 9 }), { code: 'E_DATA_LABEL', message: /image 7 / });
+});
+
+test("a run's data is known by its digest: where it lies is free, but what was changed or is gone is told as that", (context) => {
+  const source = folderOf(context, CLASSES);
+  const copy = folderOf(context, CLASSES);
+  const other = folderOf(context, { 'a.png': greyPng(2, [1, 2]) });
+  const { digest } = loadDataset(source, 'train');
+  assert.equal(loadRunData({ source, digest }, null).digest, digest);
+  assert.equal(loadRunData({ source: '/nowhere', digest }, copy).digest, digest);
+  const refused = (from: string, given: string | null, code: string, message: RegExp): void =>
+    assert.throws(() => loadRunData({ source: from, digest }, given), { code, message });
+  refused('/nowhere', null, 'E_DATA_MISSING', /was in \/nowhere, which is not there any more: .*--data/);
+  refused(
+    other,
+    null,
+    'E_DATA_CHANGED',
+    /has changed since the run began \(digest [0-9a-f]{12} then, [0-9a-f]{12} now\)/,
+  );
+  // That it has changed is not known of a folder that the run never saw.
+  refused(source, other, 'E_DATA_CHANGED', /is not what the run was trained on/);
 });

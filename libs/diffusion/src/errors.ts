@@ -19,6 +19,7 @@
  * - E_DATA_PNG: an image is no PNG, damaged, transparent, or has more than 8 bits a channel.
  * - E_DATA_SIZE: images are not of the model's size or of one size, or more than can be held.
  * - E_DATA_LABEL: a label is not one of the model's classes, or there are too many classes.
+ * - E_DATA_CHANGED: training data is not what the run began with.
  * - E_CLASSIFIER_DATA: images to train a classifier on are missing, or have labels that it does not know.
  * - E_METRIC: a metric of evaluation was asked of too few images, or of arrays that do not fit together.
  */
@@ -41,6 +42,7 @@ export const DIFFUSION_ERROR_CODES = [
   'E_DATA_PNG',
   'E_DATA_SIZE',
   'E_DATA_LABEL',
+  'E_DATA_CHANGED',
   'E_CLASSIFIER_DATA',
   'E_METRIC',
 ] as const;

@@ -1,4 +1,5 @@
-export { loadDataset, MNIST } from './data-source.js';
+export { loadDataset, loadRunData, MNIST } from './data-source.js';
+export type { RunData } from './data-source.js';
 export { checkDataset, datasetDigest, describeDataset, idxHeader, shownName, shownNames } from './dataset.js';
 export type { DataNeeds, Dataset, Split } from './dataset.js';
 export { classBalance } from './class-balance.js';
@@ -74,6 +75,15 @@ export { updateAt } from './training.js';
 export { stratifiedTimesteps, uniformTimestep } from './timesteps.js';
 export type { TimestepSampling } from './timesteps.js';
 export type { UNetConfig } from './unet-layers.js';
-export { checkRecipe, initialTrainingState, microbatchTask, recipeFor, recipeOf } from './recipe.js';
+export {
+  changedRecipe,
+  changesOf,
+  checkRecipe,
+  initialTrainingState,
+  microbatchTask,
+  recipeFor,
+  recipeOf,
+  stateFrom,
+} from './recipe.js';
 export type { RecipeChanges, RecipeChoice } from './recipe.js';
 export { parseRecipe } from './recipe-schema.js';

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { classCount } from './model.js';
 import { PRESET_NAMES, presetOf, PRESETS } from './presets.js';
 import { parseRecipe } from './recipe-schema.js';
-import { recipeFor, recipeOf } from './recipe.js';
+import { changedRecipe, changesOf, initialTrainingState, recipeFor, recipeOf, stateFrom } from './recipe.js';
 import type { RecipeChoice } from './recipe.js';
 
 const stored = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
@@ -78,4 +78,26 @@ test('parts that do not fit are refused: a width that the groups do not divide, 
   assert.throws(() => recipeOf({ preset: 'tiny', labelDrop: 0.1 }), { code: 'E_RECIPE', message: /classes/ });
   assert.throws(() => recipeOf({ preset: 'seed', classes: 10 }), { code: 'E_RECIPE', message: /preset/ });
   assert.throws(() => parseRecipe({ ...PRESETS.tiny, labelDrop: 0.1 }), { code: 'E_RECIPE' });
+});
+
+test('what a recipe says by its keys makes the same recipe of itself', () => {
+  for (const preset of PRESET_NAMES) {
+    const recipe = presetOf(preset);
+    assert.deepEqual(changedRecipe(recipe, changesOf(recipe)), recipe);
+  }
+  const changed = recipeOf({ preset: 'tiny', baseWidth: 16, learningRate: 0.5, steps: 3 });
+  const { baseWidth, learningRate, steps } = changesOf(changed);
+  assert.deepEqual([baseWidth, learningRate, steps], [16, 0.5, 3]);
+});
+
+test("a run that starts from another's state has its weights and average, and moments of zero", () => {
+  const before = initialTrainingState(PRESETS.tiny, 1);
+  before.ema.fill(2);
+  before.expAvg.fill(3);
+  before.expAvgSq.fill(4);
+  const state = stateFrom(before);
+  assert.deepEqual([state.weights, state.ema], [before.weights, before.ema]);
+  assert.notEqual(state.weights, before.weights, 'the other state is left as it is');
+  for (const moment of [state.expAvg, state.expAvgSq])
+    assert.deepEqual(moment, new Float32Array(before.weights.length));
 });

@@ -42,7 +42,15 @@ export type RecipeChoice = RecipeChanges & { readonly preset: string };
  * @throws E_PRESET if there is no such preset; what {@link checkRecipe} throws
  */
 export function recipeOf(choice: RecipeChoice): Preset {
-  const preset = presetOf(choice.preset);
+  return changedRecipe(presetOf(choice.preset), choice);
+}
+
+/**
+ * A recipe, a preset's or another run's, with a run's changes.
+ *
+ * @throws what {@link checkRecipe} throws
+ */
+export function changedRecipe(preset: Preset, choice: RecipeChanges): Preset {
   const { model, optimizer, schedule } = preset;
   const kind = choice.schedule ?? schedule.kind;
   const changed = labelled(widened(model, choice.baseWidth ?? null), choice.classes ?? null);
@@ -80,6 +88,39 @@ export function recipeFor(choice: RecipeChoice, { labels }: Pick<Dataset, 'label
   if (asked !== null || classCount(recipe.model) === 0) return recipe;
   const found = labels.reduce((most, label) => Math.max(most, label + 1), 0);
   return recipeOf({ ...choice, classes: found > 1 ? found : 0 });
+}
+
+/** What a recipe says by each key of {@link RecipeChanges}. */
+export function changesOf(recipe: Preset): {
+  readonly [Key in keyof RecipeChanges]-?: NonNullable<RecipeChanges[Key]>;
+} {
+  const { model, optimizer, schedule } = recipe;
+  return {
+    steps: recipe.steps,
+    globalBatch: recipe.globalBatch,
+    microbatchSize: recipe.microbatchSize,
+    learningRate: optimizer.peakLearningRate,
+    warmupSteps: optimizer.warmupSteps,
+    emaDecay: optimizer.emaMaxDecay,
+    timesteps: recipe.timesteps,
+    prediction: recipe.prediction,
+    lossWeighting: recipe.lossWeighting,
+    schedule: schedule.kind,
+    baseWidth: widthOf(model),
+    classes: classCount(model),
+    labelDrop: recipe.labelDrop,
+  };
+}
+
+function widthOf(model: ModelConfig): number {
+  switch (model.kind) {
+    case 'unet':
+      return model.base;
+    case 'seed-unet':
+      return model.features;
+    default:
+      return model satisfies never;
+  }
 }
 
 function widened(model: ModelConfig, width: number | null): ModelConfig {
@@ -141,6 +182,19 @@ export function microbatchTask(recipe: Preset, seed: number, dataset: Microbatch
     networkTime,
     classes: classCount(model),
     labelDrop,
+  };
+}
+
+/**
+ * State 0 of a run that starts from another's state: its weights and moving average. The moments are zero: Adam divides them by what
+ * they lack after so many steps from zero, and steps count from 0 again, so moments of an older training would come out too large.
+ */
+export function stateFrom({ weights, ema }: Pick<TrainingState, 'weights' | 'ema'>): TrainingState {
+  return {
+    weights: Float32Array.from(weights),
+    expAvg: new Float32Array(weights.length),
+    expAvgSq: new Float32Array(weights.length),
+    ema: Float32Array.from(ema),
   };
 }
 

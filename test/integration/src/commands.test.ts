@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { IDX_NAMES, idxHeader } from '@lockstep/diffusion';
@@ -68,24 +68,46 @@ describe('the command line', () => {
     assert.notDeepEqual(await draw('c.png', '2', '2'), first);
   });
 
-  it('trains on a folder of IDX files, and neither verifies nor resumes when a pixel in it has changed', async (test) => {
-    const folder = temporaryFolder(test);
+  it('trains on a folder of IDX files, which may be moved but not changed: a run verifies, replays and resumes by its digest', async (test) => {
+    const root = temporaryFolder(test);
+    const folder = join(root, 'data');
+    mkdirSync(folder);
     const images = Buffer.concat([idxHeader([64, 28, 28]), new Uint8Array(64 * 784).fill(100)]);
     writeFileSync(join(folder, IDX_NAMES.train.images), images);
     writeFileSync(join(folder, IDX_NAMES.train.labels), Buffer.concat([idxHeader([64]), new Uint8Array(64)]));
-    const out = join(folder, 'run');
+    const out = join(root, 'run');
     const run = tinyRun(out, 1, 2, '--data', folder);
     const trained = await lockstep(...run);
     assert.equal(trained.status, 0, trained.stdout + trained.stderr);
     assert.equal((await lockstep('verify', out)).status, 0);
-    assert.equal((await lockstep(...run, '--resume')).status, 0);
+
+    const moved = join(root, 'moved');
+    renameSync(folder, moved);
+    const replay = ['replay', out, '--step', '1', '--microbatch', '0'];
+    const resume = ['up', '--out', out, '--resume', '--workers', '1', '--port', '0'];
+    for (const command of [['verify', out], replay, ['eval', out], resume]) {
+      const lost = await lockstep(...command);
+      assert.equal(lost.status, 1);
+      assert.match(lost.stdout + lost.stderr, /E_DATA_MISSING: the run's data was in .*data, .*name where .*--data/);
+    }
+    for (const command of [['verify', out], replay, resume]) {
+      const found = await lockstep(...command, '--data', moved);
+      assert.equal(found.status, 0, found.stdout + found.stderr);
+    }
+    const other = await lockstep('verify', out, '--data', 'mnist');
+    assert.match(other.stderr, /E_DATA_CHANGED: the data in mnist is not what the run was trained on/);
 
     images[1000]++;
+    renameSync(moved, folder);
     writeFileSync(join(folder, IDX_NAMES.train.images), images);
-    assert.match((await lockstep('verify', out)).stderr, /E_VERIFY_DATA/);
-    const resumed = await lockstep(...run, '--resume');
-    assert.equal(resumed.status, 1);
-    assert.match(resumed.stdout + resumed.stderr, /E_RUN_CONFLICT.*dataDigest/s);
+    for (const command of [['verify', out], replay, ['eval', out], resume]) {
+      const changed = await lockstep(...command);
+      assert.equal(changed.status, 1);
+      assert.match(
+        changed.stdout + changed.stderr,
+        /E_DATA_CHANGED: the data in .*data has changed since the run began \(digest [0-9a-f]{12} then, [0-9a-f]{12} now\)/,
+      );
+    }
   });
 
   it('refuses images that are not of the size of the model before anything is written', async (test) => {
@@ -95,7 +117,7 @@ describe('the command line', () => {
     const { status, stdout, stderr } = await lockstep(...tinyRun(join(folder, 'run'), 1, 2, '--data', folder));
     assert.equal(status, 1);
     assert.match(stdout + stderr, /E_DATA_SIZE.*2x2.*28x28/s);
-    assert.equal(existsSync(join(folder, 'run', 'run.json')), false);
+    assert.equal(existsSync(join(folder, 'run')), false);
   });
 
   it('exports a SavedModel with its recipe, once: a folder that is there is not written over', async (test) => {

@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { encodeEvaluation, type Evaluation } from '@lockstep/checkpoint';
 import { EVALUATION as STORED } from '@lockstep/checkpoint/evaluation.fixture';
-import { loadConfig } from '@lockstep/config';
+import { loadGiven } from '@lockstep/config';
 import { systemClocks } from '@lockstep/coordinator';
 import { openCoordinator } from '@lockstep/coordinator/open';
 import { pause } from './harness.js';
@@ -38,7 +38,7 @@ process.stdout.write(${JSON.stringify(encodeEvaluation(EVALUATION))});`,
     const out = join(folder, 'run');
     const flags = { preset: 'tiny', out, port: '0', steps: '100000', checkpointEvery: '1', evaluateEvery: '2' };
     const notes: string[] = [];
-    const server = await openCoordinator(loadConfig({ schema: 'run', env: {}, flags }), {
+    const server = await openCoordinator(loadGiven({ schema: 'run', env: {}, flags }), {
       clocks: systemClocks,
       freshRunId: 'test',
       report: ({ note }) => notes.push(note.note),

@@ -121,9 +121,9 @@ describe('the weights do not depend on who did the work', () => {
 
   it('resuming with another seed is refused, naming the key', async () => {
     const out = join(folder, 'one');
-    const { status, stdout } = await lockstep(...tinyRun(out, 1, STEPS, '--seed', '9'), '--resume');
+    const { status, stderr } = await lockstep(...tinyRun(out, 1, STEPS, '--seed', '9'), '--resume');
     assert.equal(status, 1);
-    assert.match(stdout, /E_RUN_CONFLICT.*seed/s);
+    assert.match(stderr, /E_RUN_CONFLICT.*seed is 7 there, 9 was asked for \(flag --seed\)/s);
   });
 
   it('serves health, metrics and status on the port of the WebSocket while it trains', async () => {

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { loadConfig } from '@lockstep/config';
+import { loadGiven } from '@lockstep/config';
 import { systemClocks, type Status } from '@lockstep/coordinator';
 import { openCoordinator } from '@lockstep/coordinator/open';
 import { lockstep, pause, temporaryFolder } from './harness.js';
@@ -23,7 +23,7 @@ test(
     const flags = { preset: 'tiny', out: join(temporaryFolder(context), 'run'), port: '0', steps: '100000' };
     // So long that nobody counts as lost by silence before the test has looked.
     const server = await openCoordinator(
-      loadConfig({ schema: 'run', env: {}, flags: { ...flags, heartbeatTimeoutMs: '600000' } }),
+      loadGiven({ schema: 'run', env: {}, flags: { ...flags, heartbeatTimeoutMs: '600000' } }),
       { clocks: systemClocks, freshRunId: 'test', report: () => undefined, warn: () => undefined },
     );
     const address = `http://127.0.0.1:${server.port}`;

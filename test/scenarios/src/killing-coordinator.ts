@@ -1,12 +1,12 @@
 /** A coordinator process as `lockstep up` starts it, on a disk that kills it before operation CHAOS_KILL_BEFORE of a checkpoint. */
 import { randomUUID } from 'node:crypto';
-import { failureLine, loadConfig, parseFlags } from '@lockstep/config';
+import { failureLine, loadGiven, parseFlags } from '@lockstep/config';
 import { systemClocks } from '@lockstep/coordinator';
 import { openCoordinator } from '@lockstep/coordinator/open';
 import { killingFs } from './killing-fs.js';
 
 async function main(): Promise<number> {
-  const config = loadConfig({ schema: 'run', env: process.env, ...parseFlags('run', process.argv.slice(2)) });
+  const config = loadGiven({ schema: 'run', env: process.env, ...parseFlags('run', process.argv.slice(2)) });
   const server = await openCoordinator(config, {
     clocks: systemClocks,
     freshRunId: randomUUID(),
