@@ -133,14 +133,14 @@ test('keys that a later version adds are no error, and the text is given on as i
 });
 
 test('where nothing answers, the error says what to do', async () => {
-  // A port that was free a moment ago.
-  const server = createServer().listen(0, '127.0.0.1');
+  // A port that was free a moment ago, at an address where nobody else looks for one.
+  const server = createServer().listen(0, '127.0.0.79');
   await once(server, 'listening');
   const address = server.address();
   assert.ok(typeof address === 'object' && address !== null);
   server.close();
   await once(server, 'close');
-  const error = await askStatus(`http://127.0.0.1:${address.port}`).catch((reason: unknown) => reason);
+  const error = await askStatus(`http://127.0.0.79:${address.port}`).catch((reason: unknown) => reason);
   assert.ok(error instanceof Error && 'code' in error);
   assert.equal(error.code, 'E_STATUS_UNREACHABLE');
   assert.match(error.message, /ECONNREFUSED/);

@@ -12,7 +12,10 @@ const {
   FIXTURE_STATUS: status = '0',
   FIXTURE_GATE,
 } = process.env;
-appendFileSync(calls, `${JSON.stringify({ arguments: process.argv.slice(2), priority: getPriority() })}\n`);
+appendFileSync(
+  calls,
+  `${JSON.stringify({ pid: process.pid, arguments: process.argv.slice(2), priority: getPriority() })}\n`,
+);
 while (FIXTURE_GATE !== undefined && !existsSync(FIXTURE_GATE)) await pause(20);
 process.stdout.write(output);
 process.stderr.write('words\nE_FIXTURE: cannot go on\n');

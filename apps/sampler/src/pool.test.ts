@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { fillNormal, initialParameters, parameterTable, PRESETS, STREAMS } from '@lockstep/diffusion';
 import { engineDirectory, engineEnvironment } from '@lockstep/engine';
 import { IMAGES_A_BATCH, THREADS, type DrawJob } from './job.js';
-import { drawBatches, type DrawTask } from './pool.js';
+import { drawBatches, type DrawTask, type Watch } from './pool.js';
 
 const FIXTURE = new URL('./fixture-worker.js', import.meta.url);
 const SETTING = { device: 'cpu', threads: THREADS } as const;
@@ -59,7 +59,7 @@ async function drawn(
 }
 
 /** The name of a file that is not there. */
-function once(context: TestContext): NodeJS.ProcessEnv {
+function once(context: TestContext): { FIXTURE_ONCE: string } {
   const folder = mkdtempSync(join(tmpdir(), 'lockstep-pool-'));
   context.after(() => {
     rmSync(folder, { recursive: true, force: true });
@@ -90,10 +90,16 @@ test('every batch is drawn once, by more workers than batches too', async () => 
 });
 
 test('a worker that freezes is ended, and its batch drawn by another', async (context) => {
-  // Long enough for a process to start on a busy machine.
-  const { batches, warnings } = await drawn(1, 5, { FIXTURE_FATE: 'freezes', ...once(context) }, { silenceMs: 5000 });
+  const struck = once(context);
+  // The first process freezes once the file is there; how long a process is quiet before does not matter.
+  let processes = 0;
+  const watch = (silent: () => void): Watch => {
+    const look = processes++ === 0 ? setInterval(() => existsSync(struck.FIXTURE_ONCE) && silent(), 20) : undefined;
+    return { refresh: () => undefined, end: () => clearInterval(look) };
+  };
+  const { batches, warnings } = await drawn(1, 5, { FIXTURE_FATE: 'freezes', ...struck }, { watch });
   assert.deepEqual(batches, PRETENDED);
-  assert.match(warnings[0] ?? '', /worker-0 has said nothing for 5 s and is ended/);
+  assert.match(warnings[0] ?? '', /worker-0 has said nothing for 120 s and is ended/);
 });
 
 test('when all workers die again and again, drawing ends with E_SAMPLE_WORKERS', async () => {

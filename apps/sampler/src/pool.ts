@@ -24,7 +24,19 @@ export interface DrawTask {
   readonly warn: (text: string) => void;
   /** Module of the worker processes; the production one if left out. */
   readonly module?: URL;
-  readonly silenceMs?: number;
+  /** Notices a worker's silence; by the time that passes if left out. */
+  readonly watch?: (silent: () => void) => Watch;
+}
+
+/** Calls `silent` when so much time has passed since it was made, or refreshed, that a worker hangs. */
+export interface Watch {
+  refresh(): void;
+  end(): void;
+}
+
+function watchTime(silent: () => void): Watch {
+  const timer = setTimeout(silent, SILENCE_MS);
+  return { refresh: () => timer.refresh(), end: () => clearTimeout(timer) };
 }
 
 /** What a worker says that it cannot go on by: with the code that it had there. */
@@ -51,7 +63,7 @@ export async function drawBatches(task: DrawTask): Promise<void> {
   }
 }
 
-type Worker = { readonly name: string; readonly child: ChildProcess; readonly silence: NodeJS.Timeout };
+type Worker = { readonly name: string; readonly child: ChildProcess; readonly silence: Watch };
 
 class Pool {
   private handout: Handout;
@@ -74,7 +86,7 @@ class Pool {
   /** Workers leave when their channel closes, at the end of the step that they are in. */
   close(): void {
     for (const { child, silence } of this.workers.values()) {
-      clearTimeout(silence);
+      silence.end();
       child.removeAllListeners();
       if (child.connected) child.disconnect();
       child.unref();
@@ -83,15 +95,18 @@ class Pool {
   }
 
   private start(name: string, env: NodeJS.ProcessEnv): void {
-    const { job, warn, module = new URL('./draw-worker.js', import.meta.url), silenceMs = SILENCE_MS } = this.task;
+    const { job, warn, module = new URL('./draw-worker.js', import.meta.url), watch = watchTime } = this.task;
     const stdio: StdioOptions = ['ignore', 'ignore', 'inherit', 'ipc'];
     // Advanced: arrays of numbers go through the channel as bytes.
     const child = fork(fileURLToPath(module), [], { env, serialization: 'advanced', stdio });
-    const silence = setTimeout(() => {
-      if (this.idle.has(name)) return silence.refresh();
-      warn(`${name} has said nothing for ${silenceMs / 1000} s and is ended`);
-      return child.kill('SIGKILL');
-    }, silenceMs);
+    const silence = watch(() => {
+      if (this.idle.has(name)) {
+        silence.refresh();
+        return;
+      }
+      warn(`${name} has said nothing for ${SILENCE_MS / 1000} s and is ended`);
+      child.kill('SIGKILL');
+    });
     const worker: Worker = { name, child, silence };
     this.workers.set(name, worker);
     child.on('message', (raw) => {
@@ -140,7 +155,7 @@ class Pool {
   private lost(worker: Worker, env: NodeJS.ProcessEnv, how: string): void {
     const { name, silence } = worker;
     if (this.workers.get(name) !== worker) return;
-    clearTimeout(silence);
+    silence.end();
     this.workers.delete(name);
     this.idle.delete(name);
     this.handout = lose(this.handout, name);

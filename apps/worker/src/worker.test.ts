@@ -10,7 +10,7 @@ import { tinySettings } from './fixture-run.js';
 import { TrainingWorker, type Ending } from './worker.js';
 
 /** No test waits for it: nothing here falls silent. */
-const HEARTBEAT_TIMEOUT_MS = 60_000;
+const HEARTBEAT_TIMEOUT_MS = 30 * 60_000;
 const settings = tinySettings();
 const self = 'alone';
 const place = {
@@ -108,7 +108,7 @@ async function ending(): Promise<Ending> {
 }
 
 test('a worker alone steps, skips a step with the state as it was, and steps again from there', async () => {
-  const ready = await started();
+  const ready = await started(new URL('./fixture-busy-thread.js', import.meta.url));
   assert.equal(ready.have.digest, stateDigest(seedState()));
   assert.match(ready.engine['tensorflow'] ?? '', /^\d+\.\d+/);
   assert.equal(ready.engine['threads'], '1');
@@ -117,7 +117,7 @@ test('a worker alone steps, skips a step with the state as it was, and steps aga
   assert.equal(first[0].digest, null);
   assert.match(first[1].digest ?? '', /^[0-9a-f]{64}$/, 'the plan asked for a digest of microbatch 1');
   assert.notEqual(first[0].samples, first[1].samples);
-  assert.ok(first[0].cpuMilliseconds > 0);
+  assert.ok(first[0].cpuMilliseconds >= 3);
   coordinator.say(reduce(first));
   // The next step's first gradient may come before or after the digest of this one: applied is reported by the reducer.
   const applied = await readApplied();

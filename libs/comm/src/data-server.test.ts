@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
 import { test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 import { DataServer, MAX_HELD_DIALS } from './data-server.js';
-import { PATIENT_MS, hangGuard, joinAs, listen, ringError } from './fixture-ring.js';
+import { PATIENT_MS, clockOf, hangGuard, joinAs, listen, ringError } from './fixture-ring.js';
 import { CLOSE_CODES } from './neighbours.js';
 
 /** Waits until a server has logged an event. */
@@ -94,14 +94,19 @@ test('only a bounded number of early dials is held; the oldest generation has to
 });
 
 test('a predecessor that listens later is dialled again until it does', async (t) => {
-  const placeholder = await DataServer.listen({ host: '127.0.0.1', port: 0, selfId: 'b' });
-  const { port } = placeholder;
-  await placeholder.close();
+  // An address of this machine at which nobody else looks for a free port.
+  const host = '127.0.0.77';
+  const placeholder = createServer((socket) => socket.destroy()).listen(0, host);
+  await once(placeholder, 'listening');
+  const { port } = placeholder.address() as AddressInfo;
   const a = await listen(t, 'a');
-  const ring = [a.member, { id: 'b', host: '127.0.0.1', port }];
+  const ring = [a.member, { id: 'b', host, port }];
   const joining = a.server.joinRing(joinAs('a', 1, ring));
-  await sleep(30);
-  const b = await DataServer.listen({ host: '127.0.0.1', port, selfId: 'b' });
+  // It has dialled in vain.
+  await once(placeholder, 'connection');
+  placeholder.close();
+  await once(placeholder, 'close');
+  const b = await DataServer.listen({ host, port, selfId: 'b', clock: clockOf(t) });
   t.after(() => b.close());
   const links = await Promise.all([joining, b.joinRing(joinAs('b', 1, ring))]);
   assert.deepEqual(

@@ -14,6 +14,8 @@ import { createServer as createSocketServer } from 'node:net';
 import type { Server as SocketServer } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
+import { MONOTONIC } from './clock.js';
+import type { Clock } from './clock.js';
 import { RING_PATH, SOCKET_OPTIONS, aborted, dialPredecessor } from './dial.js';
 import type { RingId } from './dial.js';
 import { RingError } from './errors.js';
@@ -56,8 +58,8 @@ export type DataServerOptions = {
   readonly localName?: string | null;
   readonly handleRequest?: RequestListener;
   readonly log?: DataServerLog;
-  /** Milliseconds of a clock that never goes back, for RingStats. */
-  readonly now?: () => number;
+  /** By which silence, patience and RingStats are measured; the time that passes if left out. */
+  readonly clock?: Clock;
 };
 
 /** A successor's dial. */
@@ -76,6 +78,13 @@ type Opened = {
   link: AllReduceLink | null;
 };
 
+const REFUSALS: Readonly<Record<number, string>> = {
+  [CLOSE_CODES.staleGeneration]: 'stale generation',
+  [CLOSE_CODES.notSuccessor]: 'not my successor',
+  [CLOSE_CODES.tooManyHeld]: 'too many early dials',
+  [CLOSE_CODES.duplicate]: 'duplicate dial',
+};
+
 export class DataServer {
   readonly #http: Server;
   /** Hands its connections to #http. */
@@ -85,7 +94,7 @@ export class DataServer {
   readonly #selfId: string;
   readonly #gate: RequestGate;
   readonly #log: DataServerLog;
-  readonly #now: () => number;
+  readonly #clock: Clock;
   #held: Dial[] = [];
   #opened: Opened | null = null;
 
@@ -109,11 +118,11 @@ export class DataServer {
     });
   }
 
-  private constructor({ host, names, selfId, handleRequest, log, now }: DataServerOptions) {
+  private constructor({ host, names, selfId, handleRequest, log, clock }: DataServerOptions) {
     this.#selfId = selfId;
     this.#gate = new RequestGate(host, names);
     this.#log = log ?? (() => undefined);
-    this.#now = now ?? (() => performance.now());
+    this.#clock = clock ?? MONOTONIC;
     this.#http = createServer({ noDelay: true }, (request, response) => {
       if (this.#gate.turnsAway(request, response)) return;
       if (handleRequest === undefined) response.writeHead(404).end();
@@ -174,22 +183,22 @@ export class DataServer {
     const { heartbeatTimeoutMs, stop, failed } = options;
     const { generation } = opened;
     const { rank, size: n, predecessor } = opened.tiers[tier].place;
-    const [selfId, now] = [this.#selfId, this.#now];
-    const dial = { ring: { generation, tier }, selfId, member: predecessor, heartbeatTimeoutMs, now, stop };
+    const [selfId, clock] = [this.#selfId, this.#clock];
+    const dial = { ring: { generation, tier }, selfId, member: predecessor, heartbeatTimeoutMs, clock, stop };
     const inbound = n === 1 ? null : dialPredecessor(dial);
     const outbound = n === 1 ? null : this.#awaitSuccessor(opened, tier, stop);
     try {
       const [up, down] = await Promise.all([inbound, outbound]);
       stop.throwIfAborted();
       const neighbours = up !== null && down !== null ? { inbound: up, outbound: down } : null;
-      const link = new RingLink({ generation, selfId, rank, n, neighbours, heartbeatTimeoutMs, now });
+      const link = new RingLink({ generation, selfId, rank, n, neighbours, heartbeatTimeoutMs, clock });
       if (up !== null) this.#log('predecessor reached', { generation, tier, over: up.transport });
       void link.ended.then(({ error }) => failed.abort(error));
       return link;
     } catch (error) {
       failed.abort(error);
       for (const end of await Promise.allSettled([inbound, outbound])) {
-        if (end.status === 'fulfilled' && end.value !== null) leave(end.value.ws, CLOSE_CODES.aborted);
+        if (end.status === 'fulfilled' && end.value !== null) leave(end.value.ws, clock, CLOSE_CODES.aborted);
       }
       throw error;
     }
@@ -198,7 +207,7 @@ export class DataServer {
   /** Closes the link, refuses whoever is held, stops listening. Open state downloads are cut. */
   async close(): Promise<void> {
     this.#supersede();
-    for (const { outbound } of this.#held) leave(outbound.ws, CLOSE_CODES.aborted);
+    for (const { outbound } of this.#held) leave(outbound.ws, this.#clock, CLOSE_CODES.aborted);
     this.#held = [];
     const closed = [this.#http, this.#localServer].map(
       (server) => new Promise<void>((resolve) => server.close(() => resolve())),
@@ -257,7 +266,7 @@ export class DataServer {
     const opened = { generation, tiers, superseded: new AbortController(), link: null };
     this.#opened = opened;
     const old = this.#held.filter((dial) => dial.generation < generation);
-    for (const { outbound } of old) refuse(outbound, CLOSE_CODES.staleGeneration);
+    for (const { outbound } of old) this.#refuse(outbound, CLOSE_CODES.staleGeneration);
     this.#held = this.#held.filter((dial) => dial.generation >= generation);
     return opened;
   }
@@ -279,7 +288,7 @@ export class DataServer {
       this.#dialled({
         generation: Number(generation),
         tier: Number(tier),
-        outbound: new Outbound(from, ws, request.socket),
+        outbound: new Outbound(from, ws, request.socket, this.#clock),
       }),
     );
   }
@@ -289,9 +298,9 @@ export class DataServer {
     const opened = this.#opened;
     const tier = opened?.tiers.at(dial.tier);
     if (opened === null || generation > opened.generation) this.#hold(dial);
-    else if (generation < opened.generation) refuse(outbound, CLOSE_CODES.staleGeneration);
-    else if (outbound.peer !== tier?.place.successor) refuse(outbound, CLOSE_CODES.notSuccessor);
-    else if (tier.adopt === null) refuse(outbound, CLOSE_CODES.duplicate);
+    else if (generation < opened.generation) this.#refuse(outbound, CLOSE_CODES.staleGeneration);
+    else if (outbound.peer !== tier?.place.successor) this.#refuse(outbound, CLOSE_CODES.notSuccessor);
+    else if (tier.adopt === null) this.#refuse(outbound, CLOSE_CODES.duplicate);
     else tier.adopt(outbound);
   }
 
@@ -302,7 +311,7 @@ export class DataServer {
     if (this.#held.length <= MAX_HELD_DIALS) return;
     // The oldest generation is the least likely one to open still.
     const oldest = this.#held.reduce((a, b) => (b.generation < a.generation ? b : a));
-    refuse(oldest.outbound, CLOSE_CODES.tooManyHeld);
+    this.#refuse(oldest.outbound, CLOSE_CODES.tooManyHeld);
     this.#held = this.#held.filter((other) => other !== oldest);
   }
 
@@ -324,14 +333,8 @@ export class DataServer {
     this.#log('successor accepted', { generation, tier: number, successor: outbound.peer });
     return outbound;
   }
-}
 
-function refuse(outbound: Outbound, code: number): void {
-  const names: Record<number, string> = {
-    [CLOSE_CODES.staleGeneration]: 'stale generation',
-    [CLOSE_CODES.notSuccessor]: 'not my successor',
-    [CLOSE_CODES.tooManyHeld]: 'too many early dials',
-    [CLOSE_CODES.duplicate]: 'duplicate dial',
-  };
-  leave(outbound.ws, code, names[code]);
+  #refuse(outbound: Outbound, code: number): void {
+    leave(outbound.ws, this.#clock, code, REFUSALS[code]);
+  }
 }

@@ -7,6 +7,7 @@ import type { IpcNetConnectOpts, OnReadOpts, Socket, TcpNetConnectOpts } from 'n
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 import { hostInUrl } from './addresses.js';
+import type { Clock } from './clock.js';
 import { RingError } from './errors.js';
 import { Keepalive } from './keepalive.js';
 import { localPath } from './local-socket.js';
@@ -40,7 +41,7 @@ export type DialOptions = {
   /** The predecessor. */
   readonly member: Member;
   readonly heartbeatTimeoutMs: number;
-  readonly now: () => number;
+  readonly clock: Clock;
   readonly stop: AbortSignal;
 };
 
@@ -49,13 +50,13 @@ export type DialOptions = {
  * E_RING_ABORTED (stop), E_RING_UNREACHABLE.
  */
 export async function dialPredecessor(options: DialOptions): Promise<Inbound> {
-  const { ring, member, heartbeatTimeoutMs, now, stop } = options;
+  const { ring, member, heartbeatTimeoutMs, clock, stop } = options;
   const { ringDialMs } = timeoutsFrom(heartbeatTimeoutMs);
-  const deadline = now() + ringDialMs;
+  const deadline = clock.now() + ringDialMs;
   // Nobody under the local name means another host, or an older process: TCP decides, at once.
   const transports: readonly Transport[] = member.local === undefined ? ['tcp'] : ['local', 'tcp'];
   let last: unknown = null;
-  for (let left = ringDialMs; left > 0; left = deadline - now()) {
+  for (let left = ringDialMs; left > 0; left = deadline - clock.now()) {
     for (const transport of transports) {
       try {
         return await dialOnce({ ...options, transport, handshakeTimeout: left });
@@ -84,13 +85,13 @@ export async function dialPredecessor(options: DialOptions): Promise<Inbound> {
 async function dialOnce(
   options: DialOptions & { readonly transport: Transport; readonly handshakeTimeout: number },
 ): Promise<Inbound> {
-  const { ring, selfId, member, transport, heartbeatTimeoutMs, handshakeTimeout, now, stop } = options;
+  const { ring, selfId, member, transport, heartbeatTimeoutMs, handshakeTimeout, clock, stop } = options;
   const query = new URLSearchParams({ generation: String(ring.generation), tier: String(ring.tier), from: selfId });
   // Before the socket is opened, as it may throw.
   const url = new URL(`ws://${hostInUrl(member.host)}:${member.port}${RING_PATH}?${query.toString()}`);
   // ws only listens for the end of its handshakeTimeout; whoever makes the socket must set it. ws clears it once open.
   const timeout = Math.max(1, Math.ceil(handshakeTimeout));
-  const inbound = new Inbound(member.id, ring.generation, (onread) => {
+  const inbound = new Inbound(member.id, ring.generation, clock, (onread) => {
     const socket = open(member, transport, { timeout, onread });
     const wsOptions = { ...SOCKET_OPTIONS, handshakeTimeout: timeout, createConnection: () => socket };
     return { socket, transport, ws: new WebSocket(url, wsOptions) };
@@ -102,7 +103,7 @@ async function dialOnce(
   try {
     await new Promise<void>((resolve, reject) => {
       const onSilent = (_: Inbound, error: RingError) => reject(error);
-      const keepalive = new Keepalive({ ends: [inbound], heartbeatTimeoutMs, now, onSilent });
+      const keepalive = new Keepalive({ ends: [inbound], heartbeatTimeoutMs, clock, onSilent });
       void inbound.accepted.then(resolve, reject).finally(() => keepalive.stop());
     });
     return inbound;

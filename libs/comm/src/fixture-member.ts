@@ -5,6 +5,7 @@
  */
 import { once } from 'node:events';
 import { DataServer } from './data-server.js';
+import { hangGuard } from './fixture-ring.js';
 import { newLocalName } from './local-socket.js';
 import type { Member, Place } from './messages.js';
 
@@ -15,7 +16,7 @@ const server = await DataServer.listen({ host: '127.0.0.1', port: 0, selfId, loc
 const { port, local } = server;
 process.send?.({ id: selfId, host: '127.0.0.1', port, ...(local !== null && { local }) } satisfies Member);
 const [{ elements, ...plan }] = (await once(process, 'message')) as [Plan];
-const link = await server.joinRing({ ...plan, signal: AbortSignal.timeout(30_000) });
+const link = await server.joinRing({ ...plan, signal: hangGuard() });
 process.send?.('joined');
 if (elements !== null) void link.allReduce({ round: 0, buffer: new Int32Array(elements).fill(1) });
 await once(process, 'disconnect');

@@ -3,27 +3,27 @@ import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import type { Socket } from 'node:net';
 import type { TestContext } from 'node:test';
+import type { Clock } from './clock.js';
 
 export type Direction = 'toServer' | 'toClient';
 
-/** Bytes of one portion over a slow link, and milliseconds between two: 200 KB/s, so that a full frame takes over a second. */
-const PORTION_BYTES = 4_000;
-const PORTION_MS = 20;
+/** Over a slow link: so many bytes, each time that so many milliseconds have passed by its clock. */
+export type Slowness = { readonly clock: Clock; readonly bytes: number; readonly everyMs: number };
 
 export class Proxy {
   readonly #server = createServer({ allowHalfOpen: true }, (client) => this.#connected(client));
   readonly #sockets = new Set<Socket>();
   readonly #target: number;
-  readonly #isSlow: boolean;
+  readonly #slow: Slowness | null;
   #swallowed: readonly Direction[] = [];
 
   /** Listens on 127.0.0.1 in front of a port there; the test closes it. */
   static async before(
     t: TestContext,
     target: number,
-    { isSlow = false } = {},
+    slow: Slowness | null = null,
   ): Promise<{ proxy: Proxy; port: number }> {
-    const proxy = new Proxy(target, isSlow);
+    const proxy = new Proxy(target, slow);
     proxy.#server.listen(0, '127.0.0.1');
     await once(proxy.#server, 'listening');
     t.after(() => {
@@ -35,9 +35,9 @@ export class Proxy {
     return { proxy, port: address.port };
   }
 
-  private constructor(target: number, isSlow: boolean) {
+  private constructor(target: number, slow: Slowness | null) {
     this.#target = target;
-    this.#isSlow = isSlow;
+    this.#slow = slow;
   }
 
   /** From now on, what goes in these directions disappears, ends of connections too. Connections stay open. */
@@ -62,13 +62,14 @@ export class Proxy {
     from.on('close', () => {
       if (!swallows()) to.destroy();
     });
-    if (this.#isSlow) {
-      const timer = setInterval(() => {
-        const portion: unknown = from.read(Math.min(PORTION_BYTES, from.readableLength));
+    if (this.#slow !== null) {
+      const { clock, bytes, everyMs } = this.#slow;
+      const stop = clock.every(everyMs, () => {
+        const portion: unknown = from.read(Math.min(bytes, from.readableLength));
         if (Buffer.isBuffer(portion) && !swallows()) to.write(portion);
-      }, PORTION_MS);
+      });
       from.on('readable', () => undefined);
-      from.on('close', () => clearInterval(timer));
+      from.on('close', stop);
       return;
     }
     from.on('data', (bytes: Buffer) => {

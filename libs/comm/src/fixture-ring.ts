@@ -5,10 +5,12 @@ import { once } from 'node:events';
 import type { AddressInfo, Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 import { WebSocket, WebSocketServer } from 'ws';
+import type { Clock } from './clock.js';
 import { DataServer } from './data-server.js';
 import type { DataServerLog } from './data-server.js';
 import { RingError } from './errors.js';
 import type { RingErrorCode } from './errors.js';
+import { HANG_MS, HeldClock } from './fixture-clock.js';
 import type { AllReduceLink } from './links.js';
 import { newLocalName } from './local-socket.js';
 import type { Transport } from './local-socket.js';
@@ -18,11 +20,20 @@ import { FLAG_ACCEPT, HEADER_BYTES, encodeMessage } from './wire.js';
 
 /** A signal that only fires if a test hangs: then joinRing and allReduce reject instead. */
 export function hangGuard(): AbortSignal {
-  return AbortSignal.timeout(60_000);
+  return AbortSignal.timeout(HANG_MS);
 }
 
-/** Long enough never to matter in a test that is not about it. */
-export const PATIENT_MS = 30_000;
+/** The heartbeat timeout: of the clock that the test holds, and for a process of its own so long that it never matters. */
+export const PATIENT_MS = HANG_MS;
+
+const clocks = new WeakMap<TestContext, HeldClock>();
+
+/** The clock of all members in this test. */
+export function clockOf(t: TestContext): HeldClock {
+  const clock = clocks.get(t) ?? new HeldClock(t);
+  clocks.set(t, clock);
+  return clock;
+}
 
 /** Where `id` stands in a ring of these members. */
 function ringPlaceIn(ring: readonly Member[], id: string): RingPlace {
@@ -68,9 +79,10 @@ export async function listen(
   selfId: string,
   log: DataServerLog = () => undefined,
   over: Transport = 'tcp',
+  clock: Clock = clockOf(t),
 ): Promise<{ server: DataServer; member: Member }> {
   const localName = over === 'local' ? newLocalName() : null;
-  const server = await DataServer.listen({ host: '127.0.0.1', port: 0, selfId, log, localName });
+  const server = await DataServer.listen({ host: '127.0.0.1', port: 0, selfId, log, localName, clock });
   t.after(() => server.close());
   const { port, local } = server;
   return { server, member: { id: selfId, host: '127.0.0.1', port, ...(local !== null && { local }) } };
@@ -87,14 +99,11 @@ export async function ringOf(
   t: TestContext,
   n: number,
   generation = 1,
-  heartbeatTimeoutMs = PATIENT_MS,
   over: Transport = 'tcp',
 ): Promise<AllReduceLink[]> {
   const all = await Promise.all(Array.from({ length: n }, (_, rank) => listen(t, `w${rank}`, undefined, over)));
   const ring = all.map(({ member }) => member);
-  return await Promise.all(
-    all.map(({ server, member }) => server.joinRing(joinAs(member.id, generation, ring, heartbeatTimeoutMs))),
-  );
+  return await Promise.all(all.map(({ server, member }) => server.joinRing(joinAs(member.id, generation, ring))));
 }
 
 export type FakeFrame = {
@@ -125,11 +134,7 @@ export function messageOf({ values, flags = 0, wire = 'int32', ...header }: Fake
 }
 
 /** A real member w0 in a ring with the fake w1. */
-export async function withFakePeer(
-  t: TestContext,
-  generation: number,
-  heartbeatTimeoutMs = PATIENT_MS,
-): Promise<FakePeer> {
+export async function withFakePeer(t: TestContext, generation: number): Promise<FakePeer> {
   const { server, member } = await listen(t, 'w0');
   const fake = new WebSocketServer({ host: '127.0.0.1', port: 0, perMessageDeflate: false });
   await once(fake, 'listening');
@@ -141,7 +146,7 @@ export async function withFakePeer(
     request,
   ]);
   const ring = [member, { id: 'w1', host: '127.0.0.1', port }];
-  const joining = server.joinRing(joinAs('w0', generation, ring, heartbeatTimeoutMs));
+  const joining = server.joinRing(joinAs('w0', generation, ring));
   const fromReal = new WebSocket(`ws://127.0.0.1:${member.port}/ring?generation=${generation}&tier=0&from=w1`);
   const [toReal] = await dialled;
   t.after(() => {

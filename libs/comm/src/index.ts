@@ -1,4 +1,5 @@
 export * from './addresses.js';
+export * from './clock.js';
 export * from './control.js';
 export * from './data-server.js';
 export * from './dial.js';

@@ -4,15 +4,16 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { MONOTONIC } from './clock.js';
 import type { DataServer } from './data-server.js';
 import { RingError } from './errors.js';
 import { Proxy } from './fixture-proxy.js';
-import type { Direction } from './fixture-proxy.js';
+import type { Direction, Slowness } from './fixture-proxy.js';
 import {
   PATIENT_MS,
   TRANSPORTS,
+  clockOf,
   hangGuard,
   joinAs,
   listen,
@@ -25,23 +26,23 @@ import {
 import type { AllReduceLink } from './links.js';
 import type { Member } from './messages.js';
 
-/** Short, so that tests are; several timeouts pass in each of them. */
-const TIMEOUT_MS = 400;
-const SEVERAL_TIMEOUTS_MS = 3 * TIMEOUT_MS;
+const SEVERAL_TIMEOUTS_MS = 3 * PATIENT_MS;
+/** Of the time that passes, for what a dial waits for: the sooner it is over the better, and nothing else depends on it. */
+const SHORT_MS = 200;
 /** Half of it goes out unasked: far more than the kernel's socket buffers take. */
 const MANY = 8_000_000;
 
 /** n members; w1 dials w0 through a proxy. */
-async function ringWithProxy(t: TestContext, n: number, options: { isSlow?: boolean } = {}) {
+async function ringWithProxy(t: TestContext, n: number, slow: Slowness | null = null) {
   const all = await Promise.all(Array.from({ length: n }, (_, rank) => listen(t, `w${rank}`)));
-  const { proxy, port } = await Proxy.before(t, all[0].member.port, options);
+  const { proxy, port } = await Proxy.before(t, all[0].member.port, slow);
   const ring = all.map(({ member }) => member);
   const seenByW1 = ring.map((member) => (member.id === 'w0' ? { ...member, port } : member));
-  const links = await Promise.all(
-    all.map(({ server, member }) =>
-      server.joinRing(joinAs(member.id, 1, member.id === 'w1' ? seenByW1 : ring, TIMEOUT_MS)),
-    ),
+  const joining = Promise.all(
+    all.map(({ server, member }) => server.joinRing(joinAs(member.id, 1, member.id === 'w1' ? seenByW1 : ring))),
   );
+  // The handshake goes over a slow link too.
+  const links = await (slow === null ? joining : clockOf(t).during(joining));
   return { proxy, links };
 }
 
@@ -55,9 +56,9 @@ function reduceAll(links: readonly AllReduceLink[], round: number, length: numbe
   );
 }
 
-/** Waits for each link's failure; its code and whom it names. */
-async function failures(links: readonly AllReduceLink[]): Promise<[string, string | null][]> {
-  while (links.some(({ failure }) => failure === null)) await sleep(20);
+/** Lets time pass until each link has failed; its code and whom it names. */
+async function failures(t: TestContext, links: readonly AllReduceLink[]): Promise<[string, string | null][]> {
+  await clockOf(t).until(() => links.every(({ failure }) => failure !== null));
   return links.map(({ failure }) => [failure?.code ?? '', failure?.peer ?? null]);
 }
 
@@ -75,7 +76,7 @@ for (const [name, directions] of [
         Array(n).fill('fulfilled'),
       );
       proxy.swallow(...directions);
-      const found = await failures(links);
+      const found = await failures(t, links);
       assert.deepEqual([found[0][1], found[1][1]], ['w1', 'w0']);
       const codes = found.map(([code]) => code);
       assert.ok(codes.slice(0, 2).includes('E_RING_PEER_SILENT'), codes.join());
@@ -90,11 +91,11 @@ for (const [name, directions] of [
 test('a link that goes dead in the middle of an all-reduce ends it, and its two ends name each other', async (t) => {
   const { proxy, links } = await ringWithProxy(t, 3);
   const reducing = reduceAll(links.slice(0, 2), 0, MANY);
-  await sleep(50);
+  await clockOf(t).settle();
   proxy.swallow(...BOTH);
   // Only now does the last member start: without the link nobody can finish.
-  const [last] = await reduceAll(links.slice(2), 0, MANY);
-  const [first, second] = await reducing;
+  const [last] = await clockOf(t).during(reduceAll(links.slice(2), 0, MANY));
+  const [first, second] = await clockOf(t).during(reducing);
   assert.ok(first.status === 'rejected' && second.status === 'rejected' && last.status === 'rejected');
   assert.ok(first.reason instanceof RingError && second.reason instanceof RingError);
   assert.deepEqual([first.reason.peer, second.reason.peer], ['w1', 'w0']);
@@ -109,12 +110,10 @@ for (const [n, over] of [2, 3].flatMap((n) => TRANSPORTS.map((over) => [n, over]
     const ring = [victim, ...others.map(({ member }) => member)];
     const joined = once(child, 'message');
     child.send({ generation: 3, place: placeIn(ring, 'victim'), heartbeatTimeoutMs: PATIENT_MS, elements: null });
-    const links = await Promise.all(
-      others.map(({ server, member }) => server.joinRing(joinAs(member.id, 3, ring, TIMEOUT_MS))),
-    );
+    const links = await Promise.all(others.map(({ server, member }) => server.joinRing(joinAs(member.id, 3, ring))));
     await joined;
     child.kill('SIGSTOP');
-    const found = await failures(links);
+    const found = await failures(t, links);
     assert.ok(
       found.every(([, peer]) => peer === 'victim'),
       JSON.stringify(found),
@@ -127,26 +126,30 @@ for (const [n, over] of [2, 3].flatMap((n) => TRANSPORTS.map((over) => [n, over]
 }
 
 test('members that are idle between rounds, wait for others, or do not read yet are not silent', async (t) => {
-  const links = await ringOf(t, 3, 1, TIMEOUT_MS);
-  await sleep(SEVERAL_TIMEOUTS_MS);
+  const links = await ringOf(t, 3);
+  await clockOf(t).advance(SEVERAL_TIMEOUTS_MS);
   // Member 2 does not read what member 1 sends (its round has not started), and members 0 and 1 wait for it.
   const waiting = reduceAll(links.slice(0, 2), 0, MANY);
-  await sleep(SEVERAL_TIMEOUTS_MS);
+  await clockOf(t).advance(SEVERAL_TIMEOUTS_MS);
   const results = [...(await reduceAll(links.slice(2), 0, MANY)), ...(await waiting)];
   for (const result of results) assert.ok(result.status === 'fulfilled' && result.value === 3, JSON.stringify(result));
 });
 
 test('a link so slow that one frame takes longer than the timeout is not silent while bytes trickle', async (t) => {
-  const { links } = await ringWithProxy(t, 2, { isSlow: true });
-  const results = await reduceAll(links, 0, 150_000);
+  const clock = clockOf(t);
+  const { links } = await ringWithProxy(t, 2, { clock, bytes: 4_000, everyMs: PATIENT_MS / 20 });
+  const started = clock.now();
+  // Half of it, 300 KB, goes over the slow link as one frame.
+  const results = await clock.during(reduceAll(links, 0, 150_000));
+  assert.ok(clock.now() - started > SEVERAL_TIMEOUTS_MS);
   for (const result of results) assert.ok(result.status === 'fulfilled' && result.value === 2, JSON.stringify(result));
 });
 
 test('after this process stood still for several timeouts it blames nobody', async (t) => {
-  const links = await ringOf(t, 2, 1, TIMEOUT_MS);
-  await sleep(TIMEOUT_MS / 2);
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, SEVERAL_TIMEOUTS_MS);
-  await sleep(TIMEOUT_MS / 2);
+  const links = await ringOf(t, 2);
+  await clockOf(t).advance(PATIENT_MS / 2);
+  clockOf(t).jump(SEVERAL_TIMEOUTS_MS);
+  await clockOf(t).advance(PATIENT_MS / 2);
   assert.deepEqual(
     links.map(({ failure }) => failure),
     [null, null],
@@ -156,7 +159,7 @@ test('after this process stood still for several timeouts it blames nobody', asy
 });
 
 test('pings and answers to them do not pile up for a peer that does not read', async (t) => {
-  const peer = await withFakePeer(t, 1, TIMEOUT_MS);
+  const peer = await withFakePeer(t, 1);
   peer.fromReal.pause();
   const abort = new AbortController();
   const reducing = peer.link.allReduce({ round: 0, buffer: new Int32Array(MANY), signal: abort.signal });
@@ -164,26 +167,22 @@ test('pings and answers to them do not pile up for a peer that does not read', a
   for (let i = 0; i < 100; i++) {
     peer.fromReal.ping();
     peer.toReal.ping();
-    await sleep(TIMEOUT_MS / 20);
+    await clockOf(t).advance(PATIENT_MS / 20);
   }
   assert.equal(peer.link.failure, null);
   abort.abort();
-  await assert.rejects(reducing, ringError('E_RING_ABORTED'));
+  await assert.rejects(clockOf(t).during(reducing), ringError('E_RING_ABORTED'));
 });
 
 /** Joins a ring of two whose other member is at `port`. */
-function joinWith(server: DataServer, member: Member, port: number) {
-  return server.joinRing(joinAs('a', 1, [member, { id: 'b', host: '127.0.0.1', port }], TIMEOUT_MS));
+function joinWith(server: DataServer, member: Member, port: number, heartbeatTimeoutMs = PATIENT_MS) {
+  return server.joinRing(joinAs('a', 1, [member, { id: 'b', host: '127.0.0.1', port }], heartbeatTimeoutMs));
 }
 
 test('a predecessor that refuses connections is given up as unreachable after the timeout', async (t) => {
-  const closed = createServer().listen(0, '127.0.0.1');
-  await once(closed, 'listening');
-  const address = closed.address();
-  assert.ok(address !== null && typeof address === 'object');
-  closed.close();
-  const { server, member } = await listen(t, 'a');
-  await assert.rejects(joinWith(server, member, address.port), ringError('E_RING_UNREACHABLE', 'b'));
+  const { server, member } = await listen(t, 'a', undefined, 'tcp', MONOTONIC);
+  // Nobody listens on port 1.
+  await assert.rejects(joinWith(server, member, 1, SHORT_MS), ringError('E_RING_UNREACHABLE', 'b'));
 });
 
 test('a predecessor that takes the connection and never answers is given up as unreachable after the timeout', async (t) => {
@@ -193,8 +192,8 @@ test('a predecessor that takes the connection and never answers is given up as u
   mute.on('connection', (socket) => t.after(() => socket.destroy()));
   const address = mute.address();
   assert.ok(address !== null && typeof address === 'object');
-  const { server, member } = await listen(t, 'a');
-  await assert.rejects(joinWith(server, member, address.port), ringError('E_RING_UNREACHABLE', 'b'));
+  const { server, member } = await listen(t, 'a', undefined, 'tcp', MONOTONIC);
+  await assert.rejects(joinWith(server, member, address.port, SHORT_MS), ringError('E_RING_UNREACHABLE', 'b'));
 });
 
 test('a predecessor that holds the dial is waited for as long as it answers pings, and no longer', async (t) => {
@@ -207,8 +206,8 @@ test('a predecessor that holds the dial is waited for as long as it answers ping
     () => (outcome = 'joined'),
     () => (outcome = 'failed'),
   );
-  await sleep(SEVERAL_TIMEOUTS_MS);
+  await clockOf(t).advance(SEVERAL_TIMEOUTS_MS);
   assert.equal(outcome, 'waiting');
   proxy.swallow('toClient');
-  await assert.rejects(joining, ringError('E_RING_PEER_SILENT', 'b'));
+  await assert.rejects(clockOf(t).during(joining), ringError('E_RING_PEER_SILENT', 'b'));
 });

@@ -8,6 +8,7 @@
  */
 import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
+import type { Clock } from './clock.js';
 import { RingError } from './errors.js';
 import { SilenceClock } from './silence.js';
 import { timeoutsFrom } from './timeouts.js';
@@ -28,9 +29,9 @@ function mayPing({ ws, socket }: Omit<End, 'peer'>): boolean {
 
 /** Pings and watches the given sockets (those that are open) with one timer, until `stop`. */
 export class Keepalive<E extends End> {
-  readonly #timer: NodeJS.Timeout;
-  readonly #watched: readonly { readonly end: E; readonly clock: SilenceClock }[];
-  readonly #now: () => number;
+  readonly #stop: () => void;
+  readonly #watched: readonly { readonly end: E; readonly silence: SilenceClock }[];
+  readonly #clock: Clock;
   readonly #pingMs: number;
   readonly #onSilent: (end: E, error: RingError) => void;
   readonly #timeoutMs: number;
@@ -40,44 +41,42 @@ export class Keepalive<E extends End> {
   constructor(options: {
     readonly ends: readonly E[];
     readonly heartbeatTimeoutMs: number;
-    readonly now: () => number;
+    readonly clock: Clock;
     readonly onSilent: (end: E, error: RingError) => void;
   }) {
-    const { ends, heartbeatTimeoutMs, now, onSilent } = options;
+    const { ends, heartbeatTimeoutMs, clock, onSilent } = options;
     const { heartbeatIntervalMs, ringSilenceMs, ringTickMs } = timeoutsFrom(heartbeatTimeoutMs);
-    const clock = { timeoutMs: ringSilenceMs, tickMs: ringTickMs, now: now() };
-    this.#watched = ends.map((end) => ({ end, clock: new SilenceClock(clock) }));
-    this.#now = now;
+    const watch = { timeoutMs: ringSilenceMs, tickMs: ringTickMs, now: clock.now() };
+    this.#watched = ends.map((end) => ({ end, silence: new SilenceClock(watch) }));
+    this.#clock = clock;
     this.#pingMs = heartbeatIntervalMs;
     this.#onSilent = onSilent;
     this.#timeoutMs = ringSilenceMs;
-    this.#lastPing = clock.now;
-    this.#timer = setInterval(() => this.#tick(), ringTickMs);
-    // The sockets keep the process going, not the watch over them.
-    this.#timer.unref();
+    this.#lastPing = watch.now;
+    this.#stop = clock.every(ringTickMs, () => this.#tick());
   }
 
   stop(): void {
-    clearInterval(this.#timer);
+    this.#stop();
   }
 
   #tick(): void {
-    const now = this.#now();
+    const now = this.#clock.now();
     const pingDue = now - this.#lastPing >= this.#pingMs;
     if (pingDue) this.#lastPing = now;
-    for (const { end, clock } of this.#watched) {
+    for (const { end, silence } of this.#watched) {
       if (pingDue && mayPing(end)) end.ws.ping();
       // One that connects or closes has other timers, and an event at the end.
       const reading = end.ws.readyState === end.ws.OPEN && !end.ws.isPaused;
-      if (!clock.isSilent({ now, bytesReceived: end.socket.bytesRead, reading })) continue;
+      if (!silence.isSilent({ now, bytesReceived: end.socket.bytesRead, reading })) continue;
       this.stop();
-      this.#onSilent(end, silence(end.peer, this.#timeoutMs));
+      this.#onSilent(end, silenceOf(end.peer, this.#timeoutMs));
       return;
     }
   }
 }
 
-function silence(peer: string, timeoutMs: number): RingError {
+function silenceOf(peer: string, timeoutMs: number): RingError {
   return new RingError(
     'E_RING_PEER_SILENT',
     `nothing came from ${peer} for ${timeoutMs} ms though its socket is open; join the next generation, and check the network between the two if this repeats`,

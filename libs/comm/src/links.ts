@@ -7,6 +7,7 @@
  * news runs around the ring in both directions, and every later call throws that same error. A link that carries nothing
  * more, though nobody closed it, is found by its silence (keepalive.ts).
  */
+import type { Clock } from './clock.js';
 import { RingError, RingSequenceError } from './errors.js';
 import { Keepalive } from './keepalive.js';
 import { CLOSE_CODES, SEND_HIGH_WATER_BYTES, SEND_LOW_WATER_BYTES, leave } from './neighbours.js';
@@ -68,8 +69,7 @@ export type RingLinkOptions = {
   readonly neighbours: Neighbours | null;
   /** A neighbour that is silent for so long is lost. */
   readonly heartbeatTimeoutMs: number;
-  /** Milliseconds of a clock that never goes back. */
-  readonly now: () => number;
+  readonly clock: Clock;
 };
 
 /** Made by DataServer.joinRing. */
@@ -83,7 +83,7 @@ export class RingLink implements AllReduceLink {
   readonly #selfId: string;
   readonly #neighbours: Neighbours | null;
   readonly #keepalive: Keepalive<Inbound | Outbound> | null;
-  readonly #now: () => number;
+  readonly #clock: Clock;
   #failure: RingError | null = null;
   #current: Reduction | null = null;
   #lastRound = -1;
@@ -93,13 +93,13 @@ export class RingLink implements AllReduceLink {
   /** A neighbour that left politely while this round needs nothing of it any more: counts when the round is done. */
   #departure: Ending | null = null;
 
-  constructor({ generation, selfId, rank, n, neighbours, heartbeatTimeoutMs, now }: RingLinkOptions) {
+  constructor({ generation, selfId, rank, n, neighbours, heartbeatTimeoutMs, clock }: RingLinkOptions) {
     this.generation = generation;
     this.rank = rank;
     this.n = n;
     this.#selfId = selfId;
     this.#neighbours = neighbours;
-    this.#now = now;
+    this.#clock = clock;
     let reportEnd: (ending: Ending) => void = () => undefined;
     this.ended = new Promise((resolve) => (reportEnd = resolve));
     this.#reportEnd = reportEnd;
@@ -109,7 +109,7 @@ export class RingLink implements AllReduceLink {
         : new Keepalive<Inbound | Outbound>({
             ends: [neighbours.inbound, neighbours.outbound],
             heartbeatTimeoutMs,
-            now,
+            clock,
             onSilent: (end, error) => this.#fail(error, CLOSE_CODES.peerLost, end),
           });
     neighbours?.inbound.attach(
@@ -156,7 +156,7 @@ export class RingLink implements AllReduceLink {
         this.#current = {
           round,
           ring: new RingReduction({ rank: this.rank, n: this.n, buffer }),
-          startedAt: this.#now(),
+          startedAt: this.#clock.now(),
           droppedBefore: this.#dropped,
           resolve,
           reject,
@@ -277,7 +277,7 @@ export class RingLink implements AllReduceLink {
       bytesSent: current.bytesSent,
       bytesReceived: current.bytesReceived,
       segmentsSent: current.segmentsSent,
-      seconds: (this.#now() - current.startedAt) / 1000,
+      seconds: (this.#clock.now() - current.startedAt) / 1000,
       droppedFrames: this.#dropped - current.droppedBefore,
       peakQueuedBytes: this.#neighbours?.outbound.takePeak() ?? 0,
     });
@@ -323,7 +323,7 @@ export class RingLink implements AllReduceLink {
       return;
     }
     const { inbound, outbound } = this.#neighbours;
-    for (const end of [inbound, outbound]) leave(end.ws, code, end === deadEnd ? '' : (error.peer ?? ''));
+    for (const end of [inbound, outbound]) leave(end.ws, this.#clock, code, end === deadEnd ? '' : (error.peer ?? ''));
     inbound.deliver();
     // Not before it is the caller's alone: it may be written to as soon as the caller knows.
     void this.#released().then(() => {

@@ -6,7 +6,7 @@ import type { TestContext } from 'node:test';
 import { DataServer } from './data-server.js';
 import type { DataServerLog } from './data-server.js';
 import { Proxy } from './fixture-proxy.js';
-import { hangGuard, joinAs, listen, ringError } from './fixture-ring.js';
+import { clockOf, hangGuard, joinAs, listen, ringError } from './fixture-ring.js';
 import type { AllReduceLink } from './links.js';
 import { LOCAL_NAME, localPath, newLocalName } from './local-socket.js';
 import { MessageError, PROTOCOL_VERSION, parseWorkerMessage } from './messages.js';
@@ -112,14 +112,14 @@ test(
     const b = await listen(t, 'b', log, 'local');
     const { proxy, port } = await Proxy.before(t, b.member.port);
     const ring = [a.member, { id: 'b', host: '127.0.0.1', port }];
-    const links = await Promise.all(
-      [a, b].map(({ server, member: { id } }) => server.joinRing(joinAs(id, 1, ring, 400))),
-    );
+    const links = await Promise.all([a, b].map(({ server, member: { id } }) => server.joinRing(joinAs(id, 1, ring))));
     assert.deepEqual(over, ['tcp', 'tcp']);
     await assertSums(links);
     proxy.swallow('toClient', 'toServer');
-    const failures = await Promise.allSettled(
-      links.map((link) => link.allReduce({ round: 1, buffer: new Int32Array(10), signal: hangGuard() })),
+    const failures = await clockOf(t).during(
+      Promise.allSettled(
+        links.map((link) => link.allReduce({ round: 1, buffer: new Int32Array(10), signal: hangGuard() })),
+      ),
     );
     assert.deepEqual(
       failures.map(({ status }) => status),

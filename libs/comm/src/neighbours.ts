@@ -4,6 +4,7 @@
  */
 import type { OnReadOpts, Socket } from 'node:net';
 import type { WebSocket } from 'ws';
+import type { Clock } from './clock.js';
 import { RingError } from './errors.js';
 import { InboundStream } from './inbound-stream.js';
 import type { Verdict } from './inbound-stream.js';
@@ -46,11 +47,13 @@ export const CLOSE_CODES = {
 const MAX_REASON_BYTES = 123;
 
 /** Closes politely, after what is queued; destroys the socket if the peer does not answer within CLOSE_GRACE_MS. */
-export function leave(ws: WebSocket, code: number, reason = ''): void {
+export function leave(ws: WebSocket, clock: Clock, code: number, reason = ''): void {
   ws.resume();
   ws.close(code, Buffer.byteLength(reason) <= MAX_REASON_BYTES ? reason : '');
-  const timer = setTimeout(() => ws.terminate(), CLOSE_GRACE_MS);
-  ws.once('close', () => clearTimeout(timer));
+  ws.once(
+    'close',
+    clock.after(CLOSE_GRACE_MS, () => ws.terminate()),
+  );
 }
 
 /** How a neighbour's socket ended: the error it makes here, and the code to pass on around the ring. */
@@ -126,6 +129,7 @@ export class Inbound {
   readonly ws: WebSocket;
   readonly socket: Socket;
   readonly transport: Transport;
+  readonly #clock: Clock;
   readonly #stream: InboundStream;
   #isAccepted = false;
   #accept: () => void = () => undefined;
@@ -138,8 +142,10 @@ export class Inbound {
   constructor(
     readonly peer: string,
     readonly generation: number,
+    clock: Clock,
     dial: (onread: OnReadOpts) => Dialled,
   ) {
+    this.#clock = clock;
     this.#stream = new InboundStream({
       pass: (bytes) => void this.socket.push(bytes),
       begin: (header) => this.#begin(header),
@@ -202,9 +208,9 @@ export class Inbound {
    */
   released(): Promise<void> {
     this.#released ??= new Promise((resolve) => {
-      const timer = setTimeout(() => this.ws.terminate(), FAREWELL_MS);
+      const cancel = this.#clock.after(FAREWELL_MS, () => this.ws.terminate());
       const free = () => {
-        clearTimeout(timer);
+        cancel();
         resolve();
       };
       this.socket.once('close', free);
@@ -237,7 +243,7 @@ export class Inbound {
       cause,
     });
     this.#end({ error, code: CLOSE_CODES.protocol });
-    leave(this.ws, CLOSE_CODES.protocol, 'bad frame');
+    leave(this.ws, this.#clock, CLOSE_CODES.protocol, 'bad frame');
   }
 
   #end(ending: Ending): void {
@@ -249,6 +255,7 @@ export class Inbound {
 
 /** Frames to the successor. Payloads are written as views; `unflushed` counts those the kernel has not taken whole. */
 export class Outbound {
+  readonly #clock: Clock;
   #unflushed = 0;
   #peak = 0;
   #released: Promise<void> | null = null;
@@ -265,7 +272,9 @@ export class Outbound {
     readonly peer: string,
     readonly ws: WebSocket,
     readonly socket: Socket,
+    clock: Clock,
   ) {
+    this.#clock = clock;
     answerPings({ ws, socket });
     ws.on('message', () => {
       const error = new RingError(
@@ -274,7 +283,7 @@ export class Outbound {
         peer,
       );
       this.#end({ error, code: CLOSE_CODES.protocol });
-      leave(ws, CLOSE_CODES.protocol, 'data against the direction');
+      leave(ws, clock, CLOSE_CODES.protocol, 'data against the direction');
     });
     ws.on('close', (code: number, reason: Buffer) => this.#end(endingOf(peer, code, String(reason))));
     // A 'close' event always follows; here it only must not be thrown.
@@ -333,10 +342,10 @@ export class Outbound {
         resolve();
         return;
       }
-      const timer = setTimeout(() => this.ws.terminate(), FAREWELL_MS);
+      const cancel = this.#clock.after(FAREWELL_MS, () => this.ws.terminate());
       this.#onFlush = () => {
         if (this.#unflushed > 0) return;
-        clearTimeout(timer);
+        cancel();
         resolve();
       };
     });

@@ -3,17 +3,14 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { DataServer } from './data-server.js';
 import { RingError } from './errors.js';
 import { Proxy } from './fixture-proxy.js';
-import { PATIENT_MS, hangGuard, listen, placeIn, placeInTiers, ringError, ringOf } from './fixture-ring.js';
+import { PATIENT_MS, clockOf, hangGuard, listen, placeIn, placeInTiers, ringError, ringOf } from './fixture-ring.js';
 import type { AllReduceLink, RingStats } from './links.js';
 import type { Member, Place } from './messages.js';
 
-/** Short, so that tests are. */
-const TIMEOUT_MS = 400;
 const LENGTH = 100_003;
 /** Members of three groups: a0 a1 a2, b0 b1, c0 c1; the first of each leads. */
 const SEVEN = [3, 2, 2];
@@ -38,9 +35,10 @@ async function serversOf(t: TestContext, sizes: readonly number[]): Promise<Serv
 /** All join; `seenBy` may change the place that one of them is told. */
 async function joinTiers(
   servers: readonly (readonly Served[])[],
-  options: { generation?: number; heartbeatTimeoutMs?: number; seenBy?: (id: string, place: Place) => Place } = {},
+  options: { generation?: number; seenBy?: (id: string, place: Place) => Place } = {},
 ): Promise<Tiers> {
-  const { generation = 1, heartbeatTimeoutMs = PATIENT_MS, seenBy = (_: string, place: Place) => place } = options;
+  const { generation = 1, seenBy = (_: string, place: Place) => place } = options;
+  const heartbeatTimeoutMs = PATIENT_MS;
   const groups = servers.map((group) => group.map(({ member }) => member));
   const joined = servers.flat().map(async ({ server, member: { id } }) => {
     const place = seenBy(id, placeInTiers(groups, id));
@@ -82,9 +80,9 @@ function linkOf(links: ReadonlyMap<string, AllReduceLink>, id: string): AllReduc
   return link;
 }
 
-/** Waits for the failure of each of these; whom it names. */
-async function failuresOf(links: ReadonlyMap<string, AllReduceLink>, ids: readonly string[]) {
-  while (ids.some((id) => linkOf(links, id).failure === null)) await sleep(20);
+/** Lets time pass until each of these has failed; whom it names. */
+async function failuresOf(t: TestContext, links: ReadonlyMap<string, AllReduceLink>, ids: readonly string[]) {
+  await clockOf(t).until(() => ids.every((id) => linkOf(links, id).failure !== null));
   return new Map(ids.map((id) => [id, linkOf(links, id).failure?.peer ?? null]));
 }
 
@@ -125,7 +123,7 @@ test('members may start a round at any time', async (t) => {
   await Promise.all(
     [...links.values()].map(async (link, member) => {
       for (let round = 0; round < 6; round++) {
-        if ((round + member) % 3 === 0) await sleep(10);
+        if ((round + member) % 3 === 0) await clockOf(t).settle();
         const buffer = new Int32Array(LENGTH).fill(member + round);
         await link.allReduce({ round, buffer, signal: hangGuard() });
         assert.ok(buffer.every((value) => value === 21 + 7 * round));
@@ -159,13 +157,13 @@ test('a leader that leaves when it is done does not spoil the round for a group 
   await reduce(links, ['a2'], 0, LENGTH);
   await done;
   linkOf(links, 'b0').close();
-  while (linkOf(links, 'c0').failure === null) await sleep(10);
-  await sleep(50);
+  await clockOf(t).until(() => linkOf(links, 'c0').failure !== null);
+  await clockOf(t).settle();
   const zeros = new Int32Array(LENGTH);
   await linkOf(links, 'a2').allReduce({ round: 1, buffer: zeros, signal: hangGuard() });
   for (const result of (await spreading).values()) assert.equal(result.status, 'fulfilled');
   assert.ok(zeros.every((value) => value === 7));
-  assert.deepEqual((await failuresOf(links, ['a0', 'a1'])).get('a0'), 'b0');
+  assert.deepEqual((await failuresOf(t, links, ['a0', 'a1'])).get('a0'), 'b0');
 });
 
 test('a newer generation, of whatever shape, ends the all-reduce of the older one on both tiers', async (t) => {
@@ -173,7 +171,7 @@ test('a newer generation, of whatever shape, ends the all-reduce of the older on
   const old = await joinTiers(servers, { generation: 1 });
   // a2 does not start, so all others are stuck.
   const stuck = reduce(old.links, ['a0', 'a1', 'b0', 'b1', 'c0', 'c1'], 0, LENGTH);
-  await sleep(50);
+  await clockOf(t).settle();
   const ring = servers.flat().map(({ member }) => member);
   const flat = await Promise.all(
     servers.flat().map(({ server, member }) => {
@@ -181,7 +179,7 @@ test('a newer generation, of whatever shape, ends the all-reduce of the older on
       return server.joinRing({ generation: 2, place, heartbeatTimeoutMs: PATIENT_MS, signal: hangGuard() });
     }),
   );
-  for (const result of (await stuck).values()) {
+  for (const result of (await clockOf(t).during(stuck)).values()) {
     assert.ok(result.status === 'rejected');
     ringError('E_RING_ABORTED')(result.reason);
   }
@@ -247,11 +245,13 @@ for (const { victim, idle, phases, where } of LOSSES) {
       LENGTH,
     );
     if (phases === 1) await Promise.all([reduce(links, [idle], 0, LENGTH), far]);
-    await sleep(100);
+    await clockOf(t).settle();
     child.kill('SIGKILL');
-    const names = await failuresOf(links, [...busy, idle]);
+    const names = await failuresOf(t, links, [...busy, idle]);
     assert.deepEqual(names, new Map([...busy, idle].map((id) => [id, victim])));
-    for (const [id, result] of [...(await near), ...(await far)]) {
+    for (const [id, result] of await clockOf(t).during(
+      Promise.all([near, far]).then((both) => both.flatMap((of) => [...of])),
+    )) {
       // With the total exchanged, a group that has all its members needs nobody else.
       const isDone = phases === 1 && !id.startsWith('a');
       assert.equal(result.status, isDone ? 'fulfilled' : 'rejected', id);
@@ -275,7 +275,6 @@ for (const [name, directions] of [
       const { proxy, port } = await Proxy.before(t, a0.member.port);
       // b0 dials its predecessor a0 through the proxy.
       const { links } = await joinTiers(servers, {
-        heartbeatTimeoutMs: TIMEOUT_MS,
         seenBy: (id, place) =>
           id === 'b0' && place.leaders !== null
             ? { ...place, leaders: { ...place.leaders, predecessor: { ...a0.member, port } } }
@@ -286,10 +285,10 @@ for (const [name, directions] of [
       // c1 does not start: the leaders a0 and b0 exchange, and their groups wait for them.
       const busy = state === 'idle' ? [] : ids.filter((id) => id !== 'c1');
       const reducing = reduce(links, busy, 1, LENGTH);
-      if (state === 'waiting') await sleep(50);
+      if (state === 'waiting') await clockOf(t).settle();
       proxy.swallow(...directions);
-      const names = await failuresOf(links, ids);
-      for (const [id, result] of await reducing) assert.equal(result.status, 'rejected', id);
+      const names = await failuresOf(t, links, ids);
+      for (const [id, result] of await clockOf(t).during(reducing)) assert.equal(result.status, 'rejected', id);
       assert.deepEqual([names.get('a0'), names.get('a1'), names.get('a2')], ['b0', 'b0', 'b0']);
       assert.deepEqual([names.get('b0'), names.get('b1')], ['a0', 'a0']);
       const third = names.get(c0.member.id);
@@ -308,10 +307,10 @@ for (const id of ['b0', 'b1']) {
     const abort = new AbortController();
     const buffer = new Int32Array(LENGTH);
     const aborted = linkOf(links, id).allReduce({ round: 0, buffer, signal: abort.signal });
-    await sleep(50);
+    await clockOf(t).settle();
     abort.abort();
-    await assert.rejects(aborted, ringError('E_RING_ABORTED'));
-    for (const result of (await reducing).values()) {
+    await assert.rejects(clockOf(t).during(aborted), ringError('E_RING_ABORTED'));
+    for (const result of (await clockOf(t).during(reducing)).values()) {
       assert.ok(result.status === 'rejected' && result.reason instanceof RingError);
       assert.equal(result.reason.code, 'E_RING_ABORTED');
     }
@@ -335,26 +334,20 @@ test('a leader that cannot join the ring of leaders leaves its group too, and na
   const servers = await serversOf(t, SEVEN);
   // Nobody listens there any more.
   await servers[0][0].server.close();
-  const results = await Promise.allSettled(
-    servers.flat().map(async ({ server, member }) => {
-      const groups = servers.map((group) => group.map((one) => one.member));
-      const place = placeInTiers(groups, member.id);
-      if (member.id === 'a0') return null;
-      const link = await server.joinRing({
-        generation: 1,
-        place,
-        heartbeatTimeoutMs: TIMEOUT_MS,
-        signal: AbortSignal.timeout(4 * TIMEOUT_MS),
-      });
-      return link;
-    }),
-  );
-  const b0 = results[3];
-  assert.ok(b0.status === 'rejected');
-  ringError('E_RING_UNREACHABLE', 'a0')(b0.reason);
-  const b1 = results[4];
+  const groups = servers.map((group) => group.map(({ member }) => member));
+  const end = new AbortController();
+  const joining = servers.flat().flatMap(({ server, member: { id } }) => {
+    const options = { generation: 1, heartbeatTimeoutMs: PATIENT_MS, signal: end.signal };
+    return id === 'a0' ? [] : [server.joinRing({ ...options, place: placeInTiers(groups, id) })];
+  });
+  const ended = Promise.allSettled(joining);
+  const [, , b0, b1] = joining;
+  await assert.rejects(clockOf(t).during(b0), ringError('E_RING_UNREACHABLE', 'a0'));
   // Its own ring had formed.
-  assert.ok(b1.status === 'fulfilled' && b1.value?.failure !== null);
+  const left = await b1;
+  await clockOf(t).until(() => left.failure !== null);
+  end.abort();
+  await ended;
 });
 
 test('places that no two tiers have are refused by code', async (t) => {
@@ -372,7 +365,7 @@ test('places that no two tiers have are refused by code', async (t) => {
     { ...alone, total: 2, leaders: { ...pair, successor: 'c0' } },
   ];
   for (const place of refused) {
-    const joining = server.joinRing({ generation: 1, place, heartbeatTimeoutMs: TIMEOUT_MS, signal: hangGuard() });
+    const joining = server.joinRing({ generation: 1, place, heartbeatTimeoutMs: PATIENT_MS, signal: hangGuard() });
     await assert.rejects(joining, ringError('E_RING_MEMBERS', undefined), JSON.stringify(place));
   }
 });

@@ -11,7 +11,7 @@ import { EVALUATION as STORED } from '@lockstep/checkpoint/evaluation.fixture';
 import { loadGiven } from '@lockstep/config';
 import { systemClocks } from '@lockstep/coordinator';
 import { openCoordinator } from '@lockstep/coordinator/open';
-import { pause } from './harness.js';
+import { ENDLESS, PATIENT_MS, pause } from './harness.js';
 
 const WORKER = fileURLToPath(new URL('../../../apps/worker/dist/main.js', import.meta.url));
 const POLL_MS = 50;
@@ -24,7 +24,7 @@ const EVALUATION: Evaluation = {
 
 test(
   "an evaluation of a running job's checkpoint is in /status, in /metrics and told, and the training goes on",
-  { timeout: 180_000 },
+  { timeout: 30 * 60_000 },
   async (context) => {
     const folder = mkdtempSync(join(tmpdir(), 'lockstep-evaluation-'));
     const module = join(folder, 'evaluate.mjs');
@@ -36,7 +36,8 @@ appendFileSync(${JSON.stringify(calls)}, process.argv[2] + '\\n');
 process.stdout.write(${JSON.stringify(encodeEvaluation(EVALUATION))});`,
     );
     const out = join(folder, 'run');
-    const flags = { preset: 'tiny', out, port: '0', steps: '100000', checkpointEvery: '1', evaluateEvery: '2' };
+    const often = { checkpointEvery: '1', evaluateEvery: '2', heartbeatTimeoutMs: String(PATIENT_MS) };
+    const flags = { preset: 'tiny', out, port: '0', steps: String(ENDLESS), ...often };
     const notes: string[] = [];
     const server = await openCoordinator(loadGiven({ schema: 'run', env: {}, flags }), {
       clocks: systemClocks,
@@ -45,6 +46,9 @@ process.stdout.write(${JSON.stringify(encodeEvaluation(EVALUATION))});`,
       warn: (text) => notes.push(text),
       evaluator: { module, env: process.env },
     });
+    const got = async (path: string): Promise<string> => (await fetch(`http://127.0.0.1:${server.port}${path}`)).text();
+    const status = async () => JSON.parse(await got('/status')) as { step: number; evaluation: object | null };
+    assert.equal((await status()).evaluation, null);
     const worker = spawn(process.execPath, [WORKER, '--coordinator', `ws://127.0.0.1:${server.port}`, '--name', 'w'], {
       stdio: 'ignore',
     });
@@ -54,9 +58,6 @@ process.stdout.write(${JSON.stringify(encodeEvaluation(EVALUATION))});`,
       worker.kill('SIGKILL');
       rmSync(folder, { recursive: true, force: true });
     });
-    const got = async (path: string): Promise<string> => (await fetch(`http://127.0.0.1:${server.port}${path}`)).text();
-    const status = async () => JSON.parse(await got('/status')) as { step: number; evaluation: object | null };
-    assert.equal((await status()).evaluation, null);
     let seen = await status();
     for (; seen.evaluation === null; seen = await status()) await pause(POLL_MS);
     assert.deepEqual(seen.evaluation, {

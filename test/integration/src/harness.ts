@@ -7,8 +7,14 @@ import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 
 const CLI = fileURLToPath(new URL('../../../apps/cli/dist/main.js', import.meta.url));
-/** A run that has not ended by then hangs: the test fails with what it printed. Milliseconds. */
-const RUN_LIMIT_MS = 180_000;
+/** A run that has not ended by then hangs, on the slowest machine too: the test fails with what it printed. Milliseconds. */
+const RUN_LIMIT_MS = 30 * 60_000;
+/**
+ * Whom a busy machine gives no time for long is not lost: what a test kills is known to be dead by its sockets. Milliseconds.
+ */
+export const PATIENT_MS = 10 * 60_000;
+/** More steps than the fastest machine does: such a run goes on until the test, which has seen what it waits for, stops it. */
+export const ENDLESS = 1_000_000_000;
 const POLL_MS = 20;
 
 export interface Ended {
@@ -56,12 +62,17 @@ export class Cli {
     this.child.kill(signal);
   }
 
+  /** @throws Error with what it printed if it has ended */
+  mustRun(before: string): void {
+    if (this.over) throw new Error(`it ended before ${before}:\n${this.stdout}${this.stderr}`);
+  }
+
   /** Resolves with the first match in what it printed so far or prints later. */
   async printed(pattern: RegExp): Promise<RegExpExecArray> {
     for (;;) {
       const match = pattern.exec(this.stdout);
       if (match !== null) return match;
-      if (this.over) throw new Error(`it ended without printing ${String(pattern)}:\n${this.stdout}${this.stderr}`);
+      this.mustRun(`it had printed ${String(pattern)}`);
       await pause(POLL_MS);
     }
   }
@@ -78,6 +89,7 @@ export async function lockstep(...args: readonly string[]): Promise<Ended> {
 /** Arguments of a short run of the small network on any free port. */
 export function tinyRun(out: string, workers: number, steps: number, ...more: readonly string[]): string[] {
   const size = ['--global-batch', '12', '--microbatch-size', '2', '--checkpoint-every', '5'];
+  const patience = ['--heartbeat-timeout-ms', String(PATIENT_MS)];
   return [
     'up',
     '--preset',
@@ -93,6 +105,7 @@ export function tinyRun(out: string, workers: number, steps: number, ...more: re
     '--port',
     '0',
     ...size,
+    ...patience,
     ...more,
   ];
 }
@@ -109,14 +122,31 @@ export async function addressOf(run: Cli): Promise<string> {
   return `http://${match[1] ?? ''}`;
 }
 
-/** Resolves as soon as so many steps are committed. */
-export async function untilStep(run: Cli, step: number): Promise<z.infer<typeof statusSchema>> {
+export type RunStatus = z.infer<typeof statusSchema>;
+
+/** Resolves with the first status that `holds`. Rejects when the run ends before. */
+export async function untilStatus(run: Cli, holds: (status: RunStatus) => boolean): Promise<RunStatus> {
   const address = await addressOf(run);
   for (;;) {
-    const status = statusSchema.parse(await (await fetch(`${address}/status`)).json());
-    if (status.step >= step) return status;
+    // Nobody answers while the coordinator is started again.
+    const answer = await fetch(`${address}/status`).catch(() => null);
+    const status = answer === null ? null : statusSchema.parse(await answer.json());
+    if (status !== null && holds(status)) return status;
+    run.mustRun(`its status held`);
     await pause(POLL_MS);
   }
+}
+
+/** Resolves as soon as so many steps are committed. */
+export async function untilStep(run: Cli, step: number): Promise<RunStatus> {
+  return untilStatus(run, (status) => status.step >= step);
+}
+
+/** Resolves as soon as so many workers are in the ring and have committed so many steps together. */
+export async function untilTogether(run: Cli, workers: number, steps: number): Promise<RunStatus> {
+  const together = ({ workers: all }: RunStatus): boolean => all.filter(({ inRing }) => inRing).length === workers;
+  const { step, generation } = await untilStatus(run, together);
+  return untilStatus(run, (status) => status.generation >= generation && status.step >= step + steps);
 }
 
 /** The process of a part of the run, by its log. */

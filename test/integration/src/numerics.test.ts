@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { lockstep, pause, temporaryFolder, tinyRun } from './harness.js';
+import { ENDLESS, PATIENT_MS, lockstep, pause, temporaryFolder, tinyRun } from './harness.js';
 
 const main = (app: string): string => fileURLToPath(import.meta.resolve(`@lockstep/${app}/main`));
 
@@ -36,23 +36,13 @@ class Part {
 
 /** A run whose second worker computes with two threads, which gives other bits. */
 async function twoClasses(out: string, mode: 'strict' | 'relaxed'): Promise<{ status: number | null; log: string }> {
-  const size = ['--global-batch', '12', '--microbatch-size', '2', '--steps', '5000', '--seed', '7', '--preset', 'tiny'];
-  const coordinator = new Part('coordinator', [
-    ...size,
-    '--port',
-    '0',
-    '--out',
-    out,
-    '--numerics',
-    mode,
-    '--log-level',
-    'debug',
-  ]);
+  const size = ['--global-batch', '12', '--microbatch-size', '2', '--steps', String(ENDLESS), '--seed', '7'];
+  const patience = ['--heartbeat-timeout-ms', String(PATIENT_MS), '--preset', 'tiny', '--log-level', 'debug'];
+  const coordinator = new Part('coordinator', [...size, ...patience, '--port', '0', '--out', out, '--numerics', mode]);
   const address = `ws://127.0.0.1:${await coordinator.printed(/listening on [\d.]+:(\d+)/)}`;
   const first = new Part('worker', ['--name', 'one', '--coordinator', address]);
   await coordinator.printed(/note=worker-ready worker=one/);
   const second = new Part('worker', ['--name', 'two', '--coordinator', address, '--threads', '2']);
-  // Long enough for any machine; ended as soon as it has shown what it is for.
   await coordinator.printed(
     mode === 'strict' ? /note=worker-refused/ : /note=generation-opened .*"two".*[^]*note=committed[^]*note=committed/,
   );

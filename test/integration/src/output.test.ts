@@ -7,13 +7,21 @@ import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { Cli, lockstep, pause, processOf, temporaryFolder, tinyRun, untilStep, type Ended } from './harness.js';
+import {
+  Cli,
+  ENDLESS,
+  lockstep,
+  pause,
+  processOf,
+  temporaryFolder,
+  tinyRun,
+  untilStep,
+  type Ended,
+} from './harness.js';
 
 const main = (app: string): string => fileURLToPath(import.meta.resolve(`@lockstep/${app}/main`));
 const CLI = fileURLToPath(new URL('../../../apps/cli/dist/main.js', import.meta.url));
 const STEPS = 10;
-/** Longer than any test. */
-const ENDLESS = 100_000;
 
 /** The status of a process of which nobody reads a word. */
 async function unread(script: string, args: readonly string[]): Promise<number | null> {
@@ -123,7 +131,7 @@ describe('lockstep up', () => {
     await Promise.all(['coordinator', 'worker-0'].map((part) => untilGone(processOf(out, part))));
     const { status, stderr } = await lockstep('status', out, '--watch');
     assert.equal(status, 1);
-    assert.match(stderr, /^E_STATUS_UNREACHABLE: the run is at step \d+ of 100000, .*lockstep up --resume\n$/);
+    assert.match(stderr, /^E_STATUS_UNREACHABLE: the run is at step \d+ of 1000000000, .*lockstep up --resume\n$/);
   });
 
   it('that meets a defect of its own stops all others in order, and says so in one line', async (test) => {

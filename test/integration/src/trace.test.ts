@@ -4,9 +4,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { z } from 'zod';
-import { Cli, lockstep, processOf, temporaryFolder, tinyRun, untilStep } from './harness.js';
-
-const STEPS = 40;
+import { Cli, ENDLESS, lockstep, processOf, temporaryFolder, tinyRun, untilStep, untilTogether } from './harness.js';
+import { stopped } from './undisturbed.js';
 
 const timelineSchema = z.object({
   traceEvents: z.array(
@@ -25,12 +24,13 @@ const timelineSchema = z.object({
 test('a timeline has every thread of every process, and what a killed worker did until then', async (t) => {
   const folder = temporaryFolder(t);
   const [out, trace] = [join(folder, 'run'), join(folder, 'trace.json')];
-  const run = new Cli(tinyRun(out, 2, STEPS, '--trace', trace));
-  await untilStep(run, 3);
+  const run = new Cli(tinyRun(out, 2, ENDLESS, '--trace', trace));
+  await untilTogether(run, 2, 3);
   const killed = processOf(out, 'worker-1');
   process.kill(killed, 'SIGKILL');
-  const { status, stdout } = await run.ended;
-  assert.equal(status, 0, stdout);
+  const [, step] = await run.printed(/generation \d+ at step (\d+) with .*lost worker-1/);
+  await untilStep(run, Number(step) + 3);
+  const last = await stopped(run, out);
   const { traceEvents } = timelineSchema.parse(JSON.parse(readFileSync(trace, 'utf8')));
   assert.deepEqual(readdirSync(folder).sort(), ['run', 'trace.json'], 'the parts are joined and gone');
 
@@ -58,7 +58,7 @@ test('a timeline has every thread of every process, and what a killed worker did
   for (const name of ['gradients', 'reduce to commit'])
     assert.deepEqual(
       new Set(spans.flatMap((span) => (span.pid === coordinator && span.name === name ? [span.args['step']] : []))),
-      new Set(Array.from({ length: STEPS }, (_, step) => step)),
+      new Set(Array.from({ length: last.step + 1 }, (_, index) => index)),
       `${name} of every step`,
     );
 });

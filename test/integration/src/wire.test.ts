@@ -3,7 +3,18 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { Cli, digestOf, lockstep, processOf, temporaryFolder, tinyRun, untilStep } from './harness.js';
+import {
+  Cli,
+  ENDLESS,
+  digestOf,
+  lockstep,
+  processOf,
+  temporaryFolder,
+  tinyRun,
+  untilStep,
+  untilTogether,
+} from './harness.js';
+import { Undisturbed, stopped } from './undisturbed.js';
 
 const STEPS = 12;
 const INT16 = ['--wire', 'int16'];
@@ -56,32 +67,26 @@ describe('int16 on the wire', () => {
     assert.equal(await digestOf(out), undisturbed);
   });
 
-  it('kill -9 of one of two workers: the other finishes the run with the same digest', async () => {
-    const out = join(folder, 'killed');
-    const run = new Cli(tinyRun(out, 2, STEPS, ...INT16, '--max-restarts', '0'));
-    await untilStep(run, 3);
+  it('with a worker killed, stopped, and gone on with by three, it is the digest of one; another wire is refused', async () => {
+    const out = join(folder, 'disturbed');
+    const run = new Cli(tinyRun(out, 2, ENDLESS, ...INT16, '--max-restarts', '0'));
+    await untilTogether(run, 2, 3);
     process.kill(processOf(out, 'worker-1'), 'SIGKILL');
-    const { status, stdout } = await run.ended;
-    assert.equal(status, 0, stdout);
-    assert.match(stdout, /worker-1 is lost/);
-    assert.equal(await digestOf(out), undisturbed);
-  });
-
-  it('a run that was stopped goes on to the same digest, with three workers, but not with another wire', async () => {
-    const out = join(folder, 'stopped');
-    const run = new Cli(tinyRun(out, 2, STEPS, ...INT16));
-    await untilStep(run, 3);
-    run.signal('SIGINT');
-    assert.equal((await run.ended).status, 130);
-    const other = await lockstep(...tinyRun(out, 2, STEPS, '--wire', 'int32'), '--resume');
+    const [, step] = await run.printed(/generation \d+ at step (\d+) with worker-0 \(lost worker-1/);
+    await untilStep(run, Number(step) + 3);
+    const before = await stopped(run, out);
+    const other = await lockstep(...tinyRun(out, 2, ENDLESS, '--wire', 'int32'), '--resume');
     assert.equal(other.status, 1);
     assert.match(
       other.stdout + other.stderr,
       /E_RUN_CONFLICT: .*wire is "int16" there, "int32" was asked for \(flag --wire\)/,
     );
-    const resumed = await lockstep(...tinyRun(out, 3, STEPS, ...INT16), '--resume');
-    assert.equal(resumed.status, 0, resumed.stdout);
-    assert.equal(await digestOf(out), undisturbed);
+    const resumed = new Cli(tinyRun(out, 3, ENDLESS, ...INT16, '--resume'));
+    await untilTogether(resumed, 3, 3);
+    const last = await stopped(resumed, out);
+    const endless = new Undisturbed(join(folder, 'endless'), INT16);
+    assert.equal(await endless.digestAfter(last.step), last.digest);
+    assert.equal(await endless.digestAfter(before.step), before.digest);
   });
 
   it('it is verified, and replayed to the states of its ledger', async () => {

@@ -1,9 +1,13 @@
 /** What must hold after a run: the digest of an undisturbed run, and a ledger that `lockstep verify` finds whole. */
 import { execFile } from 'node:child_process';
-import { CLI, Cluster, type Recipe } from './cluster.js';
+import { Ledger, runPaths } from '@lockstep/checkpoint';
+import { CLI, Cluster, PATIENT_TIMEOUT_MS, type Recipe } from './cluster.js';
 
-/** `lockstep digest` and `lockstep verify` on a small run. Milliseconds. */
-const COMMAND_LIMIT_MS = 60_000;
+/** A command that takes so long hangs, on the slowest machine too. Milliseconds. */
+const COMMAND_LIMIT_MS = 1_800_000;
+
+/** Steps that tell how fast one worker is here. */
+const PACE_STEPS = 20;
 
 interface Ended {
   readonly status: number;
@@ -34,24 +38,59 @@ export async function verifyProblem(cluster: Cluster): Promise<string | null> {
   return status === 0 ? null : `lockstep verify ended with status ${status}: ${stdout}${stderr}`;
 }
 
-const undisturbed = new Map<string, Promise<string>>();
+/** A run of one worker that nobody disturbs, which goes on whenever more of it is asked for. */
+class Reference {
+  private cluster: Cluster | null = null;
 
-/** Final digest of a run of this recipe on one worker that nobody disturbs; made once. */
-export function undisturbedDigest(recipe: Recipe): Promise<string> {
-  const key = JSON.stringify(recipe);
-  const known = undisturbed.get(key);
-  if (known !== undefined) return known;
-  const made = runAlone(recipe);
-  undisturbed.set(key, made);
-  return made;
+  constructor(private readonly recipe: Recipe) {}
+
+  /** Digest of its state after so many steps. */
+  async digestAfter(steps: number): Promise<string> {
+    const known = await this.known(steps);
+    if (known !== undefined) return known;
+    if (this.cluster === null) this.cluster = await Cluster.start(layoutOf(this.recipe));
+    else this.cluster.startAll();
+    const { cluster } = this;
+    const { timeline } = cluster;
+    // Further than is asked for, so that it is not started again for each who asks for a little more.
+    await cluster.until('it is far enough', () => ((timeline.last?.status.step ?? 0) >= 2 * steps ? true : undefined));
+    await cluster.stop();
+    return this.digestAfter(steps);
+  }
+
+  /** The longest pause between two of its first commits, seconds. */
+  async slowestStep(): Promise<number> {
+    await this.digestAfter(PACE_STEPS);
+    return Math.max(...(this.cluster?.timeline.gaps(-Infinity, Infinity).slice(0, PACE_STEPS) ?? []));
+  }
+
+  private async known(steps: number): Promise<string | undefined> {
+    if (this.cluster === null) return undefined;
+    const ledger = await Ledger.openReader(runPaths(this.cluster.out).ledger);
+    const digest = ledger.get(steps - 1)?.digest;
+    await ledger.close();
+    return digest;
+  }
 }
 
-async function runAlone(recipe: Recipe): Promise<string> {
-  const cluster = await Cluster.start({ recipe, workers: 1, checkpointEvery: recipe.steps });
-  try {
-    await cluster.finished();
-    return await digestOf(cluster);
-  } finally {
-    await cluster.close();
-  }
+const layoutOf = (recipe: Recipe) =>
+  ({ recipe, workers: 1, checkpointEvery: 100, heartbeatTimeoutMs: PATIENT_TIMEOUT_MS }) as const;
+
+const references = new Map<string, Reference>();
+
+function referenceOf(recipe: Recipe): Reference {
+  const key = JSON.stringify(recipe);
+  const reference = references.get(key) ?? new Reference(recipe);
+  references.set(key, reference);
+  return reference;
+}
+
+/** The longest pause between two commits of one worker alone, seconds: how slow this machine is. */
+export async function slowestStep(recipe: Recipe): Promise<number> {
+  return referenceOf(recipe).slowestStep();
+}
+
+/** What a run of this recipe on one worker that nobody disturbs comes to after so many steps. */
+export async function undisturbedDigest(recipe: Recipe, steps: number): Promise<string> {
+  return referenceOf(recipe).digestAfter(steps);
 }

@@ -10,8 +10,8 @@ import { Skipped } from './fault.js';
 const MEGABYTES = 8;
 const BLOCK_BYTES = 4_096;
 const FILLER = 'filler';
-/** The holder lives no longer than any run, should this process be killed. Seconds. */
-const HOLDER_LIFE_S = 900;
+/** The holder ends some time after any run, should this process be killed. Seconds. */
+const HOLDER_LIFE_S = 6 * 3600;
 
 export class SmallDisk {
   private constructor(

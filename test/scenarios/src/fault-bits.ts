@@ -20,9 +20,19 @@ export const flipWeight: Fault = {
       const name = cluster.names[count % cluster.names.length] ?? '';
       const worker = cluster.worker(name);
       const { generation } = cluster;
-      const step = (): number => cluster.timeline.last?.status.step ?? 0;
-      const control = { freeze: () => worker.signal('SIGSTOP'), thaw: () => worker.signal('SIGCONT') };
-      await flipWeightBit(worker.pid, cluster.placeOf(name).port, step, control);
+      // Without it the run stands still.
+      cluster.signalCoordinator('SIGSTOP');
+      try {
+        await flipWeightBit({
+          pid: worker.pid,
+          port: cluster.placeOf(name).port,
+          step: () => cluster.timeline.last?.status.step ?? 0,
+          freeze: () => worker.signal('SIGSTOP'),
+          thaw: () => worker.signal('SIGCONT'),
+        });
+      } finally {
+        cluster.signalCoordinator('SIGCONT');
+      }
       const at = performance.now();
       await cluster.until(`${name} ends`, () => (worker.running ? undefined : true));
       if (!worker.lines.some((line) => line.includes('E_STATE_CORRUPT')))
@@ -36,8 +46,6 @@ export const flipGradient: Fault = {
   id: 'flip-gradient',
   title: "one bit of a worker's gradient flips; --audit-rate 1",
   goal: 'the worker is named and evicted (E_WORKER_CORRUPT)',
-  // A fresh process takes seconds to come in.
-  longer: 3,
   met: () => true,
   open: async () => {
     const flipped = new Map<string, number>();

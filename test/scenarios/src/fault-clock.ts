@@ -92,6 +92,7 @@ export const clockSetBack: Fault = {
   title: "the coordinator's clock is set back by an hour, and one worker frozen, or all (seconds: until found lost)",
   goal: 'found by their silence (E_HEARTBEAT_MISSED) in 2 heartbeat timeouts',
   met: ({ seconds }) => Math.max(...seconds) < 2 * TIMEOUT_S,
+  waitsForSilence: true,
   open: async () => {
     const clock = new SettableClock(faketimeLibrary());
     return {

@@ -86,6 +86,7 @@ export const killEverything: Fault = {
   title: 'SIGKILL of the coordinator and all workers at once',
   goal: 'goes on from the newest checkpoint by itself',
   met: () => true,
+  waitsForSilence: true,
   open: async () => ({
     inject: async (cluster) => {
       await midCommit(cluster);

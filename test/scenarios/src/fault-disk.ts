@@ -9,8 +9,6 @@ import type { Bench, Fault, Injection } from './fault.js';
 import { nothingRedone } from './fault-coordinator.js';
 
 const KILLING_COORDINATOR = fileURLToPath(new URL('./killing-coordinator.js', import.meta.url));
-/** Some 30 operations, each with a restart of a second or two. Milliseconds. */
-const SWEEP_LIMIT_MS = 200_000;
 
 /** A bench whose run keeps `part` of its directory on a disk that can be filled. */
 async function onSmallDisk(
@@ -59,6 +57,7 @@ export const ledgerDiskFull: Fault = {
   title: 'no space for the ledger (seconds: from the restart with space)',
   goal: 'ends with E_LEDGER_WRITE; resumed, it goes on',
   met: () => true,
+  waitsForSilence: true,
   open: () =>
     onSmallDisk('ledger', async (disk, cluster) => {
       const { generation } = cluster;
@@ -67,7 +66,7 @@ export const ledgerDiskFull: Fault = {
       const over = await cluster.note('the run ends', filled, ({ note }) => note === 'over');
       const { code } = over.note.outcome ?? {};
       if (code !== 'E_LEDGER_WRITE') throw new Error(`the run ended with ${code ?? 'no word'}`);
-      await cluster.stopped();
+      await cluster.ended();
       disk.free();
       const at = performance.now();
       cluster.startAll();
@@ -93,7 +92,7 @@ export const killAtEachStage: Fault = {
       cluster.signalCoordinator('SIGKILL');
       // What it said before it died has come by then.
       const { at: dead } = await cluster.until('it is dead', () => cluster.coordinatorEnds.find((end) => end.at > at));
-      await cluster.note('a publication gets to its end', dead, ({ note }) => note === 'published', SWEEP_LIMIT_MS);
+      await cluster.note('a publication gets to its end', dead, ({ note }) => note === 'published');
       nothingRedone(cluster);
       const deaths = cluster.coordinatorEnds.filter((end) => end.at > at && end.signal === 'SIGKILL');
       return deaths.flatMap((death) => {

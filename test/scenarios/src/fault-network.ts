@@ -1,13 +1,11 @@
 /** Faults of the network: a proxy on the way of one worker's connections. */
 import { HEARTBEAT_TIMEOUT_MS, type Cluster } from './cluster.js';
 import type { Bench, Fault, Injection } from './fault.js';
+import { ADVERTISED, LOCAL } from './local.js';
 import { Proxy, freePort, type Address, type Pace } from './proxy.js';
 import { median } from './timeline.js';
 
 const VICTIM = 'worker-1';
-const LOCAL = '127.0.0.1';
-/** All of 127.0.0.0/8 is this machine: the others dial the victim here, while it listens on 127.0.0.1. */
-const ADVERTISED = '127.0.0.2';
 const TIMEOUT_S = HEARTBEAT_TIMEOUT_MS / 1000;
 const SLOW: Pace = { bytesPerSecond: 2_000_000, delayMs: 20 };
 const SLOW_STEPS = 5;
@@ -56,6 +54,7 @@ export const halfOpenControl: Fault = {
   title: "a worker's control connection goes half-open",
   goal: 'under 2 heartbeat timeouts',
   met: ({ seconds }) => median(seconds) < 2 * TIMEOUT_S,
+  waitsForSilence: true,
   open: () => onControl(blackhole),
 };
 
@@ -64,6 +63,7 @@ export const halfOpenRing: Fault = {
   title: 'a ring connection goes half-open',
   goal: 'under 2 heartbeat timeouts',
   met: ({ seconds }) => median(seconds) < 2 * TIMEOUT_S,
+  waitsForSilence: true,
   open: () => onRing(blackhole),
 };
 

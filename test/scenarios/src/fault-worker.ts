@@ -39,6 +39,7 @@ export const freezeWorker: Fault = {
   title: 'SIGSTOP of a worker for 3 timeouts, then SIGCONT',
   goal: 'under 2 heartbeat timeouts',
   met: ({ seconds }) => median(seconds) < 2 * TIMEOUT_S,
+  waitsForSilence: true,
   open: async () => ({
     inject: async (cluster, count) => {
       const { generation } = cluster;
@@ -61,6 +62,7 @@ export const killAllWorkers: Fault = {
   title: 'SIGKILL of all workers at once',
   goal: 'goes on by itself',
   met: () => true,
+  waitsForSilence: true,
   open: async () => ({
     inject: async (cluster) => {
       const { generation } = cluster;

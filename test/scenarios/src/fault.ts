@@ -36,8 +36,8 @@ export interface Fault {
   readonly met: (measured: Measured) => boolean;
   /** False: injected once a run, however often it is asked for. */
   readonly repeats?: false;
-  /** Factor on the steps of a run, for a fault that takes its time. */
-  readonly longer?: number;
+  /** True: it is noticed, or got over, only when someone has been silent for a heartbeat timeout. */
+  readonly waitsForSilence?: true;
   /** @throws Skipped if this machine cannot do it */
   open(): Promise<Bench>;
 }

@@ -2,6 +2,7 @@
 import { closeSync, openSync, readFileSync, readSync, writeSync } from 'node:fs';
 import { decodeState } from '@lockstep/checkpoint';
 import { Skipped } from './fault.js';
+import { LOCAL } from './local.js';
 
 /** Byte 24 of an encoded state: the number of parameters (libs/checkpoint, `encodeState`). */
 const LENGTH_OFFSET = 24;
@@ -9,15 +10,13 @@ const LENGTH_OFFSET = 24;
 const NEEDLE_BYTES = 64;
 /** Larger mappings hold no weights of the tiny network. Bytes. */
 const MAX_MAPPING_BYTES = 256 * 1024 * 1024;
-/** A step may end between the answer and the search. */
-const MAX_TRIES = 20;
 /** Bit 22 of a float32 is the highest of its fraction: a change that no rounding hides. Little-endian: byte 2, bit 6. */
 const BYTE_OF_FLOAT = 2;
 const BIT = 0x40;
 
 /** The weights that the worker at `port` holds, as bytes; null if its step was over before it answered. */
 async function weightsOf(port: number, step: number): Promise<Buffer | null> {
-  const response = await fetch(`http://127.0.0.1:${port}/state/${step}`);
+  const response = await fetch(`http://${LOCAL}:${port}/state/${step}`);
   const body = Buffer.from(await response.arrayBuffer());
   if (!response.ok) return null;
   const { weights } = decodeState(body, Number(body.readBigUInt64LE(LENGTH_OFFSET)));
@@ -46,16 +45,22 @@ function addressesOf(memory: number, pid: number, bytes: Buffer): number[] {
   return found;
 }
 
+/** The worker whose memory it is, and the number of a step that it has lately begun. */
+export interface Victim {
+  readonly pid: number;
+  readonly port: number;
+  readonly step: () => number;
+  /** Stop its process, and let it go on. */
+  readonly freeze: () => void;
+  readonly thaw: () => void;
+}
+
 /**
- * Flips one bit in the middle of the weights, in each copy of them that the process holds. `freeze` and `thaw` stop it meanwhile.
- * @throws Skipped if the system does not let this process write there; Error if the weights are not found
+ * Flips one bit in the middle of the weights, in each copy of them that the process holds, while nobody lets the run go on: the weights
+ * that the worker tells are then those that are found, as soon as it has done what it was told before.
+ * @throws Skipped if the system does not let this process write there; Error if the worker has ended
  */
-export async function flipWeightBit(
-  pid: number,
-  port: number,
-  step: () => number,
-  { freeze, thaw }: { readonly freeze: () => void; readonly thaw: () => void },
-): Promise<void> {
+export async function flipWeightBit({ pid, port, step, freeze, thaw }: Victim): Promise<void> {
   let memory: number;
   try {
     memory = openSync(`/proc/${pid}/mem`, 'r+');
@@ -63,8 +68,9 @@ export async function flipWeightBit(
     throw new Skipped(`the memory of a worker cannot be written: ${error instanceof Error ? error.message : ''}`);
   }
   try {
-    for (let tries = 0; tries < MAX_TRIES; tries++) {
-      const weights = await weightsOf(port, step());
+    for (;;) {
+      // Told to apply the step under way, it may be one further.
+      const weights = (await weightsOf(port, step() + 1)) ?? (await weightsOf(port, step()));
       if (weights === null) continue;
       freeze();
       const addresses = addressesOf(memory, pid, weights);
@@ -78,5 +84,4 @@ export async function flipWeightBit(
     thaw();
     closeSync(memory);
   }
-  throw new Error(`the weights were not found in ${MAX_TRIES} tries`);
 }

@@ -6,8 +6,8 @@ import { spawn, type ChildProcess } from 'node:child_process';
 
 /** Enough to see why a process ended; the rest is let go. */
 const KEPT_LINES = 400;
-/** After SIGKILL a process is gone at once, unless the kernel holds it. Milliseconds. */
-const KILL_LIMIT_MS = 5_000;
+/** After SIGKILL a process is gone as soon as the machine comes to it, unless the kernel holds it. Milliseconds. */
+const KILL_LIMIT_MS = 60_000;
 
 export interface Launch {
   readonly name: string;

@@ -5,6 +5,8 @@ import assert from 'node:assert/strict';
 import { Proxy } from './proxy.js';
 
 const LOCAL = '127.0.0.1';
+/** Milliseconds. */
+const HANG_MS = 10 * 60_000;
 
 /** A server that says everything back, and a client of it through a proxy. */
 async function echoThroughProxy(
@@ -35,7 +37,7 @@ async function until(holds: () => boolean): Promise<void> {
 
 test(
   'every byte passes, both ways, fast or at a pace, in order of the changes',
-  { timeout: 20_000 },
+  { timeout: HANG_MS },
   async (context) => {
     const { proxy, client, received } = await echoThroughProxy(context);
     client.write(Buffer.alloc(1_000_000));
@@ -50,7 +52,7 @@ test(
 
 test(
   'after a blackhole nothing passes, nobody is told, and a new connection works',
-  { timeout: 20_000 },
+  { timeout: HANG_MS },
   async (context) => {
     const { proxy, client, received } = await echoThroughProxy(context);
     client.write('x');
@@ -68,7 +70,7 @@ test(
   },
 );
 
-test('the end of one side reaches the other with all that was sent before', { timeout: 20_000 }, async (context) => {
+test('the end of one side reaches the other with all that was sent before', { timeout: HANG_MS }, async (context) => {
   const { client, received } = await echoThroughProxy(context);
   client.end(Buffer.alloc(200_000));
   await once(client, 'end');

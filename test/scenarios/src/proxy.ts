@@ -1,5 +1,6 @@
 /** A TCP proxy that can fall silent with its connections open, or slow down: what a bad network does to a good process. */
 import { createServer, connect, type AddressInfo, type Server, type Socket } from 'node:net';
+import { LOCAL } from './local.js';
 
 /** A slow direction takes in this much ahead of its pace, then leaves the rest to TCP's backpressure. Bytes. */
 const MAX_QUEUED_BYTES = 256 * 1024;
@@ -145,9 +146,9 @@ export class Proxy {
   }
 }
 
-/** A port that was free a moment ago. */
+/** A port of this process's own address that is free. */
 export async function freePort(): Promise<number> {
-  const proxy = await Proxy.listen({ host: '127.0.0.1', port: 0 }, () => ({ host: '127.0.0.1', port: 1 }));
+  const proxy = await Proxy.listen({ host: LOCAL, port: 0 }, () => ({ host: LOCAL, port: 1 }));
   const { port } = proxy;
   await proxy.close();
   return port;

@@ -1,24 +1,24 @@
 /** Puts one fault to the test: runs, injections, and what must hold after each run. */
-import { digestOf, undisturbedDigest, verifyProblem } from './check.js';
-import { Cluster, RunOver, type Recipe } from './cluster.js';
+import { digestOf, slowestStep, undisturbedDigest, verifyProblem } from './check.js';
+import { Cluster, HEARTBEAT_TIMEOUT_MS, PATIENT_TIMEOUT_MS, type Recipe } from './cluster.js';
 import { Skipped, type Bench, type Fault, type Injection } from './fault.js';
 import { median } from './timeline.js';
 
 /** Steps before the first injection: they tell how long a quiet step takes. */
 const QUIET_STEPS = 10;
-/** With fewer steps left the next injection would not be over before the run is. */
-const RESERVED_STEPS = 20;
-/** So many runs must suffice for all injections of a fault. */
-const MAX_RUNS = 6;
+/** Where silence must be waited for, it is for as long as so many steps of one worker take at their slowest. */
+const SLOW_STEPS = 20;
 
 export interface Plan {
   readonly recipe: Recipe;
   /** Injections of each fault. */
   readonly repeat: number;
+  /** True: how long it takes is of interest. False: nobody who is only slow may be taken for lost. */
+  readonly measures: boolean;
 }
 
-export const FULL: Plan = { recipe: { steps: 160, globalBatch: 48, microbatchSize: 4, seed: 7 }, repeat: 5 };
-export const QUICK: Plan = { recipe: { steps: 50, globalBatch: 24, microbatchSize: 2, seed: 7 }, repeat: 1 };
+export const FULL: Plan = { recipe: { globalBatch: 48, microbatchSize: 4, seed: 7 }, repeat: 5, measures: true };
+export const QUICK: Plan = { recipe: { globalBatch: 24, microbatchSize: 2, seed: 7 }, repeat: 1, measures: false };
 
 /** A line of the table. */
 export interface Row {
@@ -31,7 +31,7 @@ export interface Row {
   /** Median time of a step before the first injection, seconds. */
   readonly quietStep: number;
   readonly details: readonly string[];
-  /** Null: no run got to its end. */
+  /** Null: the run did not get so far. */
   readonly bitsEqual: boolean | null;
   /** By `lockstep verify`; null: it did not get so far. */
   readonly ledgerWhole: boolean | null;
@@ -55,11 +55,7 @@ export async function putToTest(fault: Fault, plan: Plan): Promise<Row> {
   let problem: string | null = null;
   let skipped: string | null = null;
   try {
-    const wanted = fault.repeats === false ? 1 : plan.repeat;
-    for (let run = 0; trial.injections.length < wanted; run++) {
-      if (run === MAX_RUNS) throw new Error(`${MAX_RUNS} runs were over before ${wanted} injections`);
-      await oneRun(fault, plan, wanted, trial);
-    }
+    await oneRun(fault, plan, trial);
   } catch (error) {
     if (error instanceof Skipped) skipped = error.message;
     else problem = error instanceof Error ? error.message : String(error);
@@ -83,18 +79,20 @@ export async function putToTest(fault: Fault, plan: Plan): Promise<Row> {
   };
 }
 
-async function oneRun(fault: Fault, plan: Plan, wanted: number, trial: Trial): Promise<void> {
-  const recipe = { ...plan.recipe, steps: plan.recipe.steps * (fault.longer ?? 1) };
-  const expected = await undisturbedDigest(recipe);
+async function oneRun(fault: Fault, { recipe, repeat, measures }: Plan, trial: Trial): Promise<void> {
   const bench = await fault.open();
   try {
-    const cluster = await Cluster.start({ recipe, workers: 3, checkpointEvery: 5, ...bench.layout });
+    const heartbeatTimeoutMs = measures ? HEARTBEAT_TIMEOUT_MS : await patience(fault, recipe);
+    const layout = { recipe, workers: 3, checkpointEvery: 5, heartbeatTimeoutMs };
+    const cluster = await Cluster.start({ ...layout, ...bench.layout });
     try {
-      await injectInto(cluster, bench, wanted, trial);
-      await cluster.finished();
+      await injectInto(cluster, bench, fault.repeats === false ? 1 : repeat, trial);
+      const steps = await cluster.stop();
       const digest = await digestOf(cluster);
-      trial.bitsEqual = digest === expected && trial.bitsEqual !== false;
-      if (digest !== expected) throw new Error(`the digest is ${digest}, the undisturbed run's ${expected}`);
+      const expected = await undisturbedDigest(recipe, steps);
+      trial.bitsEqual = digest === expected;
+      if (digest !== expected)
+        throw new Error(`after ${steps} steps the digest is ${digest}, the undisturbed run's ${expected}`);
       const problem = await verifyProblem(cluster);
       trial.ledgerWhole = problem === null;
       if (problem !== null) throw new Error(problem);
@@ -106,19 +104,21 @@ async function oneRun(fault: Fault, plan: Plan, wanted: number, trial: Trial): P
   }
 }
 
-/** Injects until there are enough injections, or too few steps left. */
+/** A heartbeat timeout with which nobody is taken for lost who is only slow. Milliseconds. */
+async function patience(fault: Fault, recipe: Recipe): Promise<number> {
+  if (fault.waitsForSilence !== true) return PATIENT_TIMEOUT_MS;
+  const slowest = await slowestStep(recipe);
+  return Math.round(Math.min(PATIENT_TIMEOUT_MS, Math.max(2 * HEARTBEAT_TIMEOUT_MS, 1000 * SLOW_STEPS * slowest)));
+}
+
+/** Injects as often as is wanted, each time into a run that is whole. */
 async function injectInto(cluster: Cluster, bench: Bench, wanted: number, trial: Trial): Promise<void> {
-  try {
-    await cluster.whole();
-    const since = performance.now();
-    await cluster.commits(QUIET_STEPS);
-    trial.quiet.push(...cluster.timeline.gaps(since, performance.now()));
-    while (trial.injections.length < wanted && cluster.stepsLeft > RESERVED_STEPS) {
-      trial.injections.push(...(await bench.inject(cluster, trial.injections.length)));
-      if (trial.injections.length < wanted) await cluster.whole();
-    }
-  } catch (error) {
-    // Too late for this injection: another run has it.
-    if (!(error instanceof RunOver)) throw error;
+  await cluster.whole();
+  const since = performance.now();
+  await cluster.commits(QUIET_STEPS);
+  trial.quiet.push(...cluster.timeline.gaps(since, performance.now()));
+  while (trial.injections.length < wanted) {
+    trial.injections.push(...(await bench.inject(cluster, trial.injections.length)));
+    if (trial.injections.length < wanted) await cluster.whole();
   }
 }

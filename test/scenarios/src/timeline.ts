@@ -31,7 +31,8 @@ export const channelSchema = z.discriminatedUnion('kind', [
     }),
   }),
 ]);
-type Told = Extract<z.infer<typeof channelSchema>, { kind: 'report' }>['report'];
+/** As the coordinator tells it. */
+export type Told = Extract<z.infer<typeof channelSchema>, { kind: 'report' }>['report'];
 
 export interface Report extends Omit<Told, 'at'> {
   readonly at: number;
