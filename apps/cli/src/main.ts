@@ -1,7 +1,7 @@
 /** The `lockstep` command: one file a subcommand; owns no logic of training. */
 import { availableParallelism } from 'node:os';
 import { Command, CommanderError } from 'commander';
-import { failureLine, guardOutput } from '@lockstep/config';
+import { failureLine, guardOutput, outliveTerminal } from '@lockstep/config';
 import { evaluateCommand, sampleCommand } from '@lockstep/sampler';
 import { digestCommand } from './digest-command.js';
 import { exitStatusOf } from './errors.js';
@@ -35,6 +35,8 @@ for (const command of [
   program.addCommand(command);
 }
 for (const command of [program, ...program.commands]) command.showHelpAfterError().exitOverride();
+
+outliveTerminal();
 
 program.parseAsync().catch((error: unknown) => {
   // Commander has said already what is wrong with the arguments; a wish for help ends with 0.

@@ -58,6 +58,7 @@ async function runUp(options: Readonly<Record<string, unknown>>): Promise<number
     out,
     places: workerPlaces(config.device, config.workers, config.device === 'cuda' ? localGpus(process.env) : []),
     maxRestarts: config.maxRestarts,
+    warningSignal: config.warningSignal,
     coordinatorArgs: keys.flatMap(({ key, flag }) =>
       // The environment is the coordinator's too; and what was not given, a run that is there already decides.
       key === 'out' || (!NOT_FOR_COORDINATOR.has(key) && ['flag', 'file'].includes(given.get(key)?.layer ?? ''))

@@ -9,8 +9,20 @@ import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { joinTraces } from '@lockstep/checkpoint';
 import { hostInUrl, reachableHere } from '@lockstep/comm';
-import { failureLine, failureOf } from '@lockstep/config';
-import type { Outcome, Report } from '@lockstep/coordinator';
+import {
+  SignalJudge,
+  endByHangup,
+  failureLine,
+  failureOf,
+  hangupStops,
+  isStopSignal,
+  onStopSignals,
+  statusOfSignal,
+  watchLaunchers,
+  type StopSignal,
+  type UpConfig,
+} from '@lockstep/config';
+import type { Order, Outcome, Report } from '@lockstep/coordinator';
 import { describeEnd, onceEnded, type ChildEnd } from './child-end.js';
 import { LogFile } from './log-file.js';
 import { describeNote, makeView, type View } from './view.js';
@@ -35,6 +47,7 @@ export interface UpOptions {
   /** One for each worker: what is added to its environment. */
   readonly places: readonly Readonly<Record<string, string>>[];
   readonly maxRestarts: number;
+  readonly warningSignal: UpConfig['warningSignal'];
   /** Arguments of the coordinator process, without its port. */
   readonly coordinatorArgs: readonly string[];
   readonly host: string;
@@ -66,7 +79,7 @@ const channelSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('fatal'), code: z.string(), text: z.string() }),
 ]);
 
-/** Runs until the training is over. Returns the exit status: 0 complete, 130 or 143 stopped by a signal, 1 failed. */
+/** Runs until the training is over. Returns the exit status: 0 complete, 128 + n stopped by signal n, 1 failed. */
 export async function up(options: UpOptions): Promise<number> {
   return new Supervisor(options).run();
 }
@@ -100,19 +113,27 @@ class Supervisor {
   private lastWords: string | null = null;
   private port: number;
   private outcome: Outcome | null = null;
-  private signal: 'SIGINT' | 'SIGTERM' | null = null;
+  /** Whether a coordinator came so far that it listened. */
+  private listened = false;
+  private readonly judge: SignalJudge;
+  /** What ends the training, if something does: the signal, and its name or another reason. */
+  private stopping: { readonly signal: StopSignal; readonly reason: string } | null = null;
+  private hungUp = false;
   private finish: (status: number) => void = () => undefined;
 
   constructor(private readonly options: UpOptions) {
     this.view = makeView(options);
     this.logs = join(options.out, 'logs');
     this.port = options.port;
+    this.judge = new SignalJudge({ warningSignal: options.warningSignal, hangupStops: hangupStops() });
   }
 
   async run(): Promise<number> {
-    const onSignal = (signal: NodeJS.Signals): void => this.interrupted(signal === 'SIGINT' ? 'SIGINT' : 'SIGTERM');
-    process.on('SIGINT', onSignal);
-    process.on('SIGTERM', onSignal);
+    const leaveSignals = onStopSignals((signal) => this.signalled(signal));
+    const leaveLaunchers = watchLaunchers(
+      () => this.stop('SIGTERM', 'the npm or npx that started it is gone'),
+      () => this.hungUp,
+    );
     const onError = (error: unknown): void => this.crashed(error);
     process.on('uncaughtException', onError);
     try {
@@ -121,13 +142,14 @@ class Supervisor {
         this.startCoordinator();
       });
     } finally {
-      process.off('SIGINT', onSignal);
-      process.off('SIGTERM', onSignal);
+      leaveLaunchers();
+      leaveSignals();
       await this.joinTrace();
       process.off('uncaughtException', onError);
       if (this.lastWords !== null) this.view.line(this.lastWords);
       this.view.close();
       for (const file of this.logFiles.values()) file.close();
+      if (this.stopping?.signal === 'SIGHUP') endByHangup();
     }
   }
 
@@ -136,9 +158,12 @@ class Supervisor {
     const args = [...this.options.coordinatorArgs, '--host', this.options.host, '--port', String(this.port)];
     const child = this.start('coordinator', COORDINATOR, args);
     this.coordinator = child;
+    // It stops in its own time: what the workers hold may be what no checkpoint has.
+    if (this.stopping !== null) this.tell({ kind: 'stop', reason: this.stopping.reason });
     child.on('message', (raw) => {
       const message = channelSchema.parse(raw);
       if (message.kind === 'listening') {
+        this.listened = true;
         this.port = message.port;
         this.openLogs();
         this.view.line(
@@ -259,7 +284,7 @@ class Supervisor {
     said: WorkerEnd | null,
   ): void {
     this.workers.delete(name);
-    if (this.outcome !== null || this.signal !== null) return this.endIfAllLeft();
+    if (this.outcome !== null || this.stopping !== null) return this.endIfAllLeft();
     const how = describeEnd(end, said === null ? null : wordsOf(said));
     const restarts = this.restarts.get(name) ?? 0;
     const gone = goneProgram(WORKER);
@@ -269,7 +294,7 @@ class Supervisor {
       this.restarting.add(name);
       setTimeout(() => {
         this.restarting.delete(name);
-        if (this.outcome === null && this.signal === null) this.startWorker(name, place);
+        if (this.outcome === null && this.stopping === null) this.startWorker(name, place);
       }, RESTART_PAUSE_MS);
       return;
     }
@@ -289,7 +314,7 @@ class Supervisor {
     const restarts = this.restarts.get('coordinator') ?? 0;
     // A status of its own is a considered end (bad config, no disk): only a kill is worth another try.
     const gone = goneProgram(COORDINATOR);
-    if (gone === null && end.signal !== null && this.signal === null && restarts < this.options.maxRestarts) {
+    if (gone === null && end.signal !== null && this.stopping === null && restarts < this.options.maxRestarts) {
       this.restarts.set('coordinator', restarts + 1);
       this.view.line(`the coordinator ${how}; starting it again (${restarts + 1} of ${this.options.maxRestarts})`);
       setTimeout(() => {
@@ -297,9 +322,17 @@ class Supervisor {
       }, RESTART_PAUSE_MS);
       return;
     }
+    if (end.signal !== null && this.stopping !== null && !this.listened) {
+      // Nothing had begun that could be lost.
+      const reason = `${this.stopping.reason}; no step was done`;
+      this.view.line(`stopped: ${reason}`);
+      this.outcome = { kind: 'stopped', code: 'STOPPED', reason };
+      return this.endIfAllLeft();
+    }
     if (this.early !== null) return this.notStarted(how, end, gone);
+    const early = this.stopping === null ? '' : ' before it said that a checkpoint is written';
     const where = gone ?? `its log is ${join(this.logs, 'coordinator.log')}`;
-    this.abandon(this.fatal?.text ?? `${LOST}: the coordinator ${how}; ${where}`);
+    this.abandon(this.fatal?.text ?? `${LOST}: the coordinator ${how}${early}; ${where}`);
   }
 
   /** The coordinator ended before it listened, so there is no log to look into. */
@@ -324,29 +357,57 @@ class Supervisor {
     this.finish(end.status ?? 1);
   }
 
-  private interrupted(signal: 'SIGINT' | 'SIGTERM'): void {
-    if (this.signal !== null) {
-      this.view.line('stopping at once');
-      this.killWorkers();
-      this.coordinator?.kill('SIGKILL');
-      this.finish(signal === 'SIGINT' ? 130 : 143);
-      return;
+  private signalled(signal: StopSignal): void {
+    const meaning = this.judge.judge(signal, this.options.monotonicNow());
+    switch (meaning) {
+      case 'stop':
+        this.stop(signal, signal);
+        break;
+      case 'again':
+        this.view.line(`${signal} again: stopping at once`);
+        this.killWorkers();
+        this.coordinator?.kill('SIGKILL');
+        this.finish(statusOfSignal(signal));
+        break;
+      case 'checkpoint':
+        if (this.tell({ kind: 'checkpoint' }))
+          this.view.line(`${signal}: a checkpoint is asked for, and the training goes on`);
+        else this.view.line(`${signal}: no coordinator is there that could write a checkpoint; the training goes on`);
+        break;
+      case 'hangup':
+        this.hungUp = true;
+        this.view.line(`${signal}: the terminal is gone; the training goes on, as its output is none`);
+        break;
+      case 'ignore':
+        break;
+      default:
+        meaning satisfies never;
     }
-    this.signal = signal;
-    this.view.line(
-      'stopping: the last step is kept in a checkpoint (once more to stop at once); go on later with --resume',
-    );
-    if (this.coordinator === null) this.abandon(`${LOST}: stopped before the coordinator was up`);
-    else this.coordinator.kill('SIGTERM');
+  }
+
+  private stop(signal: StopSignal, reason: string): void {
+    if (this.stopping !== null) return;
+    this.stopping = { signal, reason };
+    this.view.line(`stopping: ${reason} (once more to stop at once)`);
+    this.tell({ kind: 'stop', reason });
+  }
+
+  /** One that is being started again is told when it is there. */
+  private tell(order: Order): boolean {
+    if (this.coordinator?.connected !== true) return false;
+    // That it has just ended is heard of soon.
+    this.coordinator.send(order, () => undefined);
+    return true;
   }
 
   private endIfAllLeft(): void {
     if (this.coordinator !== null || this.workers.size > 0) return;
-    const { outcome } = this;
-    const wanted = this.signal !== null && (outcome?.kind !== 'failed' || outcome.code === LOST);
-    if (outcome?.kind === 'complete') this.finish(0);
-    else if (wanted) this.finish(this.signal === 'SIGINT' ? 130 : 143);
-    else this.finish(1);
+    const { outcome, stopping } = this;
+    if (outcome?.kind === 'complete') return this.finish(0);
+    if (outcome?.kind !== 'stopped') return this.finish(1);
+    const { asked } = outcome;
+    // The coordinator may have been sent one that this process was not.
+    this.finish(statusOfSignal(stopping?.signal ?? (asked !== undefined && isStopSignal(asked) ? asked : 'SIGTERM')));
   }
 
   /** `why` begins with its code. */

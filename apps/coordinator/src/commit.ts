@@ -41,6 +41,8 @@ export function reduce(turn: Turn, work: StepWork): boolean {
   const { state, settings } = turn;
   // At most one step may be ahead of the disk, so that a coordinator that dies loses none.
   if (state.durable < state.step) return false;
+  // Whoever publishes the state must find it where it is.
+  if (state.saving === state.step) return false;
   const covered = work.covered.filter((gradient) => gradient !== null);
   const bad = covered.flatMap((gradient, index) => (isFinite(gradient) ? [] : [index]));
   if (bad.length > 0 && !dealtWith(turn, work, covered, bad)) return false;
@@ -150,11 +152,13 @@ export function agree(turn: Turn, phase: Extract<Phase, { kind: 'reducing' }>): 
   refuseDiverged(turn, wrong, phase.record.step, digest, votes);
   const after = turn.state.phase;
   if (after.kind !== 'reducing') return;
-  if (phase.next !== null && wrong.length === 0 && turn.joiners().length === 0) {
+  const leaver = turn.state.ring.find((id) => turn.worker(id)?.leaving === true);
+  if (phase.next !== null && wrong.length === 0 && leaver === undefined && turn.joiners().length === 0) {
     phase.next.since = turn.now;
     turn.setPhase({ kind: 'computing', work: phase.next });
   } else {
-    turn.reopen = wrong.length > 0 ? 'a worker diverged' : 'a worker joins';
+    const joins = leaver === undefined ? 'a worker joins' : `${leaver} left`;
+    turn.reopen = wrong.length > 0 ? 'a worker diverged' : joins;
   }
 }
 

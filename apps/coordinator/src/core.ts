@@ -10,7 +10,7 @@ import type { WorkerMessage } from '@lockstep/comm';
 import { measured, type Move } from './balance.js';
 import { agree, reduce, sumEarly } from './commit.js';
 import { gather, openGeneration } from './generation.js';
-import { hello, ready, trouble, watch } from './membership.js';
+import { bye, hello, letGo, ready, trouble, watch } from './membership.js';
 import type { Durable, Effect, Event, Settings, State, StepWork } from './state.js';
 import { Turn, stopped } from './turn.js';
 import { relieve, report, reportEarly, workOf } from './work.js';
@@ -31,6 +31,7 @@ export function step(
   if (state.phase.kind !== 'over') {
     handle(turn, event);
     while (moveOn(turn));
+    letGo(turn);
   }
   return { state: turn.state, effects: turn.effects };
 }
@@ -59,6 +60,7 @@ function handle(turn: Turn, event: Event): void {
     case 'published':
       turn.note({ note: 'published', step: event.step, digest: event.digest });
       turn.update({ checkpoint: { step: event.step, digest: event.digest } });
+      saved(turn, event.step);
       break;
     case 'publishFailed':
       publishFailed(turn, event.step, event.code, event.message);
@@ -68,9 +70,11 @@ function handle(turn: Turn, event: Event): void {
       if (turn.state.phase.kind === 'computing' && turn.state.step === event.step) turn.state.phase.work.kept = 'done';
       break;
     case 'stopRequested':
-      turn.update({ stopRequested: event.reason });
-      if (turn.state.phase.kind === 'computing') turn.finish(stopped(event.reason));
-      else if (turn.state.phase.kind === 'gathering') turn.end(stopped(event.reason));
+      stopRequested(turn, event.reason);
+      break;
+    case 'checkpointRequested':
+      // One that is being written answers a second request, and the last one any.
+      if (turn.state.saving !== turn.state.step) turn.update({ checkpointRequested: true });
       break;
     default:
       event satisfies never;
@@ -92,6 +96,10 @@ function moveOn(turn: Turn): boolean {
       gather(turn, phase.since);
       return turn.reopen !== null;
     case 'computing':
+      if (turn.state.checkpointRequested && turn.holders().length > 0) {
+        turn.update({ checkpointRequested: false });
+        turn.save();
+      }
       if (phase.work.missing === 0) return reduce(turn, phase.work);
       sumEarly(turn, phase.work);
       return false;
@@ -100,8 +108,9 @@ function moveOn(turn: Turn): boolean {
       agree(turn, phase);
       return true;
     case 'finishing':
-      if (turn.state.checkpoint?.step === turn.state.step && turn.state.durable >= turn.state.step)
-        turn.end(phase.outcome);
+      if (turn.state.checkpoint?.step !== turn.state.step || turn.state.durable < turn.state.step) return false;
+      if (phase.outcome.kind === 'stopped') turn.endStopped(phase.outcome.reason);
+      else turn.end(phase.outcome);
       return false;
     default:
       return phase satisfies never;
@@ -117,7 +126,7 @@ function received(turn: Turn, worker: string, message: Exclude<WorkerMessage, { 
     case 'ready':
       return ready(turn, worker, message);
     case 'bye':
-      return turn.lose(worker, `it left: ${message.code}: ${message.reason}`);
+      return bye(turn, worker, message);
     case 'early':
     case 'gradient':
     case 'loaded':
@@ -243,11 +252,30 @@ function applied(turn: Turn, worker: string, message: Message<'applied'>): void 
   }
 }
 
+/** The first reason stands: a supervisor tells everyone, and each tells the coordinator. */
+function stopRequested(turn: Turn, reason: string): void {
+  if (turn.state.stopRequested !== null) return;
+  turn.update({ stopRequested: reason });
+  if (turn.state.phase.kind === 'computing') turn.finish(stopped(reason));
+}
+
+/** A state is published, or could not be: nobody waits for it any more. */
+function saved(turn: Turn, of: number): void {
+  if (turn.state.saving === of) turn.update({ saving: null });
+}
+
 function publishFailed(turn: Turn, failedStep: number, code: string, reason: string): void {
   turn.note({ note: 'publish-failed', step: failedStep, code, reason });
   const { phase } = turn.state;
+  if (turn.state.saving === failedStep) {
+    saved(turn, failedStep);
+    // Waiting longer would help nobody.
+    for (const view of [...turn.state.workers.values()])
+      if (view.leaving && !turn.inRing(view.id)) turn.release(view.id, 'its state could not be taken');
+  }
   if (phase.kind !== 'finishing' || failedStep !== turn.state.step) return;
-  if (phase.outcome.kind !== 'complete') return turn.end(phase.outcome);
+  if (phase.outcome.kind === 'stopped') return turn.endStopped(phase.outcome.reason, { code, reason });
+  if (phase.outcome.kind === 'failed') return turn.end(phase.outcome);
   if (code === 'E_CHECKPOINT_SOURCE') {
     // Whoever held the last state is gone. The steps since the checkpoint are in the ledger: they can be done again.
     turn.setRing([]);

@@ -13,13 +13,15 @@ import { workOf } from './work.js';
 /** Opens a generation as soon as waiting longer cannot help. */
 export function gather(turn: Turn, since: number): void {
   const { state, settings } = turn;
-  if (state.stopRequested !== null) return turn.end(stopped(state.stopRequested));
+  if (state.stopRequested !== null) return stopGathering(turn, state.stopRequested, since);
+  // The last one that held the state is leaving, and hands it over.
+  if (state.saving === state.step) return;
   if (state.step >= settings.steps && state.checkpoint?.step === state.step)
     return turn.finish(complete(settings.steps));
   const waited = turn.now - since;
   const ready = turn.readyWorkers();
   if (ready.length < settings.minWorkers) return;
-  const onTheWay = state.workers.size - ready.length;
+  const onTheWay = [...state.workers.values()].filter(({ leaving }) => !leaving).length - ready.length;
   if (onTheWay > 0 && waited < timeoutsFrom(settings.heartbeatTimeoutMs).startGraceMs) return;
   const claimants = ready.filter((view) => turn.claims(view));
   const recorded = claimants.some((view) => view.record?.step === state.step);
@@ -28,6 +30,14 @@ export function gather(turn: Turn, since: number): void {
   const served = recorded || (held && claimants.length === 0);
   if (!served && waited < settings.heartbeatTimeoutMs) return;
   turn.reopen = 'workers are ready';
+}
+
+/** Ends with what is there, or with what a worker brings that may be about to reconnect. */
+function stopGathering(turn: Turn, asked: string, since: number): void {
+  if (turn.isKept()) return turn.endStopped(asked);
+  if (turn.sources().length > 0) return turn.finish(stopped(asked));
+  if (turn.now - since < timeoutsFrom(turn.settings.heartbeatTimeoutMs).newestStateGraceMs) return;
+  turn.endStopped(asked);
 }
 
 /** The next generation: a new ring, the same step, every missing gradient given to someone. */

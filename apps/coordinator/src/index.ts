@@ -15,6 +15,7 @@ export type {
   State as CoordinatorState,
   WorkerView,
 } from './state.js';
+export type { Order } from './orders.js';
 export type { Report, Status } from './server.js';
 export { askedRun, type AskedRun } from './asked-run.js';
 export { CoordinatorError } from './errors.js';

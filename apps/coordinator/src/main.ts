@@ -5,6 +5,7 @@ import { openTrace, writeCoordinatorAddress } from '@lockstep/checkpoint';
 import { hostInUrl, reachableHere } from '@lockstep/comm';
 import {
   ConfigError,
+  endByHangup,
   failureLine,
   failureOf,
   guardOutput,
@@ -18,8 +19,9 @@ import {
 } from '@lockstep/config';
 import { systemClocks } from './clocks.js';
 import { openCoordinator } from './open.js';
+import { Orders } from './orders.js';
 import type { Report } from './server.js';
-import type { Note } from './state.js';
+import type { Note, Outcome } from './state.js';
 
 /** Evaluations run as a process, so this app imports nothing of the sampler; both lie in one workspace. */
 const EVALUATE = fileURLToPath(import.meta.resolve('@lockstep/sampler/evaluate'));
@@ -83,8 +85,9 @@ function teller({ line }: Log): (report: Report) => void {
   };
 }
 
-async function coordinate(log: Log, loaded: LoadedConfig<RunConfig>): Promise<number> {
+async function coordinate(log: Log, loaded: LoadedConfig<RunConfig>): Promise<Outcome> {
   const { config } = loaded;
+  const orders = new Orders(config.warningSignal, log.line);
   const server = await openCoordinator(loaded, {
     clocks: systemClocks,
     freshRunId: randomUUID(),
@@ -108,12 +111,8 @@ async function coordinate(log: Log, loaded: LoadedConfig<RunConfig>): Promise<nu
     log.line('warn', failureLine(error)),
   );
   tellParent({ kind: 'listening', port: server.port });
-  process.on('SIGTERM', () => server.stop('SIGTERM'));
-  process.on('SIGINT', () => server.stop('SIGINT'));
-  // Started by `lockstep up`, it must not outlive it.
-  process.on('disconnect', () => server.stop('its parent process is gone'));
-  const outcome = await server.finished;
-  return outcome.kind === 'failed' ? 1 : 0;
+  orders.obey(server);
+  return server.finished;
 }
 
 async function main(): Promise<void> {
@@ -121,10 +120,13 @@ async function main(): Promise<void> {
   const logOf = (level: RunConfig['logLevel']): Log =>
     new Log({ stream: process.stdout, level, wallNow: systemClocks.wallNow });
   let log = logOf('info');
+  let hungUp = false;
   try {
     const loaded = loadGiven({ schema: 'run', env: process.env, ...parseFlags('run', process.argv.slice(2)) });
     log = logOf(loaded.config.logLevel);
-    process.exitCode = await coordinate(log, loaded);
+    const { kind, asked } = await coordinate(log, loaded);
+    process.exitCode = kind === 'failed' ? 1 : 0;
+    hungUp = asked === 'SIGHUP';
   } catch (error) {
     const text = failureLine(error);
     log.line('error', text);
@@ -133,7 +135,9 @@ async function main(): Promise<void> {
   }
   if (process.connected) process.disconnect();
   // Lines that nobody reads must not keep the process, and with it the run's lock.
-  if (!(await log.end())) process.exit();
+  const logged = await log.end();
+  if (hungUp) endByHangup();
+  if (!logged) process.exit();
 }
 
 void main();

@@ -3,6 +3,7 @@ import {
   MAX_WORKERS,
   engineDifferences,
   heartbeatInterval,
+  timeoutsFrom,
   type EngineDescription,
   type WorkerMessage,
 } from '@lockstep/comm';
@@ -17,6 +18,8 @@ const UNABLE_LIMIT = 3;
 const STALL_TIMEOUTS = 2;
 /** ... or the time of so many of its microbatches, whichever is longer: it may be in the middle of one. */
 const STALL_MICROBATCHES = 10;
+/** The code of a `bye` on purpose. */
+const LEFT = 'LEFT';
 
 type Message<T extends WorkerMessage['type']> = Extract<WorkerMessage, { type: T }>;
 
@@ -44,7 +47,8 @@ export function nameTaken(
   return {
     code: 'E_WORKER_NAME_TAKEN',
     message: `another worker is called ${worker}, and it lives (on ${holder.host}); give this one a name of its own by --name`,
-    retryMs: NAME_PATIENCE_TIMEOUTS * heartbeatTimeoutMs,
+    // One that hands its state over is about to go.
+    retryMs: holder.leaving ? timeoutsFrom(heartbeatTimeoutMs).handOverMs : NAME_PATIENCE_TIMEOUTS * heartbeatTimeoutMs,
   };
 }
 
@@ -71,6 +75,7 @@ export function hello(turn: Turn, event: Extract<Event, { type: 'hello' }>): voi
     straggler: null,
     blamed: 0,
     unable: 0,
+    leaving: false,
   });
   turn.note({ note: 'worker-joined', worker, host });
   const { run, runSettings, heartbeatTimeoutMs } = settings;
@@ -110,7 +115,38 @@ export function ready(turn: Turn, worker: string, message: Message<'ready'>): vo
   // Only a ledger restored from an older copy knows fewer generations than its workers; they would ignore its plans.
   turn.update({ generation: Math.max(turn.state.generation, message.generation) });
   turn.setWorker(worker, { have: message.have, record: message.record, probe: message.probe });
-  turn.note({ note: 'worker-ready', worker, step: message.have.step });
+  if (turn.worker(worker)?.leaving !== true) turn.note({ note: 'worker-ready', worker, step: message.have.step });
+}
+
+/**
+ * A worker goes, on purpose, and waits to be let go. It gets no more work: but where the ring runs already it goes on to the commit,
+ * which is sooner there than a new ring.
+ */
+export function bye(turn: Turn, worker: string, { code, reason }: Message<'bye'>): void {
+  const text = `it left: ${code}: ${reason}`;
+  const view = turn.worker(worker);
+  // Damaged memory is nobody's source.
+  if (code !== LEFT || view === undefined) return turn.lose(worker, text);
+  if (view.leaving) return;
+  turn.setWorker(worker, { leaving: true });
+  turn.note({ note: 'worker-lost', worker, reason: text });
+  if (turn.inRing(worker) && turn.state.phase.kind === 'computing') turn.reopen ??= `lost ${worker}: ${text}`;
+}
+
+/**
+ * Lets those go that said `bye`: at once where another worker or a checkpoint has the committed state; else that is published from
+ * them first.
+ */
+export function letGo(turn: Turn): void {
+  const { phase } = turn.state;
+  // At the end all are told to go.
+  if (phase.kind === 'finishing' || phase.kind === 'over') return;
+  for (const view of [...turn.state.workers.values()]) {
+    if (!view.leaving || (phase.kind === 'reducing' && turn.inRing(view.id))) continue;
+    const needed = turn.isHeldBy(view) && turn.holders().length === 0 && !turn.isKept();
+    if (needed) turn.save();
+    else turn.release(view.id, 'others have the state');
+  }
 }
 
 /** What two engines say of themselves differently, for a person, by name. */

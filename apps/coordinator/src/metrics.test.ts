@@ -18,6 +18,7 @@ const WORKER: WorkerView = {
   straggler: 'slow',
   blamed: 0,
   unable: 0,
+  leaving: false,
 };
 
 /** A ring of one worker, of which one step took 3 ms of ring. */

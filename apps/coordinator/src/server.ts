@@ -188,6 +188,11 @@ export class CoordinatorServer {
     this.dispatch({ type: 'stopRequested', reason });
   }
 
+  /** Publishes a checkpoint as soon as a state is at rest, and goes on. */
+  checkpoint(): void {
+    this.dispatch({ type: 'checkpointRequested' });
+  }
+
   status(): Status {
     const { state, options } = this;
     const { phase } = state;

@@ -79,6 +79,8 @@ export interface WorkerView {
   readonly blamed: number;
   /** Consecutive times it could not load the state. */
   readonly unable: number;
+  /** It said `bye`, and gives its state, if that is needed, until it is told to go. */
+  readonly leaving: boolean;
 }
 
 /** A microbatch's gradient that a worker holds. */
@@ -158,6 +160,8 @@ export interface Outcome {
   /** A stable code for `failed`, else COMPLETE or STOPPED. */
   readonly code: string;
   readonly reason: string;
+  /** Who or what asked for the end, such as SIGINT; for `stopped`, and for `failed` where that is the failure to stop as asked. */
+  readonly asked?: string;
 }
 
 export interface State {
@@ -189,6 +193,13 @@ export interface State {
   /** Steps skipped in a row as a gradient was not finite. */
   readonly skips: number;
   readonly stopRequested: string | null;
+  /** A checkpoint is to be published as soon as a state is at rest, and the run goes on. */
+  readonly checkpointRequested: boolean;
+  /**
+   * State that is being published because it may be gone soon, or was asked for; null for none. Meanwhile the step that changes it is
+   * not reduced, so that its holders keep it.
+   */
+  readonly saving: number | null;
   /** When the ring of this generation was reported broken, ms; null if it was not. */
   readonly brokenSince: number | null;
   /** Time of the last tick: a gap means that the coordinator itself stood still, not its workers. */
@@ -216,7 +227,8 @@ export type Happening =
   | { readonly type: 'publishFailed'; readonly step: number; readonly code: string; readonly message: string }
   /** State `step` was kept for replay, or could not be. */
   | { readonly type: 'kept'; readonly step: number; readonly failure: string | null }
-  | { readonly type: 'stopRequested'; readonly reason: string };
+  | { readonly type: 'stopRequested'; readonly reason: string }
+  | { readonly type: 'checkpointRequested' };
 
 /** What happened, and when. */
 export type Event = Happening & { readonly now: MonotonicMs };
@@ -357,6 +369,8 @@ export function initialState(recovered: Recovered, durable: Durable, now: Monoto
     lastRing: { ringMilliseconds: 0, ringBytes: 0 },
     skips: 0,
     stopRequested: null,
+    checkpointRequested: false,
+    saving: null,
     brokenSince: null,
     lastTick: now,
   };

@@ -64,7 +64,7 @@ export class Turn {
   }
 
   readyWorkers(): WorkerView[] {
-    return [...this.state.workers.values()].filter((view) => view.have !== null);
+    return [...this.state.workers.values()].filter((view) => view.have !== null && !view.leaving);
   }
 
   /** Ready workers that are in no ring and could be: those that claim an unproved state wait until it is. */
@@ -79,7 +79,16 @@ export class Turn {
 
   /** Those of `views`, by default of all, that hold the state that the step starts from. */
   holders(views: readonly WorkerView[] = this.readyWorkers()): WorkerView[] {
-    return views.filter((view) => view.have?.step === this.state.step && view.have.digest === this.state.digest);
+    return views.filter((view) => this.isHeldBy(view));
+  }
+
+  isHeldBy({ have }: WorkerView): boolean {
+    return have?.step === this.state.step && have.digest === this.state.digest;
+  }
+
+  /** True if the committed state can be had without any worker: from its checkpoint, or from the seed. */
+  isKept(): boolean {
+    return this.state.step === 0 || this.state.checkpoint?.step === this.state.step;
   }
 
   pace(ring: readonly string[] = this.state.ring): Pace {
@@ -110,8 +119,11 @@ export class Turn {
   // ---- ways out --------------------------------------------------------------------------------------------------
 
   lose(worker: string, reason: string): void {
-    if (!this.state.workers.delete(worker)) return;
-    this.note({ note: 'worker-lost', worker, reason });
+    const view = this.state.workers.get(worker);
+    if (view === undefined) return;
+    this.state.workers.delete(worker);
+    // Of one that said `bye` it was told then.
+    if (!view.leaving) this.note({ note: 'worker-lost', worker, reason });
     const { kind } = this.state.phase;
     if (this.inRing(worker) && (kind === 'computing' || kind === 'reducing'))
       this.reopen ??= `lost ${worker}: ${reason}`;
@@ -128,11 +140,45 @@ export class Turn {
     this.evict(worker, code, reason);
   }
 
+  /** Tells a worker that said `bye` to go. */
+  release(worker: string, reason: string): void {
+    this.send(worker, { type: 'stop', code: 'RELEASED', reason });
+    this.effects.push({ type: 'close', worker, reason });
+    this.state.workers.delete(worker);
+  }
+
   /** Publishes the state that is committed last, then ends. */
   finish(outcome: Outcome): void {
     this.reopen = null;
     this.setPhase({ kind: 'finishing', outcome });
-    if (this.state.checkpoint?.step !== this.state.step) this.publish();
+    if (this.state.checkpoint?.step !== this.state.step) this.save();
+  }
+
+  /** Ends as it was asked to; says where a resume goes on. */
+  endStopped(asked: string, failure: { readonly code: string; readonly reason: string } | null = null): void {
+    const { step, known, checkpoint } = this.state;
+    const from = checkpoint?.step ?? 0;
+    const again = Math.max(step, known) - from;
+    const resumed = `a resume goes on from ${from === 0 ? 'the beginning' : `the checkpoint of step ${from}`}`;
+    const steps = `${again} committed step${again === 1 ? '' : 's'}`;
+    if (again <= 0) {
+      const kept = from === 0 ? 'no step was done' : `the checkpoint of step ${from} holds all that was committed`;
+      this.end({ kind: 'stopped', code: 'STOPPED', reason: `${asked}; ${kept}`, asked });
+    } else if (from >= step || step <= known) {
+      // What was committed beyond it was so before this coordinator was started.
+      this.end({ kind: 'stopped', code: 'STOPPED', reason: `${asked}; ${resumed} and does ${steps} again`, asked });
+    } else {
+      const { code, reason } = failure ?? NO_SOURCE;
+      const text = `${asked}, but no checkpoint of step ${step} could be written (${reason}); ${resumed} and does ${steps} again`;
+      this.end({ kind: 'failed', code, reason: text, asked });
+    }
+  }
+
+  /** Publishes the committed state and keeps it in place meanwhile. */
+  save(): void {
+    if (this.state.saving === this.state.step) return;
+    this.update({ saving: this.state.step });
+    this.publish();
   }
 
   publish(): void {
@@ -153,11 +199,14 @@ export class Turn {
     this.end({ kind: 'failed', code, reason });
   }
 
-  /** Workers from which the committed state can be had. */
+  /** Workers from which the committed state can be had; last those that leave. */
   sources(): Member[] {
-    return this.holders().map(memberOf);
+    const leaving = [...this.state.workers.values()].filter((view) => view.leaving);
+    return [...this.holders(), ...this.holders(leaving)].map(memberOf);
   }
 }
+
+const NO_SOURCE = { code: 'E_CHECKPOINT_SOURCE', reason: 'no worker that holds its state is there' };
 
 export function memberOf({ id, host, port, local }: WorkerView): Member {
   return { id, host, port, ...(local !== null && { local }) };

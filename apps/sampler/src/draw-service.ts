@@ -1,6 +1,6 @@
 /** A drawing worker's process: takes a job from its parent, then draws the batches that it is given until its parent goes. */
 import { setImmediate } from 'node:timers/promises';
-import { failureOf, guardOutput } from '@lockstep/config';
+import { failureOf, guardOutput, outliveTerminal } from '@lockstep/config';
 import type { BatchSteps } from './draw-batch.js';
 import { toWorkerSchema, type DrawJob, type FromWorker } from './job.js';
 
@@ -10,6 +10,7 @@ export type MakeDrawing = (job: DrawJob) => (batch: number) => BatchSteps;
 export function serveDrawing(makeDrawing: MakeDrawing): void {
   // Its standard error is that of the command, which nobody may read.
   guardOutput(process);
+  outliveTerminal();
   let draw: ReturnType<MakeDrawing> | null = null;
   const answer = async (raw: unknown): Promise<void> => {
     const message = toWorkerSchema.parse(raw);

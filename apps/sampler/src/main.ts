@@ -1,12 +1,13 @@
 /** `nx run sampler:sample`, and the sample job's container. */
 import { availableParallelism } from 'node:os';
-import { failureLine, guardOutput } from '@lockstep/config';
+import { failureLine, guardOutput, outliveTerminal } from '@lockstep/config';
 import { sampleCommand } from './cli.js';
 
 guardOutput(process, (text) => {
   process.stderr.write(`${text}\n`);
   process.exitCode = 1;
 });
+outliveTerminal();
 sampleCommand('sample', availableParallelism(), process.env)
   .parseAsync()
   .catch((error: unknown) => {

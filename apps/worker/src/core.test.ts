@@ -5,6 +5,7 @@ import { step } from './core.js';
 import { initialState, type Effect, type Event, type State } from './state.js';
 
 const INSTANCE = '0'.repeat(32);
+const IDENTITY = { id: 'a', instance: INSTANCE, host: 'h', port: 2, local: null };
 const DIGEST = 'd'.repeat(64);
 const member = { id: 'b', host: 'h', port: 1 };
 const place = { rank: 0, size: 2, predecessor: member, successor: 'b', total: 2, leaders: null };
@@ -12,7 +13,7 @@ const GRADIENT = { loss: 1, exponents: [1, 2, 3], samples: '0', digest: null, mi
 
 /** A worker in the middle of step 0, of which it holds microbatch 0 and computes microbatch 1, in a ring that stands. */
 class Played {
-  state: State = initialState({ id: 'a', instance: INSTANCE, host: 'h', port: 2, local: null });
+  state: State = initialState(IDENTITY);
 
   constructor() {
     this.happens({ type: 'connected' });
@@ -158,4 +159,38 @@ test('the time to try again begins anew once the coordinator has taken the worke
 test('a refusal without a time ends the worker at once', () => {
   const ends = new Played().says({ type: 'refuse', code: 'E_NUMERICS_CLASS', message: 'm' }).at(-1);
   assert.deepEqual(ends, { type: 'exit', status: 3, code: 'E_NUMERICS_CLASS', reason: 'm' });
+});
+
+test('a worker that leaves says so, computes nothing more, and stays until it is told to go', () => {
+  const worker = new Played();
+  const effects = worker.happens({ type: 'leave', reason: 'SIGTERM', atOnce: false });
+  const bye = { type: 'bye', code: 'LEFT', reason: 'SIGTERM' };
+  assert.deepEqual(effects, [{ type: 'send', message: bye }]);
+  assert.deepEqual(worker.happens({ type: 'leave', reason: 'SIGTERM', atOnce: false }), [], 'it says so once');
+  worker.happens({ type: 'computed', step: 0, microbatch: 1, gradient: GRADIENT, goesOn: false });
+  const work = { microbatches: [0, 1, 2], digests: [], anew: [] };
+  assert.deepEqual(worker.says({ type: 'assign', generation: 1, step: 0, work }), [], 'it begins nothing');
+  assert.deepEqual(kinds(worker.reduce(false)), ['fold'], 'the ring is gone through to its end');
+  assert.deepEqual(kinds(worker.says({ type: 'stop', code: 'RELEASED', reason: '' })), ['leaveRing', 'exit']);
+});
+
+test('a worker that leaves ends when its coordinator is gone, when it is pressed, or when it holds nothing', () => {
+  const ends = (effects: Effect[]): boolean =>
+    effects.some((effect) => effect.type === 'exit' && effect.status === 0 && effect.code === 'LEFT');
+  const gone = new Played();
+  gone.happens({ type: 'leave', reason: 'SIGTERM', atOnce: false });
+  assert.ok(ends(gone.happens({ type: 'disconnected' })));
+  const pressed = new Played();
+  pressed.happens({ type: 'leave', reason: 'SIGTERM', atOnce: false });
+  assert.ok(ends(pressed.happens({ type: 'leave', reason: 'SIGTERM', atOnce: true })));
+  const { state } = step(initialState(IDENTITY), { type: 'connected' });
+  assert.ok(ends(step(state, { type: 'leave', reason: 'SIGTERM', atOnce: false }).effects));
+});
+
+test('a worker whose parent is gone stays as long as its coordinator does', () => {
+  const worker = new Played();
+  assert.deepEqual(worker.happens({ type: 'orphaned', reason: 'its parent is gone' }), []);
+  assert.deepEqual(kinds(worker.happens({ type: 'disconnected' })), ['leaveRing', 'exit']);
+  const alone = step(initialState(IDENTITY), { type: 'orphaned', reason: 'its parent is gone' });
+  assert.deepEqual(kinds(alone.effects), ['leaveRing', 'exit']);
 });

@@ -49,6 +49,8 @@ class Turn {
         break;
       case 'disconnected':
         this.update({ connected: false });
+        if (this.state.handingOver) this.exit(0, 'LEFT', 'the coordinator let it go');
+        else if (this.state.orphaned) this.exit(0, 'LEFT', 'its parent process and its coordinator are gone');
         break;
       case 'message':
         this.told(event.message, event.now);
@@ -106,7 +108,11 @@ class Turn {
         this.send({ type: 'heartbeat', generation: this.state.generation, step: this.state.have?.step ?? 0 });
         break;
       case 'leave':
-        this.leave(0, 'LEFT', event.reason);
+        this.goes(event.reason, event.atOnce);
+        break;
+      case 'orphaned':
+        this.update({ orphaned: true });
+        if (!this.state.connected) this.exit(0, 'LEFT', event.reason);
         break;
       default:
         event satisfies never;
@@ -427,7 +433,7 @@ class Turn {
       }
       return;
     }
-    if (busy !== null) return;
+    if (busy !== null || this.state.handingOver) return;
     if (this.mustLoad()) {
       const { generation, step: planned, digest, sources } = plan;
       if (digest === null || reducing !== null) return;
@@ -454,6 +460,19 @@ class Turn {
   /** True if this worker has done the step that the plan asks for, and may say so. */
   private hasFinished(plan: Plan, have: HeldState): boolean {
     return !plan.reload && have.step === plan.step + 1 && this.state.applied === plan.step;
+  }
+
+  /**
+   * Says goodbye, and stays until it is told to go, as it may be the last one that holds the state. A ring that runs is gone through
+   * to its end, for which the others wait.
+   */
+  private goes(reason: string, atOnce: boolean): void {
+    const { connected, have, handingOver } = this.state;
+    if (atOnce || !connected || have === null)
+      return handingOver ? this.exit(0, 'LEFT', reason) : this.leave(0, 'LEFT', reason);
+    if (handingOver) return;
+    this.update({ handingOver: true });
+    this.send({ type: 'bye', code: 'LEFT', reason });
   }
 
   private leave(status: number, code: string, reason: string): void {

@@ -125,6 +125,10 @@ export interface State extends Identity {
   readonly inRing: SumName | null;
   readonly lastRing: { readonly milliseconds: number; readonly bytes: number };
   readonly leaving: boolean;
+  /** It said `bye`: it begins nothing more, and gives its state until it is told to go. */
+  readonly handingOver: boolean;
+  /** Whoever started it is gone: it stays only as long as the coordinator does. */
+  readonly orphaned: boolean;
   /** Generation in which no source gave the state that its plan starts from; -1 for none. */
   readonly unableIn: number;
 }
@@ -183,7 +187,9 @@ export type Event =
     }
   | { readonly type: 'loadFailed'; readonly generation: number; readonly code: string; readonly message: string }
   | { readonly type: 'heartbeatDue' }
-  | { readonly type: 'leave'; readonly reason: string };
+  /** Asked to go: with what it holds handed over, or, `atOnce`, without. */
+  | { readonly type: 'leave'; readonly reason: string; readonly atOnce: boolean }
+  | { readonly type: 'orphaned'; readonly reason: string };
 
 export type Effect =
   | { readonly type: 'send'; readonly message: WorkerMessage }
@@ -250,6 +256,8 @@ export function initialState(identity: Identity): State {
     inRing: null,
     lastRing: { milliseconds: 0, bytes: 0 },
     leaving: false,
+    handingOver: false,
+    orphaned: false,
     unableIn: -1,
   };
 }

@@ -14,7 +14,9 @@ export function following(busy: Busy | null, goesOn: boolean, step: number): Bus
 }
 
 /** Gradients that the plan wants of this worker now, in order, but for the one that is being computed. */
-export function tasksNow({ plan, have, reduction, owesCheck, held }: State, underWay: number | null): Task[] {
+export function tasksNow(state: State, underWay: number | null): Task[] {
+  const { plan, have, reduction, owesCheck, held, handingOver } = state;
+  if (handingOver) return [];
   if (plan === null || have === null || reduction !== null || owesCheck || have.step !== plan.step) return [];
   // Another state than the one in memory is to be loaded first.
   if (plan.digest !== null && plan.digest !== have.digest) return [];
@@ -28,7 +30,8 @@ export function tasksNow({ plan, have, reduction, owesCheck, held }: State, unde
 }
 
 /** Gradients of the next step, as far as the reduction under way says who computes them. */
-export function tasksAfter({ reduction, generation }: State): Task[] {
+export function tasksAfter({ reduction, generation, handingOver }: State): Task[] {
+  if (handingOver) return [];
   const next = reduction?.message.generation === generation ? reduction.message.next : null;
   if (next === null || next === undefined || next.anew.length > 0) return [];
   return next.microbatches.map((microbatch) => ({ microbatch, digest: next.digests.includes(microbatch) }));

@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import { isLoopback, isWildcard, newLocalName } from '@lockstep/comm';
 import {
   ConfigError,
+  endByHangup,
   failureOf,
   guardOutput,
   loadConfig,
@@ -11,9 +12,11 @@ import {
   machineNames,
   namesIn,
   parseFlags,
+  type StopSignal,
   type WorkerConfig,
 } from '@lockstep/config';
 import { engineDirectory, engineEnvironment, graphDirectory } from '@lockstep/engine';
+import { obeyOrders } from './worker-orders.js';
 import { TrainingWorker, type Ending } from './worker.js';
 
 /** 128 bits: nobody else ever draws the same. */
@@ -50,16 +53,13 @@ async function train(log: Log, config: WorkerConfig, computeModule: URL | undefi
   });
   const gpu = device === 'cuda' ? `, GPU ${process.env['CUDA_VISIBLE_DEVICES'] ?? 'the last'}` : '';
   log.line('info', `process ${process.pid}, coordinator ${config.coordinator}${gpu}`);
-  process.on('SIGTERM', () => worker.leave('SIGTERM'));
-  process.on('SIGINT', () => worker.leave('SIGINT'));
-  // Started by `lockstep up`, it must not outlive it.
-  process.on('disconnect', () => worker.leave('its parent process is gone'));
+  const leftBy = obeyOrders(worker, config.warningSignal, log.line);
   const ending = await worker.finished;
-  return { ...ending, ready: worker.wasReady };
+  return { ...ending, ready: worker.wasReady, leftBy: leftBy() };
 }
 
-/** How it ended, and whether it had come so far that it could take part. */
-type Ended = Ending & { readonly ready: boolean };
+/** How it ended, whether it had come so far that it could take part, and the signal that made it leave. */
+type Ended = Ending & { readonly ready: boolean; readonly leftBy: StopSignal | null };
 
 /** `lockstep up` shows it, and decides by it whether another try makes sense. */
 async function tellParent(ended: Ended): Promise<void> {
@@ -82,11 +82,12 @@ async function run(computeModule: URL | undefined): Promise<number> {
     ended = await train(log, config, computeModule);
   } catch (error) {
     const { code, message: reason } = failureOf(error);
-    ended = { status: error instanceof ConfigError ? error.exitCode : 1, code, reason, ready: false };
+    ended = { status: error instanceof ConfigError ? error.exitCode : 1, code, reason, ready: false, leftBy: null };
   }
   log.line(ended.status === 0 ? 'info' : 'error', `${ended.code}: ${ended.reason}`);
   await tellParent(ended);
   await log.end();
+  if (ended.leftBy === 'SIGHUP') endByHangup();
   return ended.status;
 }
 

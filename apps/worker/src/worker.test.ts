@@ -45,7 +45,7 @@ beforeEach(async () => {
   });
 });
 afterEach(async () => {
-  worker?.leave('the test is over');
+  worker?.leave('the test is over', true);
   await worker?.finished;
   worker = null;
   await coordinator.close();

@@ -138,9 +138,22 @@ export class TrainingWorker {
     return this.initialised;
   }
 
-  /** Tells the coordinator, and ends. */
-  leave(reason: string): void {
-    this.dispatch({ type: 'leave', reason });
+  /**
+   * Tells the coordinator, hands over what it holds, for a bounded time, and ends.
+   *
+   * @param atOnce without handing anything over
+   */
+  leave(reason: string, atOnce = false): void {
+    this.dispatch({ type: 'leave', reason, atOnce });
+    if (this.over) return;
+    setTimeout(() => {
+      this.dispatch({ type: 'leave', reason: `${reason}; its coordinator did not let it go`, atOnce: true });
+    }, this.control.timeouts.handOverMs).unref();
+  }
+
+  /** Its parent process is gone: it ends when the coordinator says so, or is gone too. */
+  orphan(reason: string): void {
+    this.dispatch({ type: 'orphaned', reason });
   }
 
   private heard(message: CoordinatorMessage): void {

@@ -11,6 +11,8 @@ import { messageOf } from './errors.js';
 
 /** What flock is told to exit with where another process has the lock; no error of its own has this number. */
 const BUSY_STATUS = 75;
+/** systemd and Slurm send their signals to every process at once. What is ignored stays so in what a shell becomes, and starts. */
+const UNIMPRESSED = 'trap "" HUP INT TERM USR1 USR2 XCPU; exec flock "$@"';
 /** Its error is a line. */
 const MAX_ERROR_TEXT = 500;
 /** cat sends back what it is sent, so this comes when the lock is ours. */
@@ -37,7 +39,8 @@ export interface LockOptions {
 /** Locks the file at `path`, which is created where it is missing, and never removed. */
 export async function lockFile(path: string, { waitSeconds, onLost }: LockOptions): Promise<LockAttempt> {
   const wait = waitSeconds > 0 ? ['-w', String(waitSeconds)] : ['-n'];
-  const helper = spawn('flock', [...wait, '-E', String(BUSY_STATUS), path, 'cat'], { detached: true, stdio: 'pipe' });
+  const flock = [...wait, '-E', String(BUSY_STATUS), path, 'cat'];
+  const helper = spawn('sh', ['-c', UNIMPRESSED, 'flock', ...flock], { detached: true, stdio: 'pipe' });
   let problem = '';
   helper.stderr.setEncoding('utf8').on('data', (text: string) => (problem = (problem + text).slice(0, MAX_ERROR_TEXT)));
   // Where it ends without reading, its status says why.

@@ -169,6 +169,22 @@ test(
 );
 
 test(
+  'signals that a supervisor sends to every process do not end the helper of a lock',
+  { skip: NO_FLOCK },
+  async (context) => {
+    const path = await lockPath(context);
+    const warnings: string[] = [];
+    const lock = await takeWriterLock(path, { warn: (text) => warnings.push(text) });
+    const [helper] = processesWith(`${path}.kernel`);
+    const all = ['SIGHUP', 'SIGINT', 'SIGTERM', 'SIGUSR1', 'SIGUSR2', 'SIGXCPU'] as const;
+    for (const signal of all) process.kill(-helper.pid, signal);
+    await assert.rejects(takeWriterLock(path), (error) => isLocked(error, /writes this ledger/));
+    await lock.release();
+    assert.deepEqual(warnings, []);
+  },
+);
+
+test(
   'a lock that another process got when the helper was killed is lost, and that one keeps its file',
   { skip: NO_FLOCK },
   async (context) => {

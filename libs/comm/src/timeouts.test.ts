@@ -16,6 +16,7 @@ test('the default of five seconds gives the documented waits', () => {
     ringTickMs: 250,
     ringDialMs: 5_000,
     transferStallMs: 5_000,
+    handOverMs: 60_000,
     leaveMs: 500,
     giveUpMs: 600_000,
   });

@@ -37,6 +37,8 @@ export type Timeouts = {
   readonly ringDialMs: number;
   /** T: a transfer of a state from which no byte came for so long is given up; the next source is asked. */
   readonly transferStallMs: number;
+  /** 12T: a worker that leaves stays so long at most, to hand over the state to a coordinator that takes it. */
+  readonly handOverMs: number;
   /** T/10: a worker that leaves waits so long for its goodbye to be answered. */
   readonly leaveMs: number;
   /** 120T: a worker that has had no coordinator for so long ends itself. */
@@ -59,6 +61,7 @@ export function timeoutsFrom(heartbeatTimeoutMs: number): Timeouts {
     ringTickMs: fraction(20),
     ringDialMs: heartbeatTimeoutMs,
     transferStallMs: heartbeatTimeoutMs,
+    handOverMs: 12 * heartbeatTimeoutMs,
     leaveMs: fraction(10),
     giveUpMs: 120 * heartbeatTimeoutMs,
   };

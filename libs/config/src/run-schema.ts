@@ -19,6 +19,7 @@ import {
 import { logLevelKey } from './log-level-key.js';
 import type { Check } from './schema.js';
 import { traceKey } from './trace-key.js';
+import { warningSignalKey } from './warning-signal-key.js';
 
 /** A microbatch is held whole in memory, with all that its gradient passes through: more images than this are a slip. */
 const MAX_MICROBATCH = 65_536;
@@ -133,6 +134,7 @@ export const runKeys = {
   device: deviceKey,
   trace: traceKey,
   logLevel: logLevelKey,
+  warningSignal: warningSignalKey,
 };
 
 export type RunConfig = ValuesOf<typeof runKeys>;

@@ -13,6 +13,7 @@ import {
 import { logLevelKey } from './log-level-key.js';
 import type { Check } from './schema.js';
 import { traceKey } from './trace-key.js';
+import { warningSignalKey } from './warning-signal-key.js';
 
 /** Far beyond any machine; a larger number is a slip. */
 const MAX_THREADS = 1024;
@@ -37,6 +38,7 @@ export const workerKeys = {
   }),
   trace: traceKey,
   logLevel: logLevelKey,
+  warningSignal: warningSignalKey,
 };
 
 export type WorkerConfig = ValuesOf<typeof workerKeys>;

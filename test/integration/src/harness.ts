@@ -58,6 +58,11 @@ export class Cli {
     });
   }
 
+  get pid(): number {
+    if (this.child.pid === undefined) throw new Error('it could not be started');
+    return this.child.pid;
+  }
+
   signal(signal: NodeJS.Signals): void {
     this.child.kill(signal);
   }

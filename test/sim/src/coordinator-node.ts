@@ -99,6 +99,14 @@ export class CoordinatorNode extends SimulatedProcess {
     for (const connection of this.connections.values()) connection.close();
   }
 
+  /** It gets SIGTERM, or a warning for which it writes a checkpoint. */
+  signalled(happening: 'stopRequested' | 'checkpointRequested'): void {
+    this.post(() => {
+      this.say(happening);
+      this.dispatch(happening === 'stopRequested' ? { type: happening, reason: 'SIGTERM' } : { type: happening });
+    });
+  }
+
   received(connection: Connection, message: WorkerMessage): void {
     if (message.type === 'hello') {
       const taken = nameTaken(this.decisions.state, message, HEARTBEAT_TIMEOUT_MS);
@@ -203,7 +211,8 @@ export class CoordinatorNode extends SimulatedProcess {
         cluster.world.after(cluster.world.random.between(5, 200), () =>
           this.post(() => {
             const source = [...cluster.workers].find(
-              (node) => from.some((member) => member.port === node.port) && node.serves(step) !== null,
+              // What has another digest is not taken, and the next source is asked.
+              (node) => from.some((member) => member.port === node.port) && node.serves(step) === digest,
             );
             if (source === undefined)
               return this.dispatch({
@@ -212,8 +221,6 @@ export class CoordinatorNode extends SimulatedProcess {
                 code: 'E_CHECKPOINT_SOURCE',
                 message: 'none holds it',
               });
-            if (source.serves(step) !== digest)
-              return cluster.violation(`state ${step} of ${source.id} is not what was committed`);
             const { disk } = cluster;
             if (!disk.checkpoints.some((other) => other.step === step)) {
               disk.checkpoints.push({ step, digest });
@@ -260,7 +267,7 @@ export class CoordinatorNode extends SimulatedProcess {
   /** No live worker waits for ever. */
   private lookForForgotten(): void {
     for (const view of this.decisions.state.workers.values()) {
-      const waiting = view.have !== null && !this.decisions.state.ranks.has(view.id);
+      const waiting = view.have !== null && !view.leaving && !this.decisions.state.ranks.has(view.id);
       const commits = waiting ? (this.apart.get(view.id) ?? 0) + 1 : 0;
       this.apart.set(view.id, commits);
       if (commits > MOST_COMMITS_APART)

@@ -33,6 +33,8 @@ const DEFECTIVE_SHARE = 0.25;
 /** Wall clocks are set so often in a schedule at most, and by so much, either way. */
 const MOST_CLOCKS_SET = 4;
 const MOST_SET_MS = 4 * 3_600_000;
+/** A signal that a supervisor sends to all reaches each process in its own time. Milliseconds. */
+const SIGNAL_SPREAD_MS = 60;
 /** In one of so many schedules the few workers form two tiers. */
 const TIERED_EVERY = 3;
 /** In one of so many schedules without defects workers are started under names that others have or had. */
@@ -109,6 +111,57 @@ function setClocks(cluster: Cluster, random: Random): void {
   }
 }
 
+/**
+ * Runs the schedule of `seed` in which workers leave, alone or all at once, others come, checkpoints are asked for, and at last,
+ * in every other one, everybody gets SIGTERM. No committed step may be done again, and the last one must be in a checkpoint.
+ */
+export function runLeaving(seed: number): Result {
+  const world = new World(seed);
+  const { random } = world;
+  const options: Options = { auditRate: 0, nonFinite: 'stop', minWorkers: 1, tiersFrom: TIERS_FROM };
+  const cluster = new Cluster(world, truths.stop, options);
+  let names = 0;
+  let faults = 0;
+  const start = (): WorkerNode => new WorkerNode(`w${names++}`, cluster);
+  const leave = (): void => {
+    for (const node of [...cluster.workers]) world.after(random.between(0, SIGNAL_SPREAD_MS), () => node.leave());
+  };
+  const coordinator = new CoordinatorNode(cluster);
+  for (let index = 0; index < 1 + Math.floor(random.unit() * 3); index++) world.after(random.between(0, 300), start);
+  const actions = [
+    () => (cluster.workers.size === 0 ? undefined : random.pick([...cluster.workers]).leave()),
+    leave,
+    start,
+    () => coordinator.signalled('checkpointRequested'),
+  ];
+  for (let index = 0; index < Math.floor(random.unit() * 5); index++)
+    world.after(random.between(200, 1_500), () => {
+      faults += 1;
+      random.pick(actions)();
+    });
+  const stops = seed % 2 === 0;
+  if (stops) {
+    world.after(random.between(200, 1_800), () => {
+      faults += 1;
+      leave();
+      world.after(random.between(0, SIGNAL_SPREAD_MS), () => coordinator.signalled('stopRequested'));
+    });
+  } else {
+    world.after(2_000, start);
+  }
+  const ended = world.run(DEADLINE_MS);
+  const violations = [...cluster.violations];
+  const { entries, checkpoints } = cluster.disk;
+  const { notes, outcome } = cluster;
+  const wanted = stops && entries.length < STEPS ? 'stopped' : 'complete';
+  if (!ended) violations.push(`the run stands still at step ${entries.length}`);
+  else if (outcome?.startsWith(wanted) !== true) violations.push(`the run ended: ${outcome ?? 'nowhere'}`);
+  if (entries.length > 0 && !checkpoints.some(({ step }) => step === entries.length))
+    violations.push(`step ${entries.length} is the last one, and no checkpoint has it`);
+  if (notes.has('rolled-back')) violations.push('the run went back, though every worker left in order');
+  return { seed, violations, transcript: world.transcript, duration: world.now, faults, notes };
+}
+
 type Action = () => void;
 type Victim = () => WorkerNode | undefined;
 
@@ -139,6 +192,11 @@ function failures(cluster: Cluster, victim: Victim, start: Action): Action[] {
       const node = victim();
       if (node !== undefined) cluster.ring.stall(node);
     },
+    () => victim()?.leave(),
+    () => {
+      for (const node of [...cluster.workers]) node.leave();
+    },
+    () => cluster.coordinator?.signalled('checkpointRequested'),
     () => slow(8),
     () => slow(100),
     () => {

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { runSchedule } from './schedule.js';
+import { runLeaving, runSchedule } from './schedule.js';
 
 /** About 4 ms each. */
 const SCHEDULES = 3_000;
+/** Shorter runs. */
+const LEAVINGS = 500;
 
 describe('under any schedule of crashes, freezes, half-open connections, slow networks, restarts and clocks that are set', () => {
   it(`all ${SCHEDULES} seeded runs end, commit every step once, with the states of an undisturbed run`, () => {
@@ -27,6 +29,17 @@ describe('under any schedule of crashes, freezes, half-open connections, slow ne
     assert.ok(clocksSet > SCHEDULES, 'wall clocks are set');
     assert.ok(namesTaken > SCHEDULES / 20, 'workers say names that others have');
     assert.ok(earlySums > 10 * SCHEDULES, 'early buckets are summed before the rest is there');
+  });
+
+  it(`in ${LEAVINGS} runs workers leave in order, and everybody is told to stop at once: no committed step is lost`, () => {
+    const notes = new Map<string, number>();
+    for (let seed = 0; seed < LEAVINGS; seed++) {
+      const result = runLeaving(seed);
+      for (const [note, count] of result.notes) notes.set(note, (notes.get(note) ?? 0) + count);
+      assert.deepEqual(result.violations, [], `seed ${seed}\n${result.transcript.slice(-40).join('\n')}`);
+    }
+    assert.ok((notes.get('worker-lost') ?? 0) > LEAVINGS, 'workers leave');
+    assert.ok((notes.get('waiting') ?? 0) > LEAVINGS / 10, 'the last one among them');
   });
 
   it('the same seed gives the same transcript', () => {

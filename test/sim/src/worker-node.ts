@@ -94,6 +94,14 @@ export class WorkerNode extends SimulatedProcess {
     this.cluster.ring.leave(this);
   }
 
+  /** It gets SIGTERM. */
+  leave(): void {
+    this.post(() => {
+      this.say('leaves');
+      this.dispatch({ type: 'leave', reason: 'SIGTERM', atOnce: false });
+    });
+  }
+
   /** Nothing arrives any more, in one direction or both. */
   cut(up: boolean, down: boolean): void {
     if (this.connection !== null) {
