@@ -23,7 +23,7 @@ function* filesBelow(dir, skip = new Set()) {
   }
   for (const entry of entries) {
     if (skip.has(entry.name) || entry.name.startsWith('.')) continue;
-    const path = join(dir, entry.name);
+    const path = `${dir}/${entry.name}`;
     if (entry.isDirectory()) yield* filesBelow(path);
     else if (entry.isFile()) yield path;
   }
@@ -58,7 +58,7 @@ export function surveyOf(root) {
     const found = look(file);
     if (found === undefined) return `${file} -\n`;
     changed = Math.max(changed, found.ctimeMs);
-    return `${relative(root, file)} ${found.size} ${found.mtimeMs} ${found.ctimeMs}\n`;
+    return `${file.slice(root.length)} ${found.size} ${found.mtimeMs} ${found.ctimeMs}\n`;
   };
   const digestOf = (text) => createHash('sha256').update(text).digest('hex').slice(0, 24);
   const packages = digestOf(seed + line(join(root, INSTALLED)));

@@ -103,7 +103,7 @@ async function fetchText(url: string): Promise<string> {
     const why = error instanceof Error && error.cause instanceof Error ? error.cause.message : String(error);
     throw new CliError(
       'E_STATUS_UNREACHABLE',
-      `nothing answers at ${url} (${why}); the run is over, or the coordinator is down: give the directory of the run to see how far ` +
+      `nothing answers at ${url} (${why}); if the run is over or its coordinator is down, give the directory of the run to see how far ` +
         'it is, go on with lockstep up --resume, or give the address of a coordinator that runs',
       { cause: error },
     );

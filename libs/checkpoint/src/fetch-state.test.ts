@@ -106,3 +106,9 @@ test('a source that dies in the middle makes the fetch fail, not hang', async ()
   });
   await assert.rejects(fetchState(url, wanted));
 });
+
+test('a source that nobody listens at is told with what the system said, not as a fetch that failed', async () => {
+  const url = await source(() => undefined);
+  for (const server of open.splice(0)) await new Promise((resolve) => server.close(resolve));
+  await assert.rejects(fetchState(url, wanted), /fetch failed: connect ECONNREFUSED 127\.0\.0\.1:\d+/);
+});

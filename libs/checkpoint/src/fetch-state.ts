@@ -1,4 +1,5 @@
 /** Takes a training state from another process over HTTP, and believes it only by its digest. */
+import { systemCode } from './errors.js';
 import { decodeState, encodedStateBytes, stateDigest, type TrainingState } from './state.js';
 
 /** Looks at the transfer in one stall time: a process that stood still misses some, and so does not take that for a stall. */
@@ -47,9 +48,18 @@ export async function fetchState(url: string, { step, digest, length, stallMs }:
     if (state.step !== step || found !== digest)
       throw new Error(`it gave state ${state.step} with digest ${found.slice(0, 12)}, not ${digest.slice(0, 12)}`);
     return state;
+  } catch (error) {
+    throw withReason(error);
   } finally {
     clearInterval(timer);
   }
+}
+
+/** Node's fetch says "fetch failed" whatever it was, and keeps the reason to itself. */
+function withReason(error: unknown): unknown {
+  if (!(error instanceof TypeError && error.cause instanceof Error)) return error;
+  const reason = error.cause.message === '' ? systemCode(error.cause) : error.cause.message;
+  return new Error(`${error.message}: ${reason ?? error.cause.name}`, { cause: error });
 }
 
 function bodyOf(response: Response): AsyncIterable<Uint8Array> {

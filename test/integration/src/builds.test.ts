@@ -62,6 +62,11 @@ class Clone {
         cpSync(join(ROOT, parent, name, 'dist'), join(this.folder, parent, name, 'dist'), { recursive: true });
   }
 
+  /** As `git clean -fdx`, of what a job runs from. */
+  clean(): void {
+    rmSync(join(this.folder, '.lockstep'), { recursive: true });
+  }
+
   write(path: string, text: string): void {
     writeFileSync(join(this.folder, path), text);
   }
@@ -113,8 +118,9 @@ describe('a job in a clone that is built, installed and changed meanwhile', () =
     // The other branch is what runs now; then the first one again, as a build of its own.
     const changed = clone.lockstep(...args, '--resume');
     await changed.printed(/worker-0 ended with status 1/);
-    changed.signal('SIGINT');
-    await changed.ended;
+    clone.clean();
+    await changed.printed(/worker-0 ended with status 1; E_BUILD_GONE: .*worker\/dist\/main\.js was deleted/);
+    assert.equal((await changed.ended).status, 1);
     assert.match(readFileSync(join(out, 'logs/worker-0.log'), 'utf8'), /the worker of another branch/);
     clone.restoreOutputs();
     const resumed = clone.lockstep(...args, '--resume');
