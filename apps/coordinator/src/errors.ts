@@ -6,6 +6,7 @@ export const COORDINATOR_ERRORS = {
   E_NOT_REPRODUCED: 'a step done again gave another state than the ledger holds',
   E_NON_FINITE_GRADIENT: 'a microbatch gave NaN or Inf',
   E_NUMERICS_CLASS: "a worker's engine gives other bits than the run's",
+  E_OPEN_FILES: 'a connection was refused because the limit of open files leaves no room for it; the run goes on',
   E_OTHER_RUN: 'a worker is still in another run',
   E_PROTOCOL_VERSION: 'a worker speaks another version of the protocol',
   E_HEARTBEAT_MISSED: 'a worker was silent for longer than the heartbeat timeout',

@@ -6,6 +6,11 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { listening, type ListenAddress } from '@lockstep/comm';
+import type { Clocks } from './clocks.js';
+import { noRoom, type Room } from './open-files.js';
+
+/** Who is refused tries again and again: the log should not grow by that. Milliseconds. */
+const WARNING_INTERVAL_MS = 60_000;
 
 export interface PortHandlers {
   readonly onRequest: (request: IncomingMessage, response: ServerResponse) => void;
@@ -42,6 +47,18 @@ export class HeldPort {
   serve(handlers: PortHandlers): void {
     this.handlers = handlers;
     for (const answer of this.early.splice(0)) answer(handlers);
+  }
+
+  /** Takes no more connections than there is room for; `warn` hears of one that was refused, at most once a minute. */
+  bound(room: Room, { monotonicNow }: Pick<Clocks, 'monotonicNow'>, warn: (text: string) => void): void {
+    let told = -Infinity;
+    this.http.maxConnections = room.connections;
+    this.http.on('drop', () => {
+      const now = monotonicNow();
+      if (now - told < WARNING_INTERVAL_MS) return;
+      told = now;
+      warn(noRoom(room));
+    });
   }
 
   /** Lets the port go, with all connections. */

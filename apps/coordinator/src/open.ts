@@ -33,6 +33,7 @@ import type { Clocks } from './clocks.js';
 import { CoordinatorError } from './errors.js';
 import type { EvaluatorSetting } from './evaluator.js';
 import { HeldPort } from './held-port.js';
+import { roomForConnections } from './open-files.js';
 import { CoordinatorServer, type Report } from './server.js';
 import type { Recovered } from './state.js';
 import { configToStore } from './stored-run.js';
@@ -76,7 +77,10 @@ export async function openCoordinator(
   const port = await HeldPort.take(config);
   surroundings.tell?.(`data: ${describeDataset(dataset)}`);
   try {
-    return await openOn(port, config, { ...asked, recipe }, dataset, parent, surroundings);
+    const server = await openOn(port, config, { ...asked, recipe }, dataset, parent, surroundings);
+    const room = roomForConnections();
+    if (room !== null) port.bound(room, surroundings.clocks, surroundings.warn);
+    return server;
   } catch (error) {
     port.close();
     throw error;
