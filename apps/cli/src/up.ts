@@ -113,8 +113,6 @@ class Supervisor {
   private lastWords: string | null = null;
   private port: number;
   private outcome: Outcome | null = null;
-  /** Whether a coordinator came so far that it listened. */
-  private listened = false;
   private readonly judge: SignalJudge;
   /** What ends the training, if something does: the signal, and its name or another reason. */
   private stopping: { readonly signal: StopSignal; readonly reason: string } | null = null;
@@ -322,7 +320,7 @@ class Supervisor {
       }, RESTART_PAUSE_MS);
       return;
     }
-    if (end.signal !== null && this.stopping !== null && !this.listened) {
+    if (end.signal !== null && this.stopping !== null && this.early !== null) {
       // Nothing had begun that could be lost.
       const reason = `${this.stopping.reason}; no step was done`;
       this.view.line(`stopped: ${reason}`);
@@ -330,9 +328,9 @@ class Supervisor {
       return this.endIfAllLeft();
     }
     if (this.early !== null) return this.notStarted(how, end, gone);
-    const early = this.stopping === null ? '' : ' before it said that a checkpoint is written';
+    const when = this.stopping === null ? '' : ' before it said that a checkpoint is written';
     const where = gone ?? `its log is ${join(this.logs, 'coordinator.log')}`;
-    this.abandon(this.fatal?.text ?? `${LOST}: the coordinator ${how}${early}; ${where}`);
+    this.abandon(this.fatal?.text ?? `${LOST}: the coordinator ${how}${when}; ${where}`);
   }
 
   /** The coordinator ended before it listened, so there is no log to look into. */

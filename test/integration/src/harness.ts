@@ -13,6 +13,11 @@ const RUN_LIMIT_MS = 30 * 60_000;
  * Whom a busy machine gives no time for long is not lost: what a test kills is known to be dead by its sockets. Milliseconds.
  */
 export const PATIENT_MS = 10 * 60_000;
+/**
+ * Of a run that loses all its workers: it looks for so long for one that still has the newest state. Who only gets no time is lost, too,
+ * and comes back.
+ */
+export const IMPATIENT = ['--heartbeat-timeout-ms', '2000'];
 /** More steps than the fastest machine does: such a run goes on until the test, which has seen what it waits for, stops it. */
 export const ENDLESS = 1_000_000_000;
 const POLL_MS = 20;

@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import {
   Cli,
   ENDLESS,
+  IMPATIENT,
   lockstep,
   pause,
   processOf,
@@ -125,7 +126,8 @@ describe('lockstep up', () => {
 
   it('that is killed leaves nobody behind; how far the run is, and what to do, its directory tells', async (test) => {
     const out = join(temporaryFolder(test), 'run');
-    const run = new Cli(tinyRun(out, 1, ENDLESS));
+    // The coordinator looks for so long for someone who still has the state.
+    const run = new Cli(tinyRun(out, 1, ENDLESS, '--heartbeat-timeout-ms', '2000'));
     await untilStep(run, 3);
     run.signal('SIGKILL');
     await Promise.all(['coordinator', 'worker-0'].map((part) => untilGone(processOf(out, part))));
