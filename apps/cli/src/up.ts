@@ -3,11 +3,11 @@
  * starts those that die again, and passes Ctrl-C on. It decides nothing about the training.
  */
 import { fork, type ChildProcess } from 'node:child_process';
-import { accessSync, mkdirSync, rmSync } from 'node:fs';
+import { accessSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
-import { joinTraces } from '@lockstep/checkpoint';
+import { joinTraces, makeFolderSync } from '@lockstep/checkpoint';
 import { hostInUrl, reachableHere } from '@lockstep/comm';
 import {
   SignalJudge,
@@ -161,7 +161,6 @@ class Supervisor {
     child.on('message', (raw) => {
       const message = channelSchema.parse(raw);
       if (message.kind === 'listening') {
-        this.listened = true;
         this.port = message.port;
         this.openLogs();
         this.view.line(
@@ -250,7 +249,11 @@ class Supervisor {
     if (this.early === null) return;
     const said = this.early;
     this.early = null;
-    mkdirSync(this.logs, { recursive: true });
+    try {
+      makeFolderSync(this.logs);
+    } catch {
+      // The first log that is to be written there says so.
+    }
     for (const chunk of said) this.log('coordinator', chunk);
   }
 

@@ -3,8 +3,9 @@
  * fail. What makes a name durable on POSIX: write a new file, fsync it, rename it into place, fsync the folder.
  */
 import { randomBytes } from 'node:crypto';
-import { constants } from 'node:fs';
+import { constants, mkdirSync, statSync } from 'node:fs';
 import * as fs from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { systemCode } from './errors.js';
 
 export interface NewFile {
@@ -17,6 +18,7 @@ export interface NewFile {
 
 /** All methods reject with Node's system errors (`code` ENOENT, ENOSPC, ...). */
 export interface DurableFs {
+  /** With those above it; one that is there is fine. */
   makeFolder(path: string): Promise<void>;
   /** Creates a file that must not exist yet. */
   createFile(path: string): Promise<NewFile>;
@@ -33,10 +35,33 @@ export interface DurableFs {
   read(path: string): Promise<Uint8Array>;
 }
 
+/**
+ * Makes a folder with those above it; one that is there is fine. Node's own `recursive` goes round for ever where a folder that is
+ * there refuses others with ENOENT, as /proc does, until memory is used up (Node 20).
+ * @throws the system's error
+ */
+export function makeFolderSync(path: string): void {
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    if (systemCode(error) === 'EEXIST' && isFolder(path)) return;
+    const parent = dirname(path);
+    if (systemCode(error) !== 'ENOENT' || parent === path || isFolder(parent)) throw error;
+    makeFolderSync(parent);
+    makeFolderSync(path);
+  }
+}
+
+function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+}
+
 export const nodeFs: DurableFs = {
-  async makeFolder(path) {
-    await fs.mkdir(path, { recursive: true });
-  },
+  makeFolder: (path) =>
+    new Promise((resolve) => {
+      makeFolderSync(path);
+      resolve();
+    }),
   async createFile(path) {
     const handle = await fs.open(path, 'wx');
     return {

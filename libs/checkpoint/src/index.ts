@@ -20,7 +20,7 @@ export {
   type TensorSpan,
   type TrainingState,
 } from './state.js';
-export { nodeFs, type DurableFs, type NewFile } from './durable-fs.js';
+export { makeFolderSync, nodeFs, type DurableFs, type NewFile } from './durable-fs.js';
 export type { Manifest, ManifestFile } from './manifest.js';
 export {
   checkpointFolder,

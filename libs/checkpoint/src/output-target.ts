@@ -1,7 +1,7 @@
 /** What the name of an output file leads to: output-file.ts says what is done with each kind. */
 import * as fs from 'node:fs';
 import { basename, dirname, isAbsolute, join } from 'node:path';
-import { randomNonce, TEMP_PREFIX } from './durable-fs.js';
+import { makeFolderSync, randomNonce, TEMP_PREFIX } from './durable-fs.js';
 import { CheckpointError, systemCode, systemReason } from './errors.js';
 
 /** As many as Linux follows. */
@@ -46,7 +46,7 @@ function follow(path: string, makeFolder: boolean, cannot: (cause: unknown) => C
   // Not normalised: in `link/../x` the dots are of where the link leads.
   let at = isAbsolute(path) ? path : `${process.cwd()}/${path}`;
   for (let links = 0; links <= MAX_LINKS; links++) {
-    if (makeFolder) fs.mkdirSync(dirname(at), { recursive: true });
+    if (makeFolder) makeFolderSync(dirname(at));
     const folder = realFolder(path, dirname(at));
     const real = join(folder, basename(at));
     const descriptor = descriptorOf(real);

@@ -59,6 +59,8 @@ test('what is in the way of a run directory is told, and what to do', async (con
     [join(parent, 'file'), /E_RUN_WRITE: the run directory .*file cannot be set up: .*file is a file; choose another/],
     [join(parent, 'file', 'run'), /E_RUN_WRITE.*file is a file/],
     [join(parent, 'link'), /E_RUN_WRITE.*link is a link to .*gone, which is not there/],
+    // A folder that is there, and takes no other: making it must end.
+    ['/proc/lockstep/run', /E_RUN_WRITE.*ENOENT/],
     [join(parent, 'link', 'run'), /E_RUN_WRITE.*link is a link to .*gone, which is not there/],
   ];
   for (const [path, says] of cases) {

@@ -127,7 +127,7 @@ describe('lockstep up', () => {
   it('that is killed leaves nobody behind; how far the run is, and what to do, its directory tells', async (test) => {
     const out = join(temporaryFolder(test), 'run');
     // The coordinator looks for so long for someone who still has the state.
-    const run = new Cli(tinyRun(out, 1, ENDLESS, '--heartbeat-timeout-ms', '2000'));
+    const run = new Cli(tinyRun(out, 1, ENDLESS, ...IMPATIENT));
     await untilStep(run, 3);
     run.signal('SIGKILL');
     await Promise.all(['coordinator', 'worker-0'].map((part) => untilGone(processOf(out, part))));
