@@ -34,7 +34,7 @@ const TAKER = `
   const lock = await takeWriterLock(process.argv[2], { warn: (text) => console.log('warning', text) })
     .catch((error) => (console.log(error.code), process.exit(3)));
   const child = spawn('sleep', ['600'], { detached: true, stdio: 'ignore' }).on('error', () => undefined);
-  console.log('taken', child.pid);
+  console.log('taken ' + child.pid);
   process.stdin.resume();`;
 
 async function taker(

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { test } from 'node:test';
 import { launchersOf } from './launchers.js';
 
-const PROGRAM = 'console.log(process.pid);setInterval(()=>{},1000)';
+const PROGRAM = 'console.log(String(process.pid));setInterval(()=>{},1000)';
 
 /** The process that the command starts at last, by what that prints. */
 async function startedBy(command: string, ...args: readonly string[]): Promise<{ child: ChildProcess; pid: number }> {
