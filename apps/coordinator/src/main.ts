@@ -1,7 +1,8 @@
 /** The coordinator process. Started by `lockstep up`, by `nx run coordinator:serve`, or in a container. */
 import { randomUUID } from 'node:crypto';
+import { dirname, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { openTrace, writeCoordinatorAddress } from '@lockstep/checkpoint';
+import { makeFolderSync, openTrace, writeCoordinatorAddress, type Trace } from '@lockstep/checkpoint';
 import { hostInUrl, reachableHere } from '@lockstep/comm';
 import {
   ConfigError,
@@ -85,6 +86,19 @@ function teller({ line }: Log): (report: Report) => void {
   };
 }
 
+/** One that lies in the run's own folder is opened when that is there, any other at once: it may be one that cannot be written. */
+function traceOf({ trace: file, out }: RunConfig): () => Trace {
+  const open = (): Trace => openTrace(file === null ? null : { file, process: 'coordinator' }, 'decisions');
+  if (file === null || !resolve(file).startsWith(`${resolve(out)}${sep}`)) {
+    const opened = open();
+    return () => opened;
+  }
+  return () => {
+    makeFolderSync(dirname(file));
+    return open();
+  };
+}
+
 async function coordinate(log: Log, loaded: LoadedConfig<RunConfig>): Promise<Outcome> {
   const { config } = loaded;
   const orders = new Orders(config.warningSignal, log.line);
@@ -99,7 +113,7 @@ async function coordinate(log: Log, loaded: LoadedConfig<RunConfig>): Promise<Ou
       tellParent({ kind: 'told', text });
     },
     evaluator: { module: EVALUATE, env: process.env },
-    trace: openTrace(config.trace === null ? null : { file: config.trace, process: 'coordinator' }, 'decisions'),
+    trace: traceOf(config),
   });
   log.line(
     'info',

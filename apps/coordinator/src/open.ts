@@ -53,8 +53,8 @@ export interface Surroundings {
   readonly disk?: DurableFs;
   /** How to start an evaluation; without it none is started. */
   readonly evaluator?: Pick<EvaluatorSetting, 'module' | 'env'>;
-  /** Takes in the phases of every step, if they are to be traced. */
-  readonly trace?: Trace;
+  /** What takes in the phases of every step, if they are to be traced; asked for when the run's folder is there. */
+  readonly trace?: () => Trace;
 }
 
 /**
@@ -110,7 +110,7 @@ async function openOn(
   asked: AskedRun,
   dataset: Dataset,
   parent: Checkpoint | null,
-  { clocks, freshRunId, machineNames = [], report, warn, tell, disk, evaluator, trace = NO_TRACE }: Surroundings,
+  { clocks, freshRunId, machineNames = [], report, warn, tell, disk, evaluator, trace = () => NO_TRACE }: Surroundings,
 ): Promise<CoordinatorServer> {
   const { recipe, seed, wire } = asked;
   const writing = { takeOver: config.takeOver, warn };
@@ -174,7 +174,7 @@ async function openOn(
       incidents,
       clocks,
       report,
-      trace,
+      trace: trace(),
     });
   } catch (error) {
     await ledger.close();
