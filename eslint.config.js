@@ -3,7 +3,7 @@
  *
  * Imports point one way (docs/architecture.md has the table): apps -> libs, and among libs and apps only as LIBS and APPS below allow.
  */
-import { basename, dirname, resolve as resolvePath } from 'node:path';
+import { basename, dirname, relative, resolve as resolvePath, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import js from '@eslint/js';
 import boundaries from 'eslint-plugin-boundaries';
@@ -12,7 +12,17 @@ import tseslint from 'typescript-eslint';
 const ROOT = import.meta.dirname;
 
 /** What each lib may import, besides packages from npm. */
-const LIBS = { comm: [], checkpoint: [], config: [], engine: [], diffusion: ['engine'] };
+const LIBS = {
+  base: [],
+  exact: ['base'],
+  comm: ['base', 'exact'],
+  run: ['base', 'exact'],
+  config: ['base'],
+  process: ['base', 'config'],
+  engine: ['base'],
+  diffusion: ['base', 'engine'],
+  evaluation: ['base', 'engine', 'diffusion'],
+};
 /** What each app may import among apps; every app may import every lib. */
 const APPS = { coordinator: [], worker: [], sampler: [], cli: ['coordinator', 'worker', 'sampler'] };
 /** Names that say nothing about what a file holds. */
@@ -26,6 +36,12 @@ const EMPTY_NAMES = new Set(['utils', 'util', 'helpers', 'helper', 'common', 'mi
 export const interfaceVersion = 2;
 export function resolve(source, file) {
   if (source.startsWith('.')) return { found: true, path: resolvePath(dirname(file), source) };
+  // What a package's tests import of it (package.json, "imports").
+  if (source.startsWith('#src/'))
+    return {
+      found: true,
+      path: resolvePath(ROOT, ...relative(ROOT, file).split(sep).slice(0, 2), 'src', source.slice(5)),
+    };
   const name = /^@lockstep\/([^/]+)/.exec(source)?.[1];
   if (name === undefined) return { found: false };
   const folder = name in LIBS ? 'libs' : name in APPS ? 'apps' : 'test';
@@ -73,7 +89,7 @@ const NODE_TEST = {
 };
 
 export default tseslint.config(
-  { ignores: ['**/dist/', '**/node_modules/', '.nx/', '.lockstep/', 'runs/'] },
+  { ignores: ['**/dist/', '**/dist-test/', '**/node_modules/', '.nx/', '.lockstep/', 'runs/'] },
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   js.configs.recommended,
   { plugins: { lockstep }, rules: { 'lockstep/file-name': 'error', eqeqeq: 'error' } },

@@ -10,7 +10,9 @@ import { dirname, join, relative } from 'node:path';
 
 const STAMP = join('node_modules', '.cache', 'lockstep', 'build-stamp');
 const SHARED = ['package.json', 'package-lock.json', 'tsconfig.base.json', 'tsconfig.json', 'nx.json'];
-const NOT_SOURCES = new Set(['dist', 'node_modules']);
+const NOT_SOURCES = new Set(['dist', 'dist-test', 'node_modules']);
+/** Compiled into dist-test, by `npm test` alone. */
+const OF_TESTS = /\.(test|fixture)\.ts$/;
 const OUTPUT = /^(.*?)(\.js|\.js\.map|\.d\.ts|\.d\.ts\.map)$/;
 
 /** Folders of the workspaces that package.json names. */
@@ -53,7 +55,10 @@ function digestOutputs(root) {
   for (const folder of projects(root)) {
     const source = join(folder, 'src');
     const dist = join(folder, 'dist');
-    const compiled = files(source).filter((file) => file.endsWith('.ts') && !file.endsWith('.d.ts'));
+    const ofTests = existsSync(join(folder, 'tsconfig.test.json')) ? OF_TESTS : /^$/;
+    const compiled = files(source).filter(
+      (file) => file.endsWith('.ts') && !file.endsWith('.d.ts') && !ofTests.test(file),
+    );
     const missing = compiled.some((file) => !existsSync(join(dist, relative(source, file).replace(/\.ts$/, '.js'))));
     if (missing) return undefined;
     for (const file of files(dist)) {
@@ -81,13 +86,13 @@ export function recordBuild(root, sources) {
 export function pruneStale(root) {
   let removed = 0;
   for (const folder of projects(root)) {
-    const dist = join(folder, 'dist');
-    for (const file of files(dist)) {
-      const stem = OUTPUT.exec(relative(dist, file))?.[1];
-      if (stem === undefined || existsSync(join(folder, 'src', `${stem}.ts`))) continue;
-      rmSync(file);
-      removed += 1;
-    }
+    for (const dist of [join(folder, 'dist'), join(folder, 'dist-test')])
+      for (const file of files(dist)) {
+        const stem = OUTPUT.exec(relative(dist, file))?.[1];
+        if (stem === undefined || existsSync(join(folder, 'src', `${stem}.ts`))) continue;
+        rmSync(file);
+        removed += 1;
+      }
   }
   return removed;
 }

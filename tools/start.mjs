@@ -19,7 +19,7 @@ let interrupted = false;
  */
 async function lockstep(...args) {
   // Not before the set-up has built it.
-  const { onStopSignals, watchLaunchers } = await import('../libs/config/dist/index.js');
+  const { onStopSignals, watchLaunchers } = await import('../libs/process/dist/index.js');
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [CLI, ...args], { cwd: ROOT, stdio: 'inherit' });
     let hungUp = false;

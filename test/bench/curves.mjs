@@ -8,7 +8,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { Ledger } from '../../libs/checkpoint/dist/index.js';
+import { Ledger } from '../../libs/run/dist/index.js';
 import { describeMachine, processorText } from './machine.mjs';
 import { caption, COLORS, GRID, legend, line, picture, polyline, scale, text } from './svg.mjs';
 

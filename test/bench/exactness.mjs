@@ -21,9 +21,9 @@ import {
   recipeOf,
   updateAt,
 } from '@lockstep/diffusion';
-import { Trainer } from '../../apps/worker/dist/trainer.js';
-import { allocateArena, copyState, openArena } from '../../apps/worker/dist/arena.js';
-import { agreedExponents, summandOf, sumFormOf, sumGradients } from '../../apps/worker/dist/exact-sum.js';
+import { Trainer } from '../../apps/worker/dist/compute/trainer.js';
+import { allocateArena, copyState, openArena } from '../../apps/worker/dist/compute/arena.js';
+import { agreedExponents, summandOf, sumFormOf, sumGradients } from '../../apps/worker/dist/compute/exact-sum.js';
 import { NETWORK } from './network.mjs';
 import { print } from './result.mjs';
 

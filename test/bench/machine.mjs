@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { cpus, release, totalmem } from 'node:os';
 import { readFileSync } from 'node:fs';
-import { cpuFlags } from '../../libs/engine/dist/identity.js';
+import { cpuFlags } from '../../libs/engine/dist/device/identity.js';
 
 const ROOT = new URL('../..', import.meta.url);
 

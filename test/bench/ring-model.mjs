@@ -10,7 +10,7 @@
 // arrives alpha after its last byte. Only the clock is of interest: all members share one buffer, whose values mean nothing.
 // A segment of a chunk travels while the next one is sent, so with chunks of several segments (n = 8) the simulated time is below
 // the formula. Formula: one ring 2(n-1)(alpha + S/nB); two tiers twice that for the largest group and once for the leaders.
-import { TIERS_FROM, groupsOf } from '../../apps/coordinator/dist/topology.js';
+import { TIERS_FROM, groupsOf } from '../../apps/coordinator/dist/decide/topology.js';
 import { DataServer, RingReduction } from '../../libs/comm/dist/index.js';
 import { ringSeconds, tiersSeconds } from './scale-model.mjs';
 import { ringTimes } from './scale-ring.mjs';

@@ -14,7 +14,7 @@
  * is a hop's time without payload and beta seconds a byte, the larger of the wire's and the processor's). Two tiers with groups of
  * g: twice the largest group's ring and the leaders' ring once (apps/coordinator/src/topology.ts).
  */
-import { TIERS_FROM, groupsOf } from '../../apps/coordinator/dist/topology.js';
+import { TIERS_FROM, groupsOf } from '../../apps/coordinator/dist/decide/topology.js';
 
 /** One ring of n members, s. */
 export function ringSeconds(n, { alpha, beta, bytes }) {

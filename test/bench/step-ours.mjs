@@ -9,12 +9,12 @@ import {
   parameterTable,
   recipeOf,
 } from '../../libs/diffusion/dist/index.js';
-import { Trainer } from '../../apps/worker/dist/trainer.js';
-import { allocateArena, copyState, openArena } from '../../apps/worker/dist/arena.js';
-import { bucketsIn, bucketsOf } from '../../apps/worker/dist/buckets.js';
-import { agreedExponents } from '../../apps/worker/dist/exact-sum.js';
-import { passesFor } from '../../apps/worker/dist/native-passes.js';
-import { Reducer } from '../../apps/worker/dist/reducer.js';
+import { Trainer } from '../../apps/worker/dist/compute/trainer.js';
+import { allocateArena, copyState, openArena } from '../../apps/worker/dist/compute/arena.js';
+import { bucketsIn, bucketsOf } from '../../apps/worker/dist/compute/buckets.js';
+import { agreedExponents } from '../../apps/worker/dist/compute/exact-sum.js';
+import { passesFor } from '../../apps/worker/dist/compute/native-passes.js';
+import { Reducer } from '../../apps/worker/dist/compute/reducer.js';
 import { NETWORK } from './network.mjs';
 import { serve } from './served.mjs';
 

@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { checkpointFolder, DirectoryStore, encodeSafetensors } from '../../libs/checkpoint/dist/index.js';
+import { checkpointFolder, DirectoryStore, encodeSafetensors } from '../../libs/run/dist/index.js';
 import {
   classCount,
   fillNormal,

@@ -7,7 +7,16 @@ import { bootId } from './process-facts.mjs';
 /** Workspaces whose code is run; those of test/ import it, and nothing imports them. */
 const PARENTS = ['libs', 'apps'];
 /** Neither needed to run nor changed by a build. */
-const NOT_RUN = new Set(['src', 'node_modules', 'bin', 'tsconfig.json']);
+const NOT_RUN = new Set([
+  'src',
+  'node_modules',
+  'bin',
+  'dist-test',
+  'tsconfig.json',
+  'tsconfig.lib.json',
+  'tsconfig.test.json',
+]);
+const OF_TESTS = /\.(test|fixture)\.ts$/;
 const NOT_READ = /\.d\.[cm]?ts$|\.map$|\.tsbuildinfo$/;
 /** npm's own record of what it installed, which it writes last. */
 export const INSTALLED = join('node_modules', '.package-lock.json');
@@ -108,7 +117,7 @@ export function lacksOf(root, entry) {
     // The compiler's record of what it compiled, which it writes last.
     const record = look(join(dist, '.tsbuildinfo'));
     for (const file of filesBelow(source)) {
-      if (!file.endsWith('.ts') || file.endsWith('.d.ts')) continue;
+      if (!file.endsWith('.ts') || file.endsWith('.d.ts') || OF_TESTS.test(file)) continue;
       const output = join(dist, relative(source, file).replace(/\.ts$/, '.js'));
       // An output is never empty: that one is being written.
       if (!look(output)?.size) lacks.output ??= relative(root, output);

@@ -13,7 +13,7 @@ export interface Ended {
 }
 
 export async function lockstep(...args: readonly string[]): Promise<Ended> {
-  const main = fileURLToPath(new URL('./main.js', import.meta.url));
+  const main = fileURLToPath(import.meta.resolve('#src/main.js'));
   return new Promise((resolve) => {
     const child = execFile(process.execPath, [main, ...args], { timeout: LIMIT_MS }, (_, stdout, stderr) =>
       resolve({ status: child.exitCode, stdout, stderr }),

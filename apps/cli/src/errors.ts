@@ -1,5 +1,5 @@
 /** What the command line itself refuses or finds. `usage`: the caller can call it rightly; the status is then 2, else 1. */
-import { CheckpointError, type CheckpointErrorCode } from '@lockstep/checkpoint';
+import { CheckpointError, type CheckpointErrorCode } from '@lockstep/run';
 import { ConfigError } from '@lockstep/config';
 import { CoordinatorError } from '@lockstep/coordinator';
 import { DiffusionError, type DiffusionErrorCode } from '@lockstep/diffusion';

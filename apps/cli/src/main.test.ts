@@ -41,7 +41,7 @@ test('up explains the one timeout in one line of its help', async () => {
 });
 
 test('a reader that goes away before the end, as `head` does, is no failure', async () => {
-  const main = fileURLToPath(new URL('./main.js', import.meta.url));
+  const main = fileURLToPath(import.meta.resolve('#src/main.js'));
   const child = spawn(process.execPath, [main, 'up', '--help'], { stdio: ['ignore', 'pipe', 'pipe'] });
   child.stdout.destroy();
   let stderr = '';

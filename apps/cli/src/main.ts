@@ -1,15 +1,16 @@
 /** The `lockstep` command: one file a subcommand; owns no logic of training. */
 import { availableParallelism } from 'node:os';
 import { Command, CommanderError } from 'commander';
-import { failureLine, guardOutput, outliveTerminal } from '@lockstep/config';
+import { failureLine } from '@lockstep/base';
+import { guardOutput, outliveTerminal } from '@lockstep/process';
 import { evaluateCommand, sampleCommand } from '@lockstep/sampler';
-import { digestCommand } from './digest-command.js';
+import { digestCommand } from './commands/digest-command.js';
 import { exitStatusOf } from './errors.js';
-import { exportCommand } from './export-command.js';
-import { replayCommand } from './replay-command.js';
-import { statusCommand } from './status-command.js';
-import { upCommand } from './up-command.js';
-import { verifyCommand } from './verify-command.js';
+import { exportCommand } from './commands/export-command.js';
+import { replayCommand } from './commands/replay-command.js';
+import { statusCommand } from './commands/status-command.js';
+import { upCommand } from './commands/up-command.js';
+import { verifyCommand } from './commands/verify-command.js';
 
 // Whoever read our output may go (`| head`): what trains or draws goes on, and what only prints ends by itself.
 const unread = guardOutput(process, (text) => {

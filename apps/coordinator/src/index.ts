@@ -1,8 +1,8 @@
-export { monotonicMs, systemClocks, wallMs, type Clocks, type MonotonicMs, type WallMs } from './clocks.js';
-export { Decisions, entryOf } from './decisions.js';
-export { step as coordinatorStep } from './core.js';
-export { nameTaken } from './membership.js';
-export { initialState as initialCoordinatorState } from './state.js';
+export { monotonicMs, systemClocks, wallMs, type Clocks, type MonotonicMs, type WallMs } from './decide/clocks.js';
+export { Decisions, entryOf } from './decide/decisions.js';
+export { step as coordinatorStep } from './decide/core.js';
+export { nameTaken } from './decide/membership.js';
+export { initialState as initialCoordinatorState } from './decide/state.js';
 export type {
   Durable,
   Effect as CoordinatorEffect,
@@ -14,9 +14,9 @@ export type {
   Settings,
   State as CoordinatorState,
   WorkerView,
-} from './state.js';
-export type { Order } from './orders.js';
-export type { Report, Status } from './server.js';
-export { askedRun, type AskedRun } from './asked-run.js';
+} from './decide/state.js';
+export type { Order } from './edge/orders.js';
+export type { Report, Status } from './edge/server.js';
+export { askedRun, type AskedRun } from './edge/asked-run.js';
 export { CoordinatorError } from './errors.js';
-export { TIERS_FROM } from './topology.js';
+export { TIERS_FROM } from './decide/topology.js';

@@ -2,27 +2,16 @@
 import { randomUUID } from 'node:crypto';
 import { dirname, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { makeFolderSync, openTrace, writeCoordinatorAddress, type Trace } from '@lockstep/checkpoint';
+import { makeFolderSync, openTrace, writeCoordinatorAddress, type Trace } from '@lockstep/run';
 import { hostInUrl, reachableHere } from '@lockstep/comm';
-import {
-  ConfigError,
-  endByHangup,
-  failureLine,
-  failureOf,
-  guardOutput,
-  loadGiven,
-  Log,
-  machineNames,
-  parseFlags,
-  type LoadedConfig,
-  type LogLineLevel,
-  type RunConfig,
-} from '@lockstep/config';
-import { systemClocks } from './clocks.js';
-import { openCoordinator } from './open.js';
-import { Orders } from './orders.js';
-import type { Report } from './server.js';
-import type { Note, Outcome } from './state.js';
+import { ConfigError, loadGiven, parseFlags, type LoadedConfig, type RunConfig } from '@lockstep/config';
+import { endByHangup, guardOutput, Log, machineNames, type LogLineLevel } from '@lockstep/process';
+import { failureLine, failureOf } from '@lockstep/base';
+import { systemClocks } from './decide/clocks.js';
+import { openCoordinator } from './edge/open.js';
+import { Orders } from './edge/orders.js';
+import type { Report } from './edge/server.js';
+import type { Note, Outcome } from './decide/state.js';
 
 /** Evaluations run as a process, so this app imports nothing of the sampler; both lie in one workspace. */
 const EVALUATE = fileURLToPath(import.meta.resolve('@lockstep/sampler/evaluate'));

@@ -1,9 +1,9 @@
 /** The sample command, shared by `lockstep sample` and `nx run sampler:sample`. */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { shownName } from '@lockstep/diffusion';
-import { draw } from './draw.js';
-import { DrawingView } from './drawing-view.js';
-import type { SamplerKind } from './choice.js';
+import { draw } from './draw/draw.js';
+import { DrawingView } from './draw/drawing-view.js';
+import type { SamplerKind } from './draw/choice.js';
 
 const MOST_CELLS = 100;
 /** Each worker is a process of some hundred MB: more on one machine is a slip. */

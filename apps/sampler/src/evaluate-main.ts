@@ -1,7 +1,8 @@
 /** `nx run sampler:evaluate`, and the evaluations that a coordinator starts. */
 import { availableParallelism } from 'node:os';
-import { failureLine, guardOutput, outliveTerminal } from '@lockstep/config';
-import { evaluateCommand } from './evaluate-command.js';
+import { failureLine } from '@lockstep/base';
+import { guardOutput, outliveTerminal } from '@lockstep/process';
+import { evaluateCommand } from './evaluate/evaluate-command.js';
 
 guardOutput(process, (text) => {
   process.stderr.write(`${text}\n`);

@@ -1,6 +1,7 @@
 /** `nx run sampler:sample`, and the sample job's container. */
 import { availableParallelism } from 'node:os';
-import { failureLine, guardOutput, outliveTerminal } from '@lockstep/config';
+import { failureLine } from '@lockstep/base';
+import { guardOutput, outliveTerminal } from '@lockstep/process';
 import { sampleCommand } from './cli.js';
 
 guardOutput(process, (text) => {

@@ -1,5 +1,5 @@
-export { step as workerStep } from './core.js';
-export { initialState as initialWorkerState } from './state.js';
+export { step as workerStep } from './decide/core.js';
+export { initialState as initialWorkerState } from './decide/state.js';
 export type {
   Effect as WorkerEffect,
   Event as WorkerEvent,
@@ -7,4 +7,4 @@ export type {
   State as WorkerState,
   SumName as WorkerSumName,
   Task as WorkerTask,
-} from './state.js';
+} from './decide/state.js';

@@ -1,13 +1,6 @@
 /**
  * Every error of the data plane carries one of these codes; they are stable, so logs and other programs may rely on them.
  *
- * Fixed point (FixedPointError), a caller's mistake or a diverged gradient:
- * - E_FIXEDPOINT_NON_FINITE  a gradient or an agreed exponent holds NaN or Inf
- * - E_FIXEDPOINT_EXCEEDS     a gradient is larger than the exponent that was agreed for its tensor
- * - E_FIXEDPOINT_SHAPE       arrays and parameter table do not fit each other
- * - E_FIXEDPOINT_ARGUMENT    a number is outside the range for which the sum is proved exact
- * - E_FIXEDPOINT_OVERFLOW    a sum does not fit the wire, which the proof excludes
- *
  * Wire format (WireError), a broken or foreign peer:
  * - E_WIRE_SHORT, E_WIRE_MAGIC, E_WIRE_VERSION, E_WIRE_FLAGS, E_WIRE_LENGTH: the named part of a frame is wrong
  * - E_WIRE_FIELD             a value to be sent does not fit its field
@@ -33,13 +26,6 @@
  * - E_HOST_REFUSED     it is for a host name that is not this server's
  * - E_ORIGIN_REFUSED   a web page of another site asks
  */
-export type FixedPointErrorCode =
-  | 'E_FIXEDPOINT_NON_FINITE'
-  | 'E_FIXEDPOINT_EXCEEDS'
-  | 'E_FIXEDPOINT_SHAPE'
-  | 'E_FIXEDPOINT_ARGUMENT'
-  | 'E_FIXEDPOINT_OVERFLOW';
-
 export type WireErrorCode =
   | 'E_WIRE_SHORT'
   | 'E_WIRE_MAGIC'
@@ -61,19 +47,6 @@ export type RingErrorCode =
   | 'E_RING_STALE'
   | 'E_RING_MEMBERS'
   | 'E_RING_MISUSE';
-
-/** A gradient cannot be summed exactly as asked. */
-export class FixedPointError extends Error {
-  override readonly name = 'FixedPointError';
-  /** `tensor` is the name of the parameter tensor at fault, if one is. */
-  constructor(
-    readonly code: FixedPointErrorCode,
-    message: string,
-    readonly tensor: string | null = null,
-  ) {
-    super(`${code}: ${message}`);
-  }
-}
 
 /** Bytes are not a data frame, or values do not fit one. */
 export class WireError extends Error {

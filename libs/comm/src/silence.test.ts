@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { SilenceClock } from './silence.js';
-import type { Look } from './silence.js';
+import { SilenceClock } from '#src/silence.js';
+import type { Look } from '#src/silence.js';
 
 const TIMEOUT_MS = 1_000;
 const TICK_MS = 50;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { SHORTEST_TICK_MS, heartbeatInterval, timeoutsFrom } from './timeouts.js';
+import { SHORTEST_TICK_MS, heartbeatInterval, timeoutsFrom } from '#src/timeouts.js';
 
 test('the default of five seconds gives the documented waits', () => {
   assert.deepEqual(timeoutsFrom(5_000), {

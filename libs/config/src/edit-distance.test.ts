@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { editDistance, nearest } from './edit-distance.js';
+import { editDistance, nearest } from '#src/edit-distance.js';
 
 test('the distance counts insertions, deletions and replacements', () => {
   assert.equal(editDistance('kitten', 'sitting'), 3);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ConfigError } from './errors.js';
-import { visibleGpus, workerPlaces } from './gpus.js';
+import { ConfigError } from '#src/errors.js';
+import { visibleGpus, workerPlaces } from '#src/gpus.js';
 
 test('without CUDA_VISIBLE_DEVICES, the GPUs are those that have a node in /dev, counted from 0', () => {
   const nodes = ['null', 'nvidia2', 'nvidia-uvm', 'nvidiactl', 'nvidia5', 'nvidia-modeset'];

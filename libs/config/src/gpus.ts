@@ -4,7 +4,7 @@
  */
 import { readdirSync } from 'node:fs';
 import { ConfigError } from './errors.js';
-import type { UpConfig } from './up-schema.js';
+import type { UpConfig } from './keys/up-schema.js';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 

@@ -3,12 +3,12 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { describeConfig } from './describe.js';
-import { ConfigError } from './errors.js';
-import { parseFlags } from './flags.js';
-import { loadConfig, loadGiven } from './load.js';
-import type { RunConfig } from './run-schema.js';
-import { PROCESS_VARIABLES, SCHEMAS, type SchemaName } from './schemas.js';
+import { describeConfig } from '#src/describe.js';
+import { ConfigError } from '#src/errors.js';
+import { parseFlags } from '#src/flags.js';
+import { loadConfig, loadGiven } from '#src/load.js';
+import type { RunConfig } from '#src/keys/run-schema.js';
+import { PROCESS_VARIABLES, SCHEMAS, type SchemaName } from '#src/schemas.js';
 
 const nothing = { env: {}, flags: {} };
 const names: readonly SchemaName[] = ['run', 'worker', 'up'];

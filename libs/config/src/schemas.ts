@@ -1,9 +1,9 @@
 /** The schemas by name. */
 import type { Keys } from './key.js';
-import { runChecks, runKeys, type RunConfig } from './run-schema.js';
+import { runChecks, runKeys, type RunConfig } from './keys/run-schema.js';
 import type { Schema } from './schema.js';
-import { upChecks, upKeys, type UpConfig } from './up-schema.js';
-import { workerChecks, workerKeys, type WorkerConfig } from './worker-schema.js';
+import { upChecks, upKeys, type UpConfig } from './keys/up-schema.js';
+import { workerChecks, workerKeys, type WorkerConfig } from './keys/worker-schema.js';
 
 export type Configs = { readonly run: RunConfig; readonly worker: WorkerConfig; readonly up: UpConfig };
 

@@ -1,11 +1,10 @@
 /** The engine and a tiny task, as the tests of the network share them. */
-import { engineDirectory, engineEnvironment, loadEngine } from '@lockstep/engine';
-import type { Engine, TypedArray } from '@lockstep/engine';
+import { type Engine, type TypedArray, engineDirectory, engineEnvironment, loadEngine } from '@lockstep/engine';
 
-import type { MicrobatchTask } from './microbatch.js';
-import { PRESETS } from './presets.js';
-import { blocksOf, STREAMS } from './random.js';
-import { makeSchedule } from './schedule.js';
+import type { MicrobatchTask } from '#src/training/microbatch.js';
+import { PRESETS } from '#src/recipe/presets.js';
+import { blocksOf, STREAMS } from '#src/training/random.js';
+import { makeSchedule } from '#src/training/schedule.js';
 
 /** One thread, as a worker has. */
 export function testEngine(): Engine {

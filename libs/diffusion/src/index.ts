@@ -1,33 +1,25 @@
-export { loadDataset, loadRunData, MNIST } from './data-source.js';
-export type { RunData } from './data-source.js';
-export { checkDataset, datasetDigest, describeDataset, idxHeader, shownName, shownNames } from './dataset.js';
-export type { DataNeeds, Dataset, Split } from './dataset.js';
-export { classBalance } from './class-balance.js';
-export type { ClassBalance } from './class-balance.js';
-export { classifierPrediction, classifierTable, FEATURES } from './classifier.js';
-export type { ClassifierConfig } from './classifier.js';
-export { CLASSIFIER_RECIPE, trainClassifier } from './classifier-training.js';
-export type { ClassifierRecipe, LabelledImages } from './classifier-training.js';
-export { frechetDistance, gaussianOf } from './frechet.js';
-export type { Gaussian } from './frechet.js';
-export { chooseImages, noiseErrorByQuartile, QUARTILES } from './heldout.js';
-export type { NoiseErrorTask } from './heldout.js';
-export { accuracyOf, makeJudge, trainOnSyntheticAccuracy } from './judge.js';
-export type { Images, Judge, Judgement } from './judge.js';
-export { arrayPoints, engineDistances, nearestNeighbours, pixelPoints } from './neighbours.js';
-export type { Neighbours, Points, SquaredDistances } from './neighbours.js';
-export { coverageOf, precisionRecall } from './precision-recall.js';
-export type { PrecisionRecall } from './precision-recall.js';
+export { loadDataset, loadRunData, MNIST } from './data/data-source.js';
+export type { RunData } from './data/data-source.js';
+export { checkDataset, datasetDigest, describeDataset, idxHeader, shownName, shownNames } from './data/dataset.js';
+export type { DataNeeds, Dataset, Split } from './data/dataset.js';
+export { classBalance } from './data/class-balance.js';
+export type { ClassBalance } from './data/class-balance.js';
 export { DIFFUSION_ERROR_CODES, DiffusionError } from './errors.js';
 export type { DiffusionErrorCode } from './errors.js';
-export { IDX_NAMES, parseIdx } from './idx.js';
-export type { IdxFile } from './idx.js';
-export { checkedLabel, noLabel } from './labels.js';
-export { gradientFunction, gradientInputs, predictionFunction, savedPrediction } from './loss.js';
-export type { GradientFunction, GraphFunction } from './loss.js';
-export { makeMicrobatch, MIN_SNR_GAMMA, networkTimeOf } from './microbatch.js';
-export type { LossWeighting, Microbatch, MicrobatchTask, NetworkTime } from './microbatch.js';
-export { loadMnist, MNIST_FILES, mnistDirectory, pixelToFloat } from './mnist.js';
+export { IDX_NAMES, parseIdx } from './data/idx.js';
+export type { IdxFile } from './data/idx.js';
+export { checkedLabel, noLabel } from './training/labels.js';
+export {
+  DIFFUSION_CODE,
+  gradientFunction,
+  gradientInputs,
+  predictionFunction,
+  savedPrediction,
+} from './training/loss.js';
+export type { GradientFunction, GraphFunction } from './training/loss.js';
+export { makeMicrobatch, MIN_SNR_GAMMA, networkTimeOf } from './training/microbatch.js';
+export type { LossWeighting, Microbatch, MicrobatchTask, NetworkTime } from './training/microbatch.js';
+export { loadMnist, MNIST_FILES, mnistDirectory, pixelToFloat } from './data/mnist.js';
 export {
   classCount,
   earlyFrom,
@@ -37,11 +29,11 @@ export {
   labelsOf,
   parameterTable,
   unflatten,
-} from './model.js';
-export type { ModelConfig } from './model.js';
-export { imagesARun, MAX_GUIDANCE, networkEps } from './network-eps.js';
-export type { Condition, NetworkOptions } from './network-eps.js';
-export { ppnd16 } from './normal.js';
+} from './network/model.js';
+export type { ModelConfig } from './network/model.js';
+export { imagesARun, MAX_GUIDANCE, networkEps } from './sampling/network-eps.js';
+export type { Condition, NetworkOptions } from './sampling/network-eps.js';
+export { ppnd16 } from './training/normal.js';
 export {
   adamFactors,
   adamStep,
@@ -53,28 +45,36 @@ export {
   learningRateAt,
   normOf,
   NORM_SUMS,
-} from './optimizer.js';
-export type { AdamStep, LearningRateRecipe, TrainingState } from './optimizer.js';
-export { datasetIndex, epochPermutation } from './order.js';
-export { parameterCount, TENSOR_LAYOUT, tensorOf } from './parameters.js';
-export type { ParameterTable, TensorSpan } from './parameters.js';
-export { philox4x32 } from './philox.js';
-export { PRESET_NAMES, presetOf, PRESETS } from './presets.js';
-export type { Preset, PresetName } from './presets.js';
-export { fillNormal, fillUniform, STREAMS } from './random.js';
-export type { RandomKey, Stream } from './random.js';
-export { clippedEps, ddimStep, ddpmStep, dpmpp2mStep, imageOf, levelAt, respacedTimesteps } from './reverse.js';
-export type { DdpmVariance, Level, ReverseStep } from './reverse.js';
-export { checkSampler, MAX_BATCH, sample, sampleSteps } from './sampler.js';
-export type { EpsFunction, SampleProgress, SampleRequest, SamplerConfig } from './sampler.js';
-export { microbatchIndices, samplesDigest } from './samples.js';
-export { makeSchedule, minSnrWeight, qSample, standardSchedule } from './schedule.js';
-export type { Prediction, Schedule, ScheduleConfig } from './schedule.js';
-export type { SeedUNetConfig } from './seed-unet.js';
-export { updateAt } from './training.js';
-export { stratifiedTimesteps, uniformTimestep } from './timesteps.js';
-export type { TimestepSampling } from './timesteps.js';
-export type { UNetConfig } from './unet-layers.js';
+} from './training/optimizer.js';
+export type { AdamStep, LearningRateRecipe, TrainingState } from './training/optimizer.js';
+export { datasetIndex, epochPermutation } from './training/order.js';
+export { parameterCount, TENSOR_LAYOUT, tensorOf } from './network/parameters.js';
+export type { ParameterTable, TensorSpan } from './network/parameters.js';
+export { philox4x32 } from './training/philox.js';
+export { PRESET_NAMES, presetOf, PRESETS } from './recipe/presets.js';
+export type { Preset, PresetName } from './recipe/presets.js';
+export { fillNormal, fillUniform, STREAMS } from './training/random.js';
+export type { RandomKey, Stream } from './training/random.js';
+export {
+  clippedEps,
+  ddimStep,
+  ddpmStep,
+  dpmpp2mStep,
+  imageOf,
+  levelAt,
+  respacedTimesteps,
+} from './sampling/reverse.js';
+export type { DdpmVariance, Level, ReverseStep } from './sampling/reverse.js';
+export { checkSampler, MAX_BATCH, sample, sampleSteps } from './sampling/sampler.js';
+export type { EpsFunction, SampleProgress, SampleRequest, SamplerConfig } from './sampling/sampler.js';
+export { microbatchIndices, samplesDigest } from './training/samples.js';
+export { makeSchedule, minSnrWeight, qSample, standardSchedule } from './training/schedule.js';
+export type { Prediction, Schedule, ScheduleConfig } from './training/schedule.js';
+export type { SeedUNetConfig } from './network/seed-unet.js';
+export { updateAt } from './training/training.js';
+export { stratifiedTimesteps, uniformTimestep } from './training/timesteps.js';
+export type { TimestepSampling } from './training/timesteps.js';
+export type { UNetConfig } from './network/unet-layers.js';
 export {
   changedRecipe,
   changesOf,
@@ -84,6 +84,9 @@ export {
   recipeFor,
   recipeOf,
   stateFrom,
-} from './recipe.js';
-export type { RecipeChanges, RecipeChoice } from './recipe.js';
-export { parseRecipe } from './recipe-schema.js';
+} from './recipe/recipe.js';
+export type { RecipeChanges, RecipeChoice } from './recipe/recipe.js';
+export { parseRecipe } from './recipe/recipe-schema.js';
+export { shuffled } from './training/order.js';
+export { boundedIntegers, blocksOf, openUniform } from './training/random.js';
+export { initialise, tableOf, type Layer } from './network/parameters.js';

@@ -1,13 +1,13 @@
 /** What the tests of this library share: the engine of this machine's cache, arrays of fixed numbers, a small network. */
 import assert from 'node:assert/strict';
-import type { Tensor, TypedArray } from './binding.js';
-import { biasAdd } from './biasAdd.js';
-import { engineDirectory } from './directory.js';
-import { engineEnvironment } from './environment.js';
-import { groupNormSilu } from './groupNorm.js';
-import { loadEngine, type Engine } from './load.js';
-import type { TensorSpec } from './tensorSpec.js';
-import type { TensorFunction } from './trace.js';
+import type { Tensor, TypedArray } from '#src/device/binding.js';
+import { biasAdd } from '#src/kernels/bias-add.js';
+import { engineDirectory } from '#src/device/directory.js';
+import { engineEnvironment } from '#src/device/environment.js';
+import { groupNormSilu } from '#src/kernels/group-norm.js';
+import { loadEngine, type Engine } from '#src/device/load.js';
+import type { TensorSpec } from '#src/record/tensor-spec.js';
+import type { TensorFunction } from '#src/record/trace.js';
 
 export const SETTING = { device: 'cpu', threads: 1 } as const;
 

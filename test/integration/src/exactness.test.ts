@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { before, describe, it, after } from 'node:test';
-import { Ledger, runPaths } from '@lockstep/checkpoint';
+import { Ledger, runPaths } from '@lockstep/run';
 import {
   Cli,
   ENDLESS,

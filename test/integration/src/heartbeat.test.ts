@@ -20,7 +20,7 @@ import {
 import { loadMnist, recipeOf } from '@lockstep/diffusion';
 import { pause, temporaryFolder } from './harness.js';
 
-const WORKER = fileURLToPath(new URL('./fixture-held-worker.js', import.meta.url));
+const WORKER = fileURLToPath(new URL('./held-worker.fixture.js', import.meta.url));
 const HEARTBEAT_TIMEOUT_MS = 1_000;
 /** Heartbeats that come while the gradient stands still. */
 const BEATS = 4;

@@ -1,6 +1,6 @@
 /** What one worker comes to whom nobody disturbs: what every other run of the same recipe is compared with. */
 import { existsSync } from 'node:fs';
-import { Ledger, runPaths, type LedgerEntry } from '@lockstep/checkpoint';
+import { Ledger, runPaths, type LedgerEntry } from '@lockstep/run';
 import { Cli, ENDLESS, tinyRun, untilStep } from './harness.js';
 
 /** The ledger's entries of a run that may be under way, by step; its last one where no step is named, undefined where it has none. */

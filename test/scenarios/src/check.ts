@@ -1,6 +1,6 @@
 /** What must hold after a run: the digest of an undisturbed run, and a ledger that `lockstep verify` finds whole. */
 import { execFile } from 'node:child_process';
-import { Ledger, runPaths } from '@lockstep/checkpoint';
+import { Ledger, runPaths } from '@lockstep/run';
 import { CLI, Cluster, PATIENT_TIMEOUT_MS, type Recipe } from './cluster.js';
 
 /** A command that takes so long hangs, on the slowest machine too. Milliseconds. */

@@ -1,6 +1,7 @@
 /** A coordinator process as `lockstep up` starts it, on a disk that kills it before operation CHAOS_KILL_BEFORE of a checkpoint. */
 import { randomUUID } from 'node:crypto';
-import { failureLine, loadGiven, parseFlags } from '@lockstep/config';
+import { failureLine } from '@lockstep/base';
+import { loadGiven, parseFlags } from '@lockstep/config';
 import { systemClocks } from '@lockstep/coordinator';
 import { openCoordinator } from '@lockstep/coordinator/open';
 import { killingFs } from './killing-fs.js';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { DirectoryStore } from '@lockstep/checkpoint';
+import { DirectoryStore } from '@lockstep/run';
 import { killingFs } from './killing-fs.js';
 
 /** Stands for the end of the process. */

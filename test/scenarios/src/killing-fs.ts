@@ -1,5 +1,5 @@
 /** A disk that kills this process before a chosen operation of the first checkpoint that is published. */
-import { nodeFs, type DurableFs } from '@lockstep/checkpoint';
+import { nodeFs, type DurableFs } from '@lockstep/run';
 
 /**
  * Operations count from 1, beginning with the one that a publication begins with: making the folder of checkpoints. Of

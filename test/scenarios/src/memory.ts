@@ -1,6 +1,6 @@
 /** Flips a bit of a worker's weights from outside, through /proc: what a cosmic ray does, as far as the worker can tell. */
 import { closeSync, openSync, readFileSync, readSync, writeSync } from 'node:fs';
-import { decodeState } from '@lockstep/checkpoint';
+import { decodeState } from '@lockstep/run';
 import { Skipped } from './fault.js';
 import { LOCAL } from './local.js';
 

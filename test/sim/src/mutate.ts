@@ -1,5 +1,5 @@
 /**
- * `node dist/mutate.js [SEEDS [FILE]]`: runs the schedules on every mutant (of FILE, such as decisions.js, alone), prints a Markdown
+ * `node dist/mutate.js [SEEDS [FILE]]`: runs the schedules on every mutant (of FILE, such as decide/decisions.js, alone), prints a Markdown
  * table, fails if one survives.
  */
 import { spawnSync } from 'node:child_process';
@@ -13,7 +13,13 @@ const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const SEEDS = Number(process.argv[2] ?? 3_000);
 /** A mutant may never come to an end. Milliseconds. */
 const LIMIT_MS = 600_000;
-const COPIED = { comm: 'libs/comm', coordinator: 'apps/coordinator', worker: 'apps/worker', sim: 'test/sim' };
+const COPIED = {
+  exact: 'libs/exact',
+  comm: 'libs/comm',
+  coordinator: 'apps/coordinator',
+  worker: 'apps/worker',
+  sim: 'test/sim',
+};
 
 /** A folder in which the simulator runs on copies of both cores; everything else is linked to the real one. */
 function workshop(): string {

@@ -1,9 +1,0 @@
-/** States for tests. */
-import { monotonicMs } from './clocks.js';
-import { initialState, type State } from './state.js';
-
-/** Of a new run that nobody has joined. */
-export function newState(): State {
-  const recovered = { committed: 0, generation: 0, checkpoint: null, numerics: null, reproducible: true };
-  return initialState(recovered, { digestOf: () => 'd' }, monotonicMs(0));
-}

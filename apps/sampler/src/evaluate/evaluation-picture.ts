@@ -1,0 +1,105 @@
+/**
+ * An evaluation as a picture. Left: the first 64 samples. Right, a column a class: how many samples are of it, as a bar, with lines at
+ * the fair count and 20 % above and below; under it a training image of the class, small and inverted, to say which it is; then the
+ * sample of the class that is nearest to a training image, and that image.
+ */
+import type { Evaluation } from '@lockstep/run';
+import type { Images, LabelledImages } from '@lockstep/evaluation';
+import { greyPng } from '../picture/png.js';
+
+const WHITE = 255;
+const BAR = 120;
+const FAIR_LINE = 0;
+const TOLERANCE_LINE = 190;
+/** Share of the fair count that the goal of the project allows to be missed. */
+const TOLERANCE = 0.2;
+/** Counts at and above this multiple of the fair one have bars of full height. */
+const FULL_BAR = 2;
+/** Samples a side of the square. */
+const SIDE = 8;
+/** Pixels between images. */
+const GAP = 2;
+/** Images are enlarged to about so many pixels a side. */
+const ABOUT = 56;
+
+export interface PictureTask {
+  readonly evaluation: Pick<Evaluation, 'classes' | 'closestPairs' | 'samples'>;
+  /** At least 64. */
+  readonly samples: Images;
+  readonly train: LabelledImages;
+}
+
+/** PNG bytes. */
+export function evaluationPicture({ evaluation, samples, train }: PictureTask): Buffer {
+  const { rows, columns } = samples;
+  const scale = Math.max(1, Math.round(ABOUT / Math.max(rows, columns)));
+  const [cellWidth, cellHeight] = [columns * scale + GAP, rows * scale + GAP];
+  const { counts } = evaluation.classes.samples;
+  const right = SIDE * cellWidth + 4 * GAP;
+  const canvas = new Canvas(right + counts.length * cellWidth + GAP, SIDE * cellHeight + GAP);
+  for (let i = 0; i < SIDE * SIDE; i++)
+    canvas.image(samples, i, GAP + (i % SIDE) * cellWidth, GAP + Math.floor(i / SIDE) * cellHeight, scale);
+
+  const floor = (SIDE - 2) * cellHeight - GAP - rows;
+  const heightOf = (share: number): number => Math.round((Math.min(share, FULL_BAR) / FULL_BAR) * (floor - GAP));
+  const margin = Math.floor((cellWidth - columns) / 2);
+  const fair = evaluation.samples / counts.length;
+  counts.forEach((count, label) => {
+    const height = heightOf(count / fair);
+    canvas.rectangle(right + label * cellWidth + GAP, floor - height, cellWidth - 3 * GAP, height, BAR);
+    const named = train.labels.indexOf(label);
+    if (named >= 0) canvas.image(inverted(train, named), 0, right + label * cellWidth + margin, floor, 1);
+  });
+  const width = counts.length * cellWidth;
+  for (const share of [1 - TOLERANCE, 1 + TOLERANCE])
+    canvas.rectangle(right, floor - heightOf(share), width, 1, TOLERANCE_LINE);
+  canvas.rectangle(right, floor - heightOf(1), width, 1, FAIR_LINE);
+  for (const { label, sample, trainingImage } of evaluation.closestPairs) {
+    const left = right + label * cellWidth;
+    canvas.image(samples, sample, left, GAP + (SIDE - 2) * cellHeight, scale);
+    canvas.image(train, trainingImage, left, GAP + (SIDE - 1) * cellHeight, scale);
+  }
+  return greyPng(canvas.pixels, canvas.width, canvas.height);
+}
+
+/** One image, black on white. */
+function inverted({ images, rows, columns }: Images, index: number): Pick<Images, 'images' | 'rows' | 'columns'> {
+  const size = rows * columns;
+  return { rows, columns, images: images.subarray(index * size, (index + 1) * size).map((byte) => WHITE - byte) };
+}
+
+/** Grey pixels that are drawn on; what lies outside is a mistake of the layout and throws. */
+class Canvas {
+  readonly pixels: Buffer;
+
+  constructor(
+    readonly width: number,
+    readonly height: number,
+  ) {
+    this.pixels = Buffer.alloc(width * height, WHITE);
+  }
+
+  rectangle(left: number, top: number, width: number, height: number, grey: number): void {
+    if (left < 0 || top < 0 || left + width > this.width || top + height > this.height)
+      throw new RangeError(`${width}x${height} at ${left},${top} is outside of ${this.width}x${this.height}`);
+    for (let y = top; y < top + height; y++) {
+      const start = y * this.width + left;
+      this.pixels.fill(grey, start, start + width);
+    }
+  }
+
+  image(
+    { images, rows, columns }: Omit<Images, 'count'>,
+    index: number,
+    left: number,
+    top: number,
+    scale: number,
+  ): void {
+    for (let y = 0; y < rows; y++) {
+      for (let x = 0; x < columns; x++) {
+        const grey = images[(index * rows + y) * columns + x];
+        this.rectangle(left + x * scale, top + y * scale, scale, scale, grey);
+      }
+    }
+  }
+}

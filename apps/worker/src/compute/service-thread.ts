@@ -1,0 +1,65 @@
+/**
+ * A thread that answers requests, one after another, seen from both of its sides. It may block: the I/O thread, which asks,
+ * goes on meanwhile. One request that is replied to is in flight at a time (core.ts sees to that).
+ */
+import { Worker as Thread, parentPort } from 'node:worker_threads';
+import type { Trace } from '@lockstep/run';
+import { failureOf } from '@lockstep/base';
+
+/** The thread could not do what it was asked, or died. */
+export interface FailedReply {
+  readonly kind: 'failed';
+  readonly code: string;
+  readonly message: string;
+}
+
+/** The I/O thread's side. */
+export class ServiceThread<Request, Reply> {
+  private readonly thread: Thread;
+
+  /**
+   * Starts a thread whose `module` calls `serve`. `onReply` gets every reply in order; a thread that dies counts as a failed
+   * reply with the code `deathCode`.
+   */
+  constructor(
+    { module, setup, deathCode }: { readonly module: URL; readonly setup: unknown; readonly deathCode: string },
+    onReply: (reply: Reply | FailedReply) => void,
+  ) {
+    this.thread = new Thread(module, { workerData: setup });
+    this.thread.on('message', onReply);
+    this.thread.on('error', (error: Error) =>
+      onReply({ kind: 'failed', code: deathCode, message: error.stack ?? error.message }),
+    );
+  }
+
+  request(request: Request): void {
+    this.thread.postMessage(request);
+  }
+
+  /** From now on the process may end while the thread stands, also in the middle of a request. */
+  release(): void {
+    this.thread.unref();
+  }
+}
+
+/**
+ * The thread's side: answers every request by as many calls of `reply` as `answer` makes, and by a failed reply if it throws.
+ * Requests are taken as what `answer` expects: only the ServiceThread that started this thread posts them. `trace` is told when
+ * the thread is idle.
+ */
+export function serve(
+  answer: (request: never, reply: (reply: { readonly kind: string }) => void) => void,
+  trace: Trace,
+): void {
+  const reply = (message: { readonly kind: string }): void => parentPort?.postMessage(message);
+  trace.stage('idle');
+  parentPort?.on('message', (request: unknown) => {
+    trace.stage(null);
+    try {
+      answer(request as never, reply);
+    } catch (error) {
+      reply({ kind: 'failed', ...failureOf(error) } satisfies FailedReply);
+    }
+    trace.stage('idle');
+  });
+}

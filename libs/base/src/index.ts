@@ -1,0 +1,1 @@
+export { failureLine, failureOf, type Failure } from './failure.js';

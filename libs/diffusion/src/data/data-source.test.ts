@@ -1,0 +1,133 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { folderOf, greyPng, idxFile, pngFile } from './data.fixture.js';
+import { loadDataset, loadRunData } from '#src/data/data-source.js';
+import { checkDataset } from '#src/data/dataset.js';
+import { loadMnist } from '#src/data/mnist.js';
+
+/** Two images of 2 by 1 in one class, one in another. */
+const CLASSES = {
+  'b/2.png': greyPng(2, [3, 4]),
+  'b/10.png': greyPng(2, [1, 2]),
+  'a/x.PNG': greyPng(2, [255, 0]),
+};
+
+test('mnist is the installed MNIST', () => {
+  assert.deepEqual(loadDataset('mnist', 'test').digest, loadMnist('test').digest);
+});
+
+test('subfolders are classes in the order of their names, and so are the files in them', (context) => {
+  const data = loadDataset(folderOf(context, CLASSES), 'train');
+  assert.deepEqual([...data.images], [255, 0, 1, 2, 3, 4]);
+  assert.deepEqual([...data.labels], [0, 1, 1]);
+  assert.deepEqual([data.count, data.rows, data.columns], [3, 1, 2]);
+});
+
+test('a folder of PNGs has the digest of the IDX files with the same images and labels', (context) => {
+  const idx = folderOf(context, {
+    'train-images-idx3-ubyte': idxFile([3, 1, 2], [255, 0, 1, 2, 3, 4]),
+    'train-labels-idx1-ubyte': idxFile([3], [0, 1, 1]),
+  });
+  assert.equal(loadDataset(folderOf(context, CLASSES), 'train').digest, loadDataset(idx, 'train').digest);
+});
+
+test('PNGs without subfolders are one class, and text beside them and hidden files are left out', (context) => {
+  const files = { 'a.png': greyPng(1, [9]), 'README.txt': Uint8Array.of(1), '.DS_Store': Uint8Array.of(1) };
+  const { images, labels } = loadDataset(folderOf(context, files), 'train');
+  assert.deepEqual([[...images], [...labels]], [[9], [0]]);
+});
+
+test('colour becomes grey by the integers of PIL, and grey stored as colour keeps its bytes', (context) => {
+  const pixels = [
+    [255, 0, 0, 255],
+    [0, 255, 0, 255],
+    [0, 0, 255, 255],
+    [10, 20, 30, 255],
+    ...Array.from({ length: 256 }, (_, grey) => [grey, grey, grey, 255]),
+  ];
+  for (const colorType of [2, 6] as const) {
+    const folder = folderOf(context, { 'a.png': pngFile(260, pixels, { colorType }) });
+    // The first four are what Image.convert('L') gives.
+    assert.deepEqual(
+      [...loadDataset(folder, 'train').images],
+      [76, 150, 29, 18, ...Array.from({ length: 256 }, (_, grey) => grey)],
+    );
+  }
+});
+
+test('what cannot be trained on is refused with its code', (context) => {
+  const grey = greyPng(1, [1]);
+  const damaged = Uint8Array.from(grey);
+  damaged[50] ^= 1;
+  const bad: (readonly [string, Record<string, Uint8Array>, string])[] = [
+    ['an empty folder', {}, 'E_DATA_EMPTY'],
+    ['a folder of other things', { 'a.txt': grey }, 'E_DATA_EMPTY'],
+    ['an empty class', { 'a/1.png': grey, 'b/2.txt': grey }, 'E_DATA_EMPTY'],
+    ['a PNG beside classes', { 'a/1.png': grey, '2.png': grey }, 'E_DATA_FORMAT'],
+    ['a JPEG among PNGs', { 'a/1.png': grey, 'a/2.jpg': grey }, 'E_DATA_PNG'],
+    ['a text called PNG', { 'a.png': Uint8Array.of(1, 2, 3) }, 'E_DATA_PNG'],
+    ['a PNG cut off', { 'a.png': grey.subarray(0, 45) }, 'E_DATA_PNG'],
+    ['a damaged PNG', { 'a.png': damaged }, 'E_DATA_PNG'],
+    ['a transparent pixel', { 'a.png': pngFile(1, [[1, 1, 1, 254]], { colorType: 6 }) }, 'E_DATA_PNG'],
+    ['two sizes', { 'a.png': grey, 'b.png': greyPng(2, [1, 2]) }, 'E_DATA_SIZE'],
+    ['257 classes', Object.fromEntries(Array.from({ length: 257 }, (_, i) => [`${i}/a.png`, grey])), 'E_DATA_LABEL'],
+  ];
+  for (const [what, files, code] of bad) {
+    assert.throws(() => loadDataset(folderOf(context, files), 'train'), { code }, what);
+  }
+});
+
+test('16 bits a channel are refused, and a header that claims a huge image before anything is decoded', (context) => {
+  const patched = (change: (bytes: Buffer) => void): Uint8Array => {
+    const bytes = Buffer.from(greyPng(1, [1]));
+    change(bytes);
+    return bytes;
+  };
+  const deep = patched((bytes) => bytes.writeUInt8(16, 24));
+  const huge = patched((bytes) => bytes.writeUInt32BE(1 << 30, 16));
+  for (const [bytes, code, message] of [
+    [deep, 'E_DATA_PNG', /16 bits/],
+    [huge, 'E_DATA_SIZE', /1073741824/],
+  ] as const) {
+    assert.throws(() => loadDataset(folderOf(context, { 'a.png': bytes }), 'train'), { code, message });
+  }
+});
+
+test('a folder that is not there, and the test half of a folder of PNGs, are missing', (context) => {
+  const folder = folderOf(context, CLASSES);
+  assert.throws(() => loadDataset(`${folder}/no`, 'train'), { code: 'E_DATA_MISSING' });
+  assert.throws(() => loadDataset(folder, 'test'), { code: 'E_DATA_MISSING' });
+});
+
+test("data is checked against the model's image size and number of classes", () => {
+  const data = loadMnist('test');
+  const needs = { imageSize: 28, channels: 1, classes: 10 };
+  checkDataset(data, needs);
+  checkDataset(data, { ...needs, classes: null });
+  for (const change of [{ imageSize: 32 }, { channels: 3 }]) {
+    assert.throws(() => checkDataset(data, { ...needs, ...change }), { code: 'E_DATA_SIZE' });
+  }
+  // The first image with a 9 is the eighth.
+  assert.throws(() => checkDataset(data, { ...needs, classes: 9 }), { code: 'E_DATA_LABEL', message: /image 7 / });
+});
+
+test("a run's data is known by its digest: where it lies is free, but what was changed or is gone is told as that", (context) => {
+  const source = folderOf(context, CLASSES);
+  const copy = folderOf(context, CLASSES);
+  const other = folderOf(context, { 'a.png': greyPng(2, [1, 2]) });
+  const { digest } = loadDataset(source, 'train');
+  assert.equal(loadRunData({ source, digest }, null).digest, digest);
+  assert.equal(loadRunData({ source: '/nowhere', digest }, copy).digest, digest);
+  const refused = (from: string, given: string | null, code: string, message: RegExp): void =>
+    assert.throws(() => loadRunData({ source: from, digest }, given), { code, message });
+  refused('/nowhere', null, 'E_DATA_MISSING', /was in \/nowhere, which is not there any more: .*--data/);
+  refused(
+    other,
+    null,
+    'E_DATA_CHANGED',
+    /has changed since the run began \(digest [0-9a-f]{12} then, [0-9a-f]{12} now\)/,
+  );
+  // That it has changed is not known of a folder that the run never saw.
+  refused(source, other, 'E_DATA_CHANGED', /is not what the run was trained on/);
+});

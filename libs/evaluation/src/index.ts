@@ -1,0 +1,14 @@
+export { classifierPrediction, classifierTable, FEATURES } from './classifier.js';
+export type { ClassifierConfig } from './classifier.js';
+export { CLASSIFIER_RECIPE, trainClassifier } from './classifier-training.js';
+export type { ClassifierRecipe, LabelledImages } from './classifier-training.js';
+export { frechetDistance, gaussianOf } from './frechet.js';
+export type { Gaussian } from './frechet.js';
+export { chooseImages, noiseErrorByQuartile, QUARTILES } from './heldout.js';
+export type { NoiseErrorTask } from './heldout.js';
+export { accuracyOf, makeJudge, trainOnSyntheticAccuracy } from './judge.js';
+export type { Images, Judge, Judgement } from './judge.js';
+export { arrayPoints, engineDistances, nearestNeighbours, pixelPoints } from './neighbours.js';
+export type { Neighbours, Points, SquaredDistances } from './neighbours.js';
+export { coverageOf, precisionRecall } from './precision-recall.js';
+export type { PrecisionRecall } from './precision-recall.js';

@@ -1,4 +1,0 @@
-/** A worker process whose compute thread is held by the test. */
-import { runWorkerProcess } from '@lockstep/worker/worker-process';
-
-runWorkerProcess(new URL('./fixture-held-compute.js', import.meta.url));
