@@ -24,7 +24,7 @@ import {
   type TrainingState,
   encodeState,
 } from '@lockstep/run';
-import { failureLine, failureOf } from '@lockstep/base';
+import { EffectQueue, failureLine, failureOf } from '@lockstep/base';
 import type { Clocks, WallMs } from '../decide/clocks.js';
 import { Decisions, entryOf } from '../decide/decisions.js';
 import { Evaluator, summaryOf, type EvaluationSummary, type EvaluatorSetting } from './evaluator.js';
@@ -122,8 +122,7 @@ export class CoordinatorServer {
   private readonly sockets = new Map<string, WebSocket>();
   /** Instance by the name that it was refused. */
   private readonly lastTurnedAway = new Map<string, string>();
-  private readonly pending: Effect[] = [];
-  private performing = false;
+  private readonly effects = new EffectQueue<Effect>((effect) => this.perform(effect));
   private progress: Progress = noProgress;
   private loss: number | null = null;
   private evaluation: EvaluationSummary | null = null;
@@ -251,8 +250,7 @@ export class CoordinatorServer {
     const { state } = this;
     const { kind } = state.phase;
     this.options.trace.stage(PHASE_NAMES[kind] ?? kind, { step: state.step });
-    this.pending.push(...effects);
-    if (!this.performing) void this.perform();
+    this.effects.push(effects);
   }
 
   private accept(socket: WebSocket): void {
@@ -313,21 +311,16 @@ export class CoordinatorServer {
 
   // ---- effects out -----------------------------------------------------------------------------------------------
 
-  /** Carries effects out one after another; events that they cause append to the same queue. */
-  private async perform(): Promise<void> {
-    this.performing = true;
-    for (let effect = this.pending.shift(); effect !== undefined; effect = this.pending.shift()) {
-      if (effect.type === 'recordGeneration' || effect.type === 'branchLedger') {
-        // Waited for: no worker may hear of a generation that a restarted coordinator could use again.
-        await this.recordFirst(effect).catch((error: unknown) => {
-          this.pending.length = 0;
-          this.ledgerFailed(this.state.step, error);
-        });
-      } else {
-        this.performOne(effect);
-      }
+  private perform(effect: Effect): Promise<void> | undefined {
+    if (effect.type !== 'recordGeneration' && effect.type !== 'branchLedger') {
+      this.performOne(effect);
+      return undefined;
     }
-    this.performing = false;
+    // Waited for: no worker may hear of a generation that a restarted coordinator could use again.
+    return this.recordFirst(effect).catch((error: unknown) => {
+      this.effects.clear();
+      this.ledgerFailed(this.state.step, error);
+    });
   }
 
   private recordFirst(effect: Extract<Effect, { type: 'recordGeneration' | 'branchLedger' }>): Promise<void> {

@@ -5,7 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { DataServer, type AllReduceLink, type CoordinatorMessage, type Place, type RunSettings } from '@lockstep/comm';
 import { type Wire } from '@lockstep/exact';
-import { failureOf } from '@lockstep/base';
+import { EffectQueue, failureOf } from '@lockstep/base';
 import { encodeState, encodedStateBytes, fetchState, openTrace, type Trace } from '@lockstep/run';
 import {
   initialTrainingState,
@@ -15,7 +15,7 @@ import {
   type TrainingState,
 } from '@lockstep/diffusion';
 import { allocateArena, copyState, openArena, snapshotOf, type Arena } from '../compute/arena.js';
-import { bucketsIn, bucketsOf, type Buckets, type Part } from '../compute/buckets.js';
+import { bucketsIn, bucketsOf, type Bucket, type Buckets, type Part } from '../compute/buckets.js';
 import { startCompute, type ComputeReply, type ComputeRequest, type ComputeSetup } from '../compute/compute.js';
 import { ControlConnection } from './control-connection.js';
 import { step } from '../decide/core.js';
@@ -54,9 +54,20 @@ export interface Ending {
   readonly reason: string;
 }
 
+/** What of a sum is of one bucket. */
+interface BucketSum {
+  readonly bucket: Bucket;
+  readonly gradients: readonly StoredBucket[];
+  readonly exponents: readonly number[];
+}
+
 export class TrainingWorker {
   readonly finished: Promise<Ending>;
   private state: State;
+  private readonly effects = new EffectQueue<Effect>((effect) => {
+    this.perform(effect);
+    return undefined;
+  });
   private readonly control: ControlConnection;
   private compute: ServiceThread<ComputeRequest, ComputeReply> | null = null;
   private reducer: Reducer | null = null;
@@ -152,19 +163,19 @@ export class TrainingWorker {
 
   private heard(message: CoordinatorMessage): void {
     if (message.type === 'welcome') this.control.pace(message.heartbeatTimeoutMs);
-    try {
-      this.dispatch({ type: 'message', message, now: this.options.monotonicNow() });
-    } catch (error) {
-      this.fail(error);
-    }
+    this.dispatch({ type: 'message', message, now: this.options.monotonicNow() });
   }
 
   private dispatch(event: Event): void {
     if (this.over) return;
-    const { state, effects } = step(this.state, event);
-    this.state = state;
-    this.trace.stage(...stageOf(state));
-    for (const effect of effects) this.perform(effect);
+    try {
+      const { state, effects } = step(this.state, event);
+      this.state = state;
+      this.trace.stage(...stageOf(state));
+      this.effects.push(effects);
+    } catch (error) {
+      this.fail(error);
+    }
   }
 
   private perform(effect: Effect): void {
@@ -184,11 +195,13 @@ export class TrainingWorker {
         Atomics.store(this.halted, 0, this.job);
         break;
       case 'fold':
-        void this.fold(effect);
+        this.fold(effect);
         break;
-      case 'check':
-        void this.check();
+      case 'check': {
+        const state = this.atRest();
+        this.effects.afterwards(() => this.check(state));
         break;
+      }
       case 'apply':
         this.apply(effect);
         break;
@@ -308,33 +321,33 @@ export class TrainingWorker {
     this.compute?.request({ kind: 'apply', step: ofStep, exponents, skip, digest, then, job: ++this.job });
   }
 
-  private async check(): Promise<void> {
-    const state = this.atRest();
-    // What the check is an effect of is to be carried out first.
-    await Promise.resolve();
+  private check(state: AtRest): void {
     const what = this.reducer?.check(state) ?? null;
     this.dispatch(what === null ? { type: 'checked' } : { type: 'corrupt', what });
   }
 
-  private async fold(effect: Extract<Effect, { type: 'fold' }>): Promise<void> {
-    const { generation, step: ofStep, part, contribute, exponents } = effect;
+  private fold(effect: Extract<Effect, { type: 'fold' }>): void {
+    const { part, contribute, exponents } = effect;
+    if (this.buckets === null) throw new Error('nothing is initialised');
+    const state = this.atRest();
+    const { early } = this.buckets;
+    // Taken now: a microbatch that is computed once more replaces what is held of it.
+    const summands = bucketsIn(this.buckets, part).map((bucket): BucketSum => {
+      const first = part === 'early' ? 0 : bucket.tensor;
+      return {
+        bucket,
+        gradients: contribute.map((microbatch) => this.stored(microbatch, bucket === early ? 'early' : 'late')),
+        exponents: exponents.slice(first, first + bucket.table.length),
+      };
+    });
+    this.effects.afterwards(() => void this.sum(effect, state, summands));
+  }
+
+  private async sum({ generation, step: ofStep, part }: SumName, state: AtRest, sums: BucketSum[]): Promise<void> {
     try {
-      if (this.reducer === null || this.buckets === null) throw new Error('nothing is initialised');
-      const state = this.atRest();
-      const { early } = this.buckets;
-      // Taken now: a microbatch that is computed once more replaces what is held of it.
-      const sums = bucketsIn(this.buckets, part).map((bucket) => {
-        const first = part === 'early' ? 0 : bucket.tensor;
-        return {
-          bucket,
-          gradients: contribute.map((microbatch) => this.stored(microbatch, bucket === early ? 'early' : 'late')),
-          exponents: exponents.slice(first, first + bucket.table.length),
-        };
-      });
-      // What the sum is an effect of is to be carried out first.
-      await Promise.resolve();
-      for (const { bucket, gradients, exponents: agreed } of sums) {
-        const what = await this.reducer.fold(state, bucket, gradients, agreed);
+      if (this.reducer === null) throw new Error('nothing is initialised');
+      for (const { bucket, gradients, exponents } of sums) {
+        const what = await this.reducer.fold(state, bucket, gradients, exponents);
         if (what === null) continue;
         this.dispatch({ type: 'corrupt', what });
         return;
