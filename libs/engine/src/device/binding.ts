@@ -7,6 +7,8 @@ import type * as tfjs from '@tensorflow/tfjs-node-gpu';
 /** The whole of tfjs, with the TensorFlow backend registered. */
 export type TF = typeof tfjs;
 export type Tensor = tfjs.Tensor;
+/** What kernels take of a tensor. */
+export type TensorInfo = tfjs.TensorInfo;
 
 /** One attribute of an op in the binding's form: `type` is a TF_AttrType number, `value` depends on it. */
 export type OpAttribute = { readonly name: string; readonly type: number; readonly value: unknown };
@@ -35,7 +37,7 @@ export interface Backend {
   getInputTensorIds(tensors: unknown[]): number[];
   read(dataId: object): Promise<unknown>;
   readSync(dataId: object): unknown;
-  executeSingleOutput(op: string, attributes: OpAttribute[], inputs: Tensor[]): Tensor;
+  executeSingleOutput(op: string, attributes: OpAttribute[], inputs: TensorInfo[]): Tensor;
   executeMultipleOutputs(op: string, attributes: OpAttribute[], inputs: Tensor[], outputs: number): Tensor[];
 }
 

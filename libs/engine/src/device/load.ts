@@ -13,6 +13,7 @@ import { checkEnvironment, realEnvironment, type EngineSetting } from './environ
 import { EngineError } from '../errors.js';
 import { remedyFor, requireFile } from './failures.js';
 import { identify, runsNative, type EngineIdentity } from './identity.js';
+import { registerRecordableKernels } from '../kernels/recordable-kernels.js';
 import { registerReductionGradients } from '../kernels/reduction-gradients.js';
 
 export type EngineOptions = EngineSetting & {
@@ -65,6 +66,7 @@ export function loadEngine(options: EngineOptions): Engine {
   const backend = backendOf(tf);
   if (device === 'cuda' && !backend.binding.isUsingGpuDevice()) throw noGpu();
   registerReductionGradients(tf);
+  registerRecordableKernels(tf, backend);
   loaded = makeEngine(tf, backend, options);
   return loaded;
 }

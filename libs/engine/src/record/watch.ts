@@ -294,7 +294,7 @@ export class Watch {
     if (source?.varies === true)
       this.fail(
         'E_ENGINE_HOST_READ',
-        `the value of ${source.op} is read on the host (dataSync, print, a condition on a value, or a tfjs op such as gather that checks its indices there); compute with ops only, by kernel() where need be`,
+        `the value of ${source.op} is read on the host (dataSync, print, or a condition on a value); compute with ops only, by kernel() where need be`,
       );
     return this.#binding.tensorDataSync(id);
   }
