@@ -5,6 +5,7 @@
 // A line is "KIND VISITED TOTAL": ddim, ddpm or dpmpp2m, and how many of TOTAL timesteps to visit. Fresh weights: they change no time.
 import { compile, engineDirectory, loadEngine } from '../../libs/engine/dist/index.js';
 import {
+  imageShapeOf,
   initialParameters,
   makeSchedule,
   networkEps,
@@ -30,7 +31,7 @@ const eps = networkEps({
   prediction,
   condition: null,
 });
-const imageSize = model.imageSize ** 2;
+const shape = imageShapeOf(model);
 
 /** Thrown in place of the prediction after the last step that is to be timed. */
 class Enough extends Error {}
@@ -47,7 +48,7 @@ await serve({ engine: engine.identity }, (line) => {
       return eps(x, t);
     };
     try {
-      sample({ schedule, sampler, eps: counted, seed: 0, firstImage, count: batch, imageSize });
+      sample({ schedule, sampler, eps: counted, seed: 0, firstImage, count: batch, shape });
     } catch (error) {
       if (!(error instanceof Enough)) throw error;
     }

@@ -15,7 +15,8 @@ import { checkpointFolder, DirectoryStore, encodeSafetensors } from '../../libs/
 import {
   classCount,
   fillNormal,
-  imageShape,
+  dimensionsOf,
+  imageShapeOf,
   initialTrainingState,
   parameterTable,
   predictionFunction,
@@ -54,7 +55,7 @@ function stateOf(recipe, table) {
 
 /** Inputs, and our own prediction. */
 function predictionOf(engine, { model }, weights, times) {
-  const shape = [IMAGES, ...imageShape(model)];
+  const shape = [IMAGES, ...dimensionsOf(imageShapeOf(model))];
   const x = new Float32Array(shape.reduce((product, extent) => product * extent, 1));
   fillNormal(x, { seed: 1, stream: STREAMS.noise, step: 0, position: 0 });
   const t = Float32Array.from(times);

@@ -2,6 +2,7 @@
 import { type Engine, type TypedArray, engineDirectory, engineEnvironment, loadEngine } from '@lockstep/engine';
 
 import type { MicrobatchTask } from '#src/training/microbatch.js';
+import { imageShapeOf } from '#src/network/model.js';
 import { PRESETS } from '#src/recipe/presets.js';
 import { blocksOf, STREAMS } from '#src/training/random.js';
 import { makeSchedule } from '#src/training/schedule.js';
@@ -28,7 +29,12 @@ export function tinyTask(): MicrobatchTask {
     PRESETS.tiny;
   return {
     seed: 5,
-    dataset: { images, labels: images.slice(0, count).map((byte) => byte % 10), count, rows: 28, columns: 28 },
+    dataset: {
+      images,
+      labels: images.slice(0, count).map((byte) => byte % 10),
+      count,
+      shape: imageShapeOf(PRESETS.tiny.model),
+    },
     schedule: makeSchedule(schedule),
     globalBatch,
     microbatchSize,

@@ -1,7 +1,17 @@
-export { loadDataset, loadRunData, MNIST } from './data/data-source.js';
+export { loadDataset, loadRunData, MNIST, ofDigest } from './data/data-source.js';
 export type { RunData } from './data/data-source.js';
-export { checkDataset, datasetDigest, describeDataset, idxHeader, shownName, shownNames } from './data/dataset.js';
+export {
+  checkDataset,
+  datasetDigest,
+  describeDataset,
+  idxHeader,
+  inGrey,
+  shownName,
+  shownNames,
+} from './data/dataset.js';
 export type { DataNeeds, Dataset, Split } from './data/dataset.js';
+export { COLOUR, dimensionsOf, GREY, isSameShape, shownShape, valuesOf } from './data/image-shape.js';
+export type { ImageShape } from './data/image-shape.js';
 export { classBalance } from './data/class-balance.js';
 export type { ClassBalance } from './data/class-balance.js';
 export { DIFFUSION_ERROR_CODES, DiffusionError } from './errors.js';
@@ -24,9 +34,10 @@ export {
   classCount,
   earlyFrom,
   forward,
-  imageShape,
+  imageShapeOf,
   initialParameters,
   labelsOf,
+  modelFor,
   parameterTable,
   unflatten,
 } from './network/model.js';
@@ -81,6 +92,7 @@ export {
   checkRecipe,
   initialTrainingState,
   microbatchTask,
+  presetFor,
   recipeFor,
   recipeOf,
   stateFrom,

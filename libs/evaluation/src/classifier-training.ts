@@ -17,10 +17,11 @@ import {
   learningRateAt,
   pixelToFloat,
   shuffled,
+  valuesOf,
 } from '@lockstep/diffusion';
 
-/** Grey images with the class of each. */
-export type LabelledImages = Pick<Dataset, 'images' | 'labels' | 'count' | 'rows' | 'columns'>;
+/** Images with the class of each. */
+export type LabelledImages = Pick<Dataset, 'images' | 'labels' | 'count' | 'shape'>;
 
 export type ClassifierRecipe = {
   /** Raised when the training changes in a way that the other numbers do not say: stored classifiers are known by all of this. */
@@ -91,15 +92,16 @@ export function trainClassifier(
   return state;
 }
 
-/** The images of one step: x [batch, rows, columns, 1], shifted; target [batch, classes]. */
+/** The images of one step: x [batch, rows, columns, channels], shifted; target [batch, classes]. */
 function classifierBatch(
   { classes }: ClassifierConfig,
-  { images, labels, rows, columns }: LabelledImages,
+  { images, labels, shape }: LabelledImages,
   { seed, batch, maxShift }: ClassifierRecipe,
   step: number,
   indexAt: (position: number) => number,
 ): { readonly x: Float32Array; readonly target: Float32Array } {
-  const size = rows * columns;
+  const { rows, columns, channels } = shape;
+  const [size, line] = [valuesOf(shape), columns * channels];
   const x = new Float32Array(batch * size).fill(BACKGROUND);
   const target = new Float32Array(batch * classes);
   for (let i = 0; i < batch; i++) {
@@ -108,10 +110,11 @@ function classifierBatch(
     const next = boundedIntegers({ seed, stream: STREAMS.classifierShift, step, position: i });
     const [down, right] = [next(2 * maxShift + 1) - maxShift, next(2 * maxShift + 1) - maxShift];
     for (let row = Math.max(0, down); row < Math.min(rows, rows + down); row++) {
-      const from = index * size + (row - down) * columns - right;
-      const to = i * size + row * columns;
-      for (let column = Math.max(0, right); column < Math.min(columns, columns + right); column++) {
-        x[to + column] = PIXELS[images[from + column]];
+      const from = index * size + (row - down) * line - right * channels;
+      const to = i * size + row * line;
+      const [first, end] = [Math.max(0, right) * channels, Math.min(columns, columns + right) * channels];
+      for (let v = first; v < end; v++) {
+        x[to + v] = PIXELS[images[from + v]];
       }
     }
   }

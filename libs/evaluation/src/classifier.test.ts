@@ -12,23 +12,22 @@ import {
 } from '#src/classifier.js';
 import { CLASSIFIER_RECIPE, trainClassifier } from '#src/classifier-training.js';
 import type { LabelledImages } from '#src/classifier-training.js';
-import { STREAMS, fillUniform, globalNorm, loadMnist, parameterCount } from '@lockstep/diffusion';
+import { STREAMS, fillUniform, globalNorm, loadMnist, parameterCount, valuesOf } from '@lockstep/diffusion';
 import { floats, testEngine } from '@lockstep/diffusion/engine.fixture';
 import { accuracyOf, makeJudge, trainOnSyntheticAccuracy } from '#src/judge.js';
 
 const engine = testEngine();
-const CONFIG = { kind: 'lenet', rows: 28, columns: 28, classes: 10 } as const;
-const SMALL = { kind: 'lenet', rows: 16, columns: 14, classes: 3 } as const;
+const CONFIG = { kind: 'lenet', shape: { rows: 28, columns: 28, channels: 1 }, classes: 10 } as const;
+const SMALL = { kind: 'lenet', shape: { rows: 16, columns: 14, channels: 1 }, classes: 3 } as const;
 
 function part(split: 'train' | 'test', count: number, first = 0): LabelledImages {
-  const { images, labels, rows, columns } = loadMnist(split);
-  const size = rows * columns;
+  const { images, labels, shape } = loadMnist(split);
+  const size = valuesOf(shape);
   return {
     images: images.subarray(first * size, (first + count) * size),
     labels: labels.subarray(first, first + count),
     count,
-    rows,
-    columns,
+    shape,
   };
 }
 
@@ -103,9 +102,9 @@ test('trained on images with their right labels it reads real ones, with wrong l
 
 test('images that it cannot be trained on, and sizes that it cannot have, are refused', () => {
   const labels = Uint8Array.of(0, 10);
-  const two = { images: new Uint8Array(2 * 784), labels, count: 2, rows: 28, columns: 28 };
+  const two = { images: new Uint8Array(2 * 784), labels, count: 2, shape: CONFIG.shape };
   const code = { code: 'E_CLASSIFIER_DATA' };
   assert.throws(() => trainClassifier(engine, CONFIG, two, CLASSIFIER_RECIPE), code);
   assert.throws(() => trainClassifier(engine, CONFIG, { ...two, count: 0 }, CLASSIFIER_RECIPE), code);
-  assert.throws(() => classifierTable({ ...CONFIG, rows: 8 }), { code: 'E_MODEL_CONFIG' });
+  assert.throws(() => classifierTable({ ...CONFIG, shape: { ...CONFIG.shape, rows: 8 } }), { code: 'E_MODEL_CONFIG' });
 });

@@ -11,7 +11,7 @@ const X0 = GREY / 127.5 - 1;
 
 /** Images of one grey, whose noise is therefore known: eps = (x - sqrt(alphaBar) X0) / sqrt(1 - alphaBar). */
 const task: NoiseErrorTask = {
-  dataset: { images: new Uint8Array(100 * 64).fill(GREY), count: 100, rows: 8, columns: 8 },
+  dataset: { images: new Uint8Array(100 * 64).fill(GREY), count: 100, shape: { rows: 8, columns: 8, channels: 1 } },
   schedule,
   eps: (x, t) => x.map((value) => (value - Math.sqrt(schedule.alphaBar[t]) * X0) / Math.sqrt(1 - schedule.alphaBar[t])),
   batchSize: 3,

@@ -13,12 +13,13 @@ import {
   fillNormal,
   openUniform,
   pixelToFloat,
+  valuesOf,
 } from '@lockstep/diffusion';
 
 export const QUARTILES = 4;
 
 export type NoiseErrorTask = {
-  readonly dataset: Pick<Dataset, 'images' | 'count' | 'rows' | 'columns'>;
+  readonly dataset: Pick<Dataset, 'images' | 'count' | 'shape'>;
   readonly schedule: Schedule;
   /** Of `batchSize` images at one timestep. */
   readonly eps: EpsFunction;
@@ -37,7 +38,7 @@ export type NoiseErrorTask = {
  */
 export function noiseErrorByQuartile(task: NoiseErrorTask): number[] {
   const { dataset, schedule, eps, batchSize, batches, seed } = task;
-  const size = dataset.rows * dataset.columns;
+  const size = valuesOf(dataset.shape);
   if (batches % QUARTILES !== 0 || batches < QUARTILES) {
     throw new DiffusionError('E_METRIC', `${batches} batches: use a multiple of ${QUARTILES}`);
   }

@@ -5,10 +5,10 @@ import { classifierPrediction, FEATURES } from './classifier.js';
 import type { ClassifierConfig } from './classifier.js';
 import { trainClassifier } from './classifier-training.js';
 import type { ClassifierRecipe, LabelledImages } from './classifier-training.js';
-import { type Dataset, pixelToFloat } from '@lockstep/diffusion';
+import { type Dataset, pixelToFloat, valuesOf } from '@lockstep/diffusion';
 
-/** Grey images of bytes, as in a data set. */
-export type Images = Pick<Dataset, 'images' | 'count' | 'rows' | 'columns'>;
+/** Images of bytes, as in a data set. */
+export type Images = Pick<Dataset, 'images' | 'count' | 'shape'>;
 
 export type Judgement = {
   /** [count, FEATURES] */
@@ -17,7 +17,7 @@ export type Judgement = {
   readonly labels: Uint8Array;
 };
 
-/** Judges images of the classifier's size. Call dispose() when no more come. */
+/** Judges images of the classifier's shape. Call dispose() when no more come. */
 export type Judge = ((images: Images) => Judgement) & { readonly dispose: () => void };
 
 /** The last batch is filled up with its own first image, so one graph does. */
@@ -28,7 +28,7 @@ const PIXELS = Float32Array.from({ length: 256 }, (_, byte) => pixelToFloat(byte
 export function makeJudge(engine: Engine, config: ClassifierConfig, weights: Float32Array): Judge {
   const { fn, specs, identity } = classifierPrediction(engine, config, BATCH);
   const compiled = compile(engine, fn, specs, { identity });
-  const size = config.rows * config.columns;
+  const size = valuesOf(config.shape);
   const { classes } = config;
   const judge = ({ images, count }: Images): Judgement => {
     const features = new Float32Array(count * FEATURES);

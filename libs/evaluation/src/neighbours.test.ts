@@ -66,7 +66,7 @@ test('a point is at distance zero from itself up to rounding, never below', () =
 });
 
 test('images are points of one number a pixel, from -1 to 1', () => {
-  const images = { images: Uint8Array.of(0, 255, 51, 0, 0, 0), count: 3, rows: 1, columns: 2 };
+  const images = { images: Uint8Array.of(0, 255, 51, 0, 0, 0), count: 3, shape: { rows: 1, columns: 2, channels: 1 } };
   const { nearest, squared } = nearestNeighbours(pixelPoints(images), pixelPoints({ ...images, count: 2 }), 1, inPlane);
   assert.deepEqual([...nearest], [0, 1, 1]);
   [0, 0, 0.16].forEach((value, i) => assert.ok(Math.abs(squared[i] - value) < 1e-5));

@@ -1,7 +1,7 @@
 /** Nearest neighbours among many points, block by block: the distances of all pairs never lie in memory at once. */
 import { type Engine, compile } from '@lockstep/engine';
 
-import { DiffusionError, pixelToFloat } from '@lockstep/diffusion';
+import { DiffusionError, pixelToFloat, valuesOf } from '@lockstep/diffusion';
 import type { Images } from './judge.js';
 
 /** Points of d numbers each, handed out as rows [count, d] where they are needed: all pixels of a data set are a large array. */
@@ -23,9 +23,9 @@ export function arrayPoints(array: Float32Array, d: number): Points {
   return { count, rows: (first, rows) => array.subarray(first * d, (first + rows) * d) };
 }
 
-/** Images as points of one number a pixel, -1 to 1. */
-export function pixelPoints({ images, count, rows, columns }: Images): Points {
-  const d = rows * columns;
+/** Images as points of their numbers, -1 to 1. */
+export function pixelPoints({ images, count, shape }: Images): Points {
+  const d = valuesOf(shape);
   return {
     count,
     rows: (first, some) => Float32Array.from(images.subarray(first * d, (first + some) * d), (byte) => PIXELS[byte]),

@@ -12,7 +12,9 @@ import { contradiction, type Given, type RunConfig } from '@lockstep/config';
 import {
   changedRecipe,
   changesOf,
+  imageShapeOf,
   MNIST,
+  presetFor,
   presetOf,
   recipeFor,
   recipeOf,
@@ -60,7 +62,7 @@ export async function askedRun(config: RunConfig, given: Given): Promise<AskedRu
 }
 
 /**
- * The recipe, now that the data is known: of a new run's network the number of classes may be the data's.
+ * The recipe, now that the data is known: a new run's network has the shape of the data's images, and perhaps its number of classes.
  * @throws CheckpointError E_RUN_CONFLICT; what recipeFor throws
  */
 export function recipeOn(asked: AskedRun, config: RunConfig, given: Given, dataset: Dataset): Preset {
@@ -90,7 +92,7 @@ function newRun(config: RunConfig): AskedRun {
 async function runFrom(config: RunConfig, given: Given, parent: string): Promise<AskedRun> {
   const parentRecord = await readRun(parent);
   const origin = storedRun(parentRecord, parent);
-  const named = given.has('preset') ? presetOf(config.preset) : null;
+  const named = given.has('preset') ? presetFor(config.preset, imageShapeOf(origin.recipe.model)) : null;
   // Labels that the network knows are a part of it, whatever the preset would have.
   const known = named?.model.kind === 'unet' && !given.has('classes') ? changesOf(origin.recipe).classes : null;
   const preset = named === null ? origin.preset : config.preset;

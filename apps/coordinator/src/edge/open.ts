@@ -24,6 +24,7 @@ import { namesIn, type LoadedConfig, type RunConfig } from '@lockstep/config';
 import {
   checkDataset,
   describeDataset,
+  imageShapeOf,
   initialTrainingState,
   labelsOf,
   loadDataset,
@@ -78,7 +79,7 @@ export async function openCoordinator(
   const asked = await askedRun(config, given);
   const dataset = asked.mustBe === null ? loadDataset(asked.data, 'train') : loadRunData(asked.mustBe, asked.moved);
   const recipe = recipeOn(asked, config, given, dataset);
-  checkDataset(dataset, { ...recipe.model, classes: labelsOf(recipe.model) });
+  checkDataset(dataset, { shape: imageShapeOf(recipe.model), classes: labelsOf(recipe.model) });
   const parent = asked.kind === 'from' ? await newestState(asked.parent, asked.parentRecord, surroundings.warn) : null;
   const port = await HeldPort.take(config);
   surroundings.tell?.(`data: ${describeDataset(dataset)}`);

@@ -7,11 +7,13 @@ import {
   type Schedule,
   classCount,
   imagesARun,
+  imageShapeOf,
   makeSchedule,
   networkEps,
   noLabel,
   predictionFunction,
   sampleSteps,
+  valuesOf,
 } from '@lockstep/diffusion';
 import { compile, loadEngine, type Engine } from '@lockstep/engine';
 import { IMAGES_A_BATCH, type DrawJob } from './job.js';
@@ -29,12 +31,12 @@ export function drawingOf(job: DrawJob): (batch: number) => BatchSteps {
   const { recipe, sampler, seed, weights, kept } = job;
   const { model } = recipe;
   const { schedule, epsOf } = networkOf(loadEngine(job.engine), recipe, weights, job.condition?.guidance ?? null);
-  const imageSize = model.imageSize * model.imageSize * model.channels;
+  const shape = imageShapeOf(model);
   return function* (batch) {
     const eps = epsOf(conditionOf(job, batch));
     const firstImage = batch * IMAGES_A_BATCH;
-    const steps = sampleSteps({ schedule, sampler, eps, seed, firstImage, count: IMAGES_A_BATCH, imageSize });
-    const drawn = new Float32Array(kept.length * IMAGES_A_BATCH * imageSize);
+    const steps = sampleSteps({ schedule, sampler, eps, seed, firstImage, count: IMAGES_A_BATCH, shape });
+    const drawn = new Float32Array(kept.length * IMAGES_A_BATCH * valuesOf(shape));
     for (const { done, x } of steps) {
       const place = kept.indexOf(done);
       if (place >= 0) drawn.set(x, place * x.length);

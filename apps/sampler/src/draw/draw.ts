@@ -4,9 +4,11 @@ import { localGpus, workerPlaces } from '@lockstep/config';
 import {
   checkSampler,
   DiffusionError,
+  imageShapeOf,
   parameterCount,
   parameterTable,
   parseRecipe,
+  valuesOf,
   type Preset,
 } from '@lockstep/diffusion';
 import { engineDirectory, engineEnvironment, graphDirectory, type Device } from '@lockstep/engine';
@@ -232,7 +234,7 @@ export async function drawImages(job: DrawJob, count: number, request: ImagesReq
 async function drawFrames(job: DrawJob, count: number, request: ImagesRequest): Promise<Float32Array[]> {
   const { model } = job.recipe;
   const batches = Math.ceil(count / IMAGES_A_BATCH);
-  const batchSize = IMAGES_A_BATCH * model.imageSize * model.imageSize * model.channels;
+  const batchSize = IMAGES_A_BATCH * valuesOf(imageShapeOf(model));
   const frames = job.kept.map(() => new Float32Array(batches * batchSize));
   const stepsDone = new Int32Array(batches);
   let batchesDrawn = 0;

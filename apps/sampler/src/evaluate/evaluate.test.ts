@@ -12,6 +12,7 @@ import {
   initialTrainingState,
   loadMnist,
   parameterTable,
+  valuesOf,
 } from '@lockstep/diffusion';
 import { engineDirectory, engineEnvironment, graphDirectory, loadEngine } from '@lockstep/engine';
 import { classifierFor, type ClassifierTask } from '#src/evaluate/classifier-store.js';
@@ -29,7 +30,7 @@ const ENGINE_FOLDERS = { directory: engineDirectory('cpu', process.env), graphs:
 const BOTH = { train: part(loadMnist('train'), 1500), test: part(loadMnist('test'), 800), classes: 10 };
 
 function part(data: Dataset, count: number): Dataset {
-  const size = data.rows * data.columns;
+  const size = valuesOf(data.shape);
   return { ...data, images: data.images.subarray(0, count * size), labels: data.labels.subarray(0, count), count };
 }
 
@@ -131,7 +132,7 @@ function classifierTask(where: string, change: Partial<ClassifierTask> = {}): Cl
   return {
     engine: loadEngine({ ...setting, ...ENGINE_FOLDERS }),
     folder: where,
-    config: { kind: 'lenet', rows: 28, columns: 28, classes: 10 },
+    config: { kind: 'lenet', shape: BOTH.train.shape, classes: 10 },
     recipe: { ...RECIPE, steps: 3 },
     data: BOTH.train,
     createdAt: 0,

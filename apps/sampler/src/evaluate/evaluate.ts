@@ -19,7 +19,7 @@ import {
   makeJudge,
   trainOnSyntheticAccuracy,
 } from '@lockstep/evaluation';
-import { classCount } from '@lockstep/diffusion';
+import { classCount, valuesOf } from '@lockstep/diffusion';
 import { engineEnvironment, loadEngine, type EngineOptions } from '@lockstep/engine';
 import { classifierFor } from './classifier-store.js';
 import { chosenCondition } from '../draw/choice.js';
@@ -97,10 +97,10 @@ export async function evaluate(request: EvaluateRequest): Promise<Evaluated> {
   const picture = writing(() => openOutput(request.picture ?? `${name}.png`, { makeFolder: true }));
   checkTwo(['--out', out], ['--picture', picture]);
   const data = request.dataOf(record);
-  const { rows, columns } = data.train;
+  const { shape } = data.train;
   const engine = loadHere(job.engine, env);
 
-  const config = { kind: 'lenet', rows, columns, classes: data.classes } as const;
+  const config = { kind: 'lenet', shape, classes: data.classes } as const;
   const classifier = await classifierFor({
     engine,
     folder: request.classifiers,
@@ -119,15 +119,14 @@ export async function evaluate(request: EvaluateRequest): Promise<Evaluated> {
   onPart(`drawing ${drawnCount} samples`);
   const drawn = toBytes(await drawImages(job, drawnCount, request));
   const firstDrawn = (of: number): Images => ({
-    images: drawn.subarray(0, of * rows * columns),
+    images: drawn.subarray(0, of * valuesOf(shape)),
     count: of,
-    rows,
-    columns,
+    shape,
   });
   const samples = firstDrawn(count);
   const distances = {
     features: engineDistances(engine, FEATURES),
-    pixels: engineDistances(engine, rows * columns),
+    pixels: engineDistances(engine, valuesOf(shape)),
   };
   const blind = unlabelled(job.recipe);
   const { schedule, epsOf } = networkOf(engine, job.recipe, job.weights, blind?.guidance ?? null);

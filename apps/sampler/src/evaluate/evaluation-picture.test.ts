@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PNG } from 'pngjs';
+import type { Images } from '@lockstep/evaluation';
 import { evaluationPicture } from '#src/evaluate/evaluation-picture.js';
 
 const SIZE = 28;
@@ -8,12 +9,12 @@ const SIZE = 28;
 const [RIGHT, CELL] = [8 * 58 + 8, 58];
 
 /** Images of one grey each. */
-function greys(...values: number[]): { images: Uint8Array; count: number; rows: number; columns: number } {
+function greys(...values: number[]): Images {
   const images = Uint8Array.from(
     { length: values.length * SIZE * SIZE },
     (_, i) => values[Math.floor(i / SIZE / SIZE)],
   );
-  return { images, count: values.length, rows: SIZE, columns: SIZE };
+  return { images, count: values.length, shape: { rows: SIZE, columns: SIZE, channels: 1 } };
 }
 
 function picture(counts: readonly number[]): (x: number, y: number) => number {

@@ -5,6 +5,7 @@
  */
 import type { Evaluation } from '@lockstep/run';
 import type { Images, LabelledImages } from '@lockstep/evaluation';
+import { valuesOf } from '@lockstep/diffusion';
 import { greyPng } from '../picture/png.js';
 
 const WHITE = 255;
@@ -31,7 +32,7 @@ export interface PictureTask {
 
 /** PNG bytes. */
 export function evaluationPicture({ evaluation, samples, train }: PictureTask): Buffer {
-  const { rows, columns } = samples;
+  const { rows, columns } = samples.shape;
   const scale = Math.max(1, Math.round(ABOUT / Math.max(rows, columns)));
   const [cellWidth, cellHeight] = [columns * scale + GAP, rows * scale + GAP];
   const { counts } = evaluation.classes.samples;
@@ -63,9 +64,9 @@ export function evaluationPicture({ evaluation, samples, train }: PictureTask): 
 }
 
 /** One image, black on white. */
-function inverted({ images, rows, columns }: Images, index: number): Pick<Images, 'images' | 'rows' | 'columns'> {
-  const size = rows * columns;
-  return { rows, columns, images: images.subarray(index * size, (index + 1) * size).map((byte) => WHITE - byte) };
+function inverted({ images, shape }: Images, index: number): Pick<Images, 'images' | 'shape'> {
+  const size = valuesOf(shape);
+  return { shape, images: images.subarray(index * size, (index + 1) * size).map((byte) => WHITE - byte) };
 }
 
 /** Grey pixels that are drawn on; what lies outside is a mistake of the layout and throws. */
@@ -88,13 +89,8 @@ class Canvas {
     }
   }
 
-  image(
-    { images, rows, columns }: Omit<Images, 'count'>,
-    index: number,
-    left: number,
-    top: number,
-    scale: number,
-  ): void {
+  image({ images, shape }: Omit<Images, 'count'>, index: number, left: number, top: number, scale: number): void {
+    const { rows, columns } = shape;
     for (let y = 0; y < rows; y++) {
       for (let x = 0; x < columns; x++) {
         const grey = images[(index * rows + y) * columns + x];

@@ -20,7 +20,7 @@ import {
   pixelPoints,
   precisionRecall,
 } from '@lockstep/evaluation';
-import { type EpsFunction, STREAMS, type Schedule, classBalance, fillNormal } from '@lockstep/diffusion';
+import { type EpsFunction, STREAMS, type Schedule, classBalance, fillNormal, valuesOf } from '@lockstep/diffusion';
 import type { EvaluationData } from './evaluation-data.js';
 import { IMAGES_A_BATCH } from '../draw/job.js';
 
@@ -123,18 +123,18 @@ export function toBytes(drawn: Float32Array): Uint8Array {
   return Uint8Array.from(new Uint8ClampedArray(Float32Array.from(drawn, (value) => (value + 1) * 127.5)));
 }
 
-function chosenImages({ images, rows, columns }: Images, chosen: Uint32Array): Images {
-  const d = rows * columns;
+function chosenImages({ images, shape }: Images, chosen: Uint32Array): Images {
+  const d = valuesOf(shape);
   const some = new Uint8Array(chosen.length * d);
   chosen.forEach((index, i) => some.set(images.subarray(index * d, (index + 1) * d), i * d));
-  return { images: some, count: chosen.length, rows, columns };
+  return { images: some, count: chosen.length, shape };
 }
 
 /** As many images of what sampling starts from. */
-function noiseImages({ count, rows, columns }: Images, seed: number): Images {
-  const noise = new Float32Array(count * rows * columns);
+function noiseImages({ count, shape }: Images, seed: number): Images {
+  const noise = new Float32Array(count * valuesOf(shape));
   fillNormal(noise, { seed, stream: STREAMS.ceilingNoise, step: 0, position: 0 });
-  return { images: toBytes(noise), count, rows, columns };
+  return { images: toBytes(noise), count, shape };
 }
 
 /** Of squared distances to the nearest training image. */
@@ -165,7 +165,7 @@ function closestPairs(
 
 /** Exact, where the blocks of distances are float32. */
 function pixelDistance(a: Images, i: number, b: Images, j: number): number {
-  const d = a.rows * a.columns;
+  const d = valuesOf(a.shape);
   let sum = 0;
   for (let p = 0; p < d; p++) sum += ((a.images[i * d + p] - b.images[j * d + p]) / 127.5) ** 2;
   return Math.sqrt(sum);

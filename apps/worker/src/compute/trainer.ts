@@ -9,10 +9,12 @@ import {
   DiffusionError,
   gradientFunction,
   gradientInputs,
+  imageShapeOf,
   labelsOf,
   loadDataset,
   makeMicrobatch,
   microbatchTask,
+  ofDigest,
   parameterTable,
   parseRecipe,
   samplesDigest,
@@ -106,7 +108,7 @@ export class Trainer implements Training {
   ) {
     this.recipe = parseRecipe(settings.recipe);
     const { microbatchSize, model, prediction } = this.recipe;
-    checkDataset(dataset, { ...model, classes: labelsOf(model) });
+    checkDataset(dataset, { shape: imageShapeOf(model), classes: labelsOf(model) });
     this.table = parameterTable(model);
     this.buckets = bucketsOf(model);
     this.passes = passes ?? new PortablePasses(this.table, sumFormOf(settings, this.recipe));
@@ -202,7 +204,8 @@ export class Trainer implements Training {
 /** @throws DiffusionError E_DATA_CHANGED if what is in that place here is not the run's data; E_DATA_*, E_MNIST_* */
 function runDataHere({ data, dataDigest }: RunSettings): Dataset {
   const dataset = loadDataset(data, 'train');
-  if (dataset.digest === dataDigest) return dataset;
+  const known = ofDigest(dataset, dataDigest);
+  if (known !== null) return known;
   throw new DiffusionError(
     'E_DATA_CHANGED',
     `the data in ${data} of this machine is not the run's (digest ${dataDigest.slice(0, 12)} of the run, ${dataset.digest.slice(0, 12)} here): put the same data there`,

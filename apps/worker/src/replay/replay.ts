@@ -14,8 +14,9 @@ import {
   type OutputFile,
 } from '@lockstep/run';
 import {
+  dimensionsOf,
   globalNorm,
-  imageShape,
+  imageShapeOf,
   loadRunData,
   parameterCount,
   parameterTable,
@@ -234,7 +235,7 @@ function writeReplay(
   { step, microbatch, batch, arena, gradient }: Replayed,
 ): void {
   const n = batch.t.length;
-  const images = [n, ...imageShape(recipe.model)];
+  const images = [n, ...dimensionsOf(imageShapeOf(recipe.model))];
   const entry = (name: string, data: Float32Array, shape: readonly number[] = [n]) => ({
     name,
     dtype: 'F32' as const,

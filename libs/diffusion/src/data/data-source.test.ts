@@ -3,7 +3,7 @@ import { test } from 'node:test';
 
 import { folderOf, greyPng, idxFile, pngFile } from './data.fixture.js';
 import { loadDataset, loadRunData } from '#src/data/data-source.js';
-import { checkDataset } from '#src/data/dataset.js';
+import { checkDataset, describeDataset, inGrey } from '#src/data/dataset.js';
 import { loadMnist } from '#src/data/mnist.js';
 
 /** Two images of 2 by 1 in one class, one in another. */
@@ -21,7 +21,7 @@ test('subfolders are classes in the order of their names, and so are the files i
   const data = loadDataset(folderOf(context, CLASSES), 'train');
   assert.deepEqual([...data.images], [255, 0, 1, 2, 3, 4]);
   assert.deepEqual([...data.labels], [0, 1, 1]);
-  assert.deepEqual([data.count, data.rows, data.columns], [3, 1, 2]);
+  assert.deepEqual([data.count, data.shape], [3, { rows: 1, columns: 2, channels: 1 }]);
 });
 
 test('a folder of PNGs has the digest of the IDX files with the same images and labels', (context) => {
@@ -38,22 +38,67 @@ test('PNGs without subfolders are one class, and text beside them and hidden fil
   assert.deepEqual([[...images], [...labels]], [[9], [0]]);
 });
 
-test('colour becomes grey by the integers of PIL, and grey stored as colour keeps its bytes', (context) => {
-  const pixels = [
-    [255, 0, 0, 255],
-    [0, 255, 0, 255],
-    [0, 0, 255, 255],
-    [10, 20, 30, 255],
-    ...Array.from({ length: 256 }, (_, grey) => [grey, grey, grey, 255]),
-  ];
-  for (const colorType of [2, 6] as const) {
-    const folder = folderOf(context, { 'a.png': pngFile(260, pixels, { colorType }) });
-    // The first four are what Image.convert('L') gives.
-    assert.deepEqual(
-      [...loadDataset(folder, 'train').images],
-      [76, 150, 29, 18, ...Array.from({ length: 256 }, (_, grey) => grey)],
-    );
+const GREYS = Array.from({ length: 256 }, (_, grey) => [grey, grey, grey, 255]);
+const COLOURS = [[255, 0, 0, 255], [0, 255, 0, 255], [0, 0, 255, 255], [10, 20, 30, 255], ...GREYS];
+
+test('grey stored as colour is grey, with the digest of grey', (context) => {
+  const stored = ([0, 2, 6] as const).map((colorType) =>
+    loadDataset(folderOf(context, { 'a.png': pngFile(256, GREYS, { colorType }) }), 'train'),
+  );
+  for (const data of stored) {
+    assert.deepEqual([...data.images], [...GREYS.keys()]);
+    assert.deepEqual([data.shape.channels, data.digest], [1, stored[0].digest]);
   }
+});
+
+test('one coloured pixel gives the whole set three channels, and the grey images before it keep their greys in each', (context) => {
+  const files = {
+    'a.png': greyPng(2, [7, 8]),
+    'b.png': pngFile(2, [[1, 2, 3, 255], GREYS[9]], { colorType: 6 }),
+    'c.png': greyPng(2, [10, 11]),
+  };
+  const data = loadDataset(folderOf(context, files), 'train');
+  assert.deepEqual(data.shape, { rows: 1, columns: 2, channels: 3 });
+  assert.deepEqual([...data.images], [7, 7, 7, 8, 8, 8, 1, 2, 3, 9, 9, 9, 10, 10, 10, 11, 11, 11]);
+  assert.match(describeDataset(data), /^3 images of 2x1 in colour, 1 class /);
+});
+
+test('a folder of PNGs in colour has the digest of the IDX files of four dimensions with the same images', (context) => {
+  const pixels = [10, 20, 30, 40, 50, 60];
+  const png = pngFile(
+    2,
+    [pixels.slice(0, 3), pixels.slice(3)].map((rgb) => [...rgb, 255]),
+    { colorType: 2 },
+  );
+  const labels = { 'train-labels-idx1-ubyte': idxFile([1], [0]) };
+  const images = idxFile([1, 1, 2, 3], pixels);
+  const { digest } = loadDataset(folderOf(context, { 'a.png': png }), 'train');
+  for (const name of ['train-images-idx3-ubyte', 'train-images-idx4-ubyte', 'train-images.idx4-ubyte.gz']) {
+    assert.equal(loadDataset(folderOf(context, { [name]: images, ...labels }), 'train').digest, digest, name);
+  }
+  const grey = folderOf(context, { 'train-images-idx4-ubyte': idxFile([1, 2, 3, 1], pixels), ...labels });
+  const flat = folderOf(context, { 'train-images-idx3-ubyte': idxFile([1, 2, 3], pixels), ...labels });
+  assert.equal(loadDataset(grey, 'train').digest, loadDataset(flat, 'train').digest);
+  const two = folderOf(context, { 'train-images-idx3-ubyte': idxFile([1, 1, 3, 2], pixels), ...labels });
+  assert.throws(() => loadDataset(two, 'train'), { code: 'E_DATA_FORMAT', message: /has 2 numbers a pixel/ });
+});
+
+test('in grey, colours have the greys of PIL, and greys their bytes', (context) => {
+  const data = loadDataset(folderOf(context, { 'a.png': pngFile(260, COLOURS, { colorType: 2 }) }), 'train');
+  const grey = inGrey(data);
+  // The first four are what Image.convert('L') gives.
+  assert.deepEqual([...grey.images], [76, 150, 29, 18, ...GREYS.keys()]);
+  assert.deepEqual(grey.shape, { rows: 1, columns: 260, channels: 1 });
+  assert.equal(inGrey(grey), grey);
+});
+
+test('a run that was begun on colour turned to grey, as all were once, finds that data again by its digest', (context) => {
+  const source = folderOf(context, { 'a.png': pngFile(4, COLOURS.slice(0, 4), { colorType: 2 }) });
+  const asOnce = folderOf(context, { 'a.png': greyPng(4, [76, 150, 29, 18]) });
+  const once = loadDataset(asOnce, 'train');
+  const found = loadRunData({ source, digest: once.digest }, null);
+  assert.deepEqual(found, once);
+  assert.equal(loadRunData({ source, digest: loadDataset(source, 'train').digest }, null).shape.channels, 3);
 });
 
 test('what cannot be trained on is refused with its code', (context) => {
@@ -100,13 +145,14 @@ test('a folder that is not there, and the test half of a folder of PNGs, are mis
   assert.throws(() => loadDataset(folder, 'test'), { code: 'E_DATA_MISSING' });
 });
 
-test("data is checked against the model's image size and number of classes", () => {
+test("data is checked against the shape of the network's images and its number of classes", () => {
   const data = loadMnist('test');
-  const needs = { imageSize: 28, channels: 1, classes: 10 };
+  const shape = { rows: 28, columns: 28, channels: 1 };
+  const needs = { shape, classes: 10 };
   checkDataset(data, needs);
   checkDataset(data, { ...needs, classes: null });
-  for (const change of [{ imageSize: 32 }, { channels: 3 }]) {
-    assert.throws(() => checkDataset(data, { ...needs, ...change }), { code: 'E_DATA_SIZE' });
+  for (const change of [{ rows: 32 }, { columns: 32 }, { channels: 3 }]) {
+    assert.throws(() => checkDataset(data, { ...needs, shape: { ...shape, ...change } }), { code: 'E_DATA_SIZE' });
   }
   // The first image with a 9 is the eighth.
   assert.throws(() => checkDataset(data, { ...needs, classes: 9 }), { code: 'E_DATA_LABEL', message: /image 7 / });

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 
 import { namesIn } from './data-files.js';
+import { inGrey } from './dataset.js';
 import type { Dataset, Split } from './dataset.js';
 import { DiffusionError } from '../errors.js';
 import { isIdxName, loadIdxFolder } from './idx.js';
@@ -46,9 +47,8 @@ export type RunData = {
  */
 export function loadRunData({ source, digest }: RunData, given: string | null): Dataset {
   const dataset = given === null ? loadStored(source) : loadDataset(given, 'train');
-  if (dataset.digest === digest) {
-    return dataset;
-  }
+  const known = ofDigest(dataset, digest);
+  if (known !== null) return known;
   const digests = `digest ${digest.slice(0, 12)} then, ${dataset.digest.slice(0, 12)} now`;
   throw new DiffusionError(
     'E_DATA_CHANGED',
@@ -56,6 +56,16 @@ export function loadRunData({ source, digest }: RunData, given: string | null): 
       ? `the data in ${source} has changed since the run began (${digests}): put it back as it was, or name a copy of it by --data`
       : `the data in ${given} is not what the run was trained on (${digests}): name that by --data, wherever it lies`,
   );
+}
+
+/**
+ * The data as a run with this digest has it; null if it is of other data. Images in colour are trained on in grey where that was asked
+ * for, and until colour was known they always were.
+ */
+export function ofDigest(dataset: Dataset, digest: string): Dataset | null {
+  if (dataset.digest === digest) return dataset;
+  const grey = inGrey(dataset);
+  return grey.digest === digest ? grey : null;
 }
 
 function loadStored(source: string): Dataset {

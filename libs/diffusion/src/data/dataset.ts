@@ -2,17 +2,19 @@
 import { createHash } from 'node:crypto';
 
 import { DiffusionError } from '../errors.js';
+import { COLOUR, GREY, isSameShape, shownShape } from './image-shape.js';
+import type { ImageShape } from './image-shape.js';
 
 export type Split = 'train' | 'test';
 
-/** Grey images, 0 black to 255 white (of MNIST: background to ink), image after image, row after row. */
+/** Images of bytes, 0 black to 255 white (of MNIST: background to ink). */
 export type Dataset = {
+  /** Image after image, row after row, pixel after pixel; of a pixel in colour red, green and blue. */
   readonly images: Uint8Array;
   /** [count] class of each image, from 0 */
   readonly labels: Uint8Array;
   readonly count: number;
-  readonly rows: number;
-  readonly columns: number;
+  readonly shape: ImageShape;
   /** Names the data in a run's config, see {@link datasetDigest}. */
   readonly digest: string;
   /** [classes] what each class is called where the data comes from: a folder's name, else its number. The digest knows nothing of them. */
@@ -24,9 +26,7 @@ const SHOWN_CLASSES = 20;
 
 /** What a model asks of its data. */
 export type DataNeeds = {
-  /** Rows and columns of an image. */
-  readonly imageSize: number;
-  readonly channels: number;
+  readonly shape: ImageShape;
   /** Labels must be below it; null: labels are not looked at. */
   readonly classes: number | null;
 };
@@ -41,19 +41,15 @@ export function idxHeader(dimensions: readonly number[]): Uint8Array {
 }
 
 /**
- * sha256 (hex) over the sha256 (hex) of the images and of the labels, each as the IDX file that holds them. So data has one digest
- * however it is stored.
+ * sha256 (hex) over the sha256 (hex) of the images and of the labels, each as the IDX file that holds them: of grey images three
+ * dimensions, of others four. So data has one digest however it is stored.
  */
-export function datasetDigest({
-  images,
-  labels,
-  count,
-  rows,
-  columns,
-}: Omit<Dataset, 'digest' | 'classNames'>): string {
-  const file = (dimensions: readonly number[], data: Uint8Array): string =>
-    createHash('sha256').update(idxHeader(dimensions)).update(data).digest('hex');
-  const digests = [file([count, rows, columns], images), file([count], labels)];
+export function datasetDigest({ images, labels, count, shape }: Omit<Dataset, 'digest' | 'classNames'>): string {
+  const { rows, columns, channels } = shape;
+  const dimensions = channels === GREY ? [count, rows, columns] : [count, rows, columns, channels];
+  const file = (extents: readonly number[], data: Uint8Array): string =>
+    createHash('sha256').update(idxHeader(extents)).update(data).digest('hex');
+  const digests = [file(dimensions, images), file([count], labels)];
   return createHash('sha256').update(digests.join('')).digest('hex');
 }
 
@@ -75,16 +71,10 @@ export function shownNames(names: readonly string[]): string {
 }
 
 /** What was read, in one line: `60000 images of 28x28, 10 classes (0 1 2 3 4 5 6 7 8 9), digest 4a0f08ab23f4`. */
-export function describeDataset({
-  count,
-  rows,
-  columns,
-  classNames,
-  digest,
-}: Omit<Dataset, 'images' | 'labels'>): string {
+export function describeDataset({ count, shape, classNames, digest }: Omit<Dataset, 'images' | 'labels'>): string {
   const [images, classes] = [count === 1 ? 'image' : 'images', classNames.length === 1 ? 'class' : 'classes'];
   return (
-    `${count} ${images} of ${columns}x${rows}, ${classNames.length} ${classes} (${shownNames(classNames)}), ` +
+    `${count} ${images} of ${shownShape(shape)}, ${classNames.length} ${classes} (${shownNames(classNames)}), ` +
     `digest ${digest.slice(0, 12)}`
   );
 }
@@ -94,12 +84,15 @@ export function describeDataset({
  *
  * @throws E_DATA_SIZE if its images are not the model's, E_DATA_LABEL if a label is not below `classes`
  */
-export function checkDataset({ rows, columns, labels }: Dataset, { imageSize, channels, classes }: DataNeeds): void {
-  if (rows !== imageSize || columns !== imageSize || channels !== 1) {
+export function checkDataset(
+  { shape, labels }: Pick<Dataset, 'shape' | 'labels'>,
+  { shape: wanted, classes }: DataNeeds,
+): void {
+  if (!isSameShape(shape, wanted)) {
     throw new DiffusionError(
       'E_DATA_SIZE',
-      `the images are ${rows}x${columns} and grey, the model wants ${imageSize}x${imageSize} with ${channels} channels: ` +
-        'resize them beforehand (nothing is resized here), or choose another preset',
+      `the images are ${shownShape(shape)}, those of the network ${shownShape(wanted)}: convert them beforehand (nothing is ` +
+        'resized here), or train a new network on them',
     );
   }
   const at = classes === null ? -1 : labels.findIndex((label) => label >= classes);
@@ -109,4 +102,19 @@ export function checkDataset({ rows, columns, labels }: Dataset, { imageSize, ch
       `image ${at} has label ${labels[at]}, the model has classes 0 to ${(classes ?? 0) - 1}: correct the labels, or leave --classes out`,
     );
   }
+}
+
+/**
+ * The data set with grey images: what is in colour becomes grey by the luma of ITU-R 601 in PIL's integers, as Image.convert('L') and
+ * torchvision's Grayscale have it. Grey that was stored as colour keeps its bytes.
+ */
+export function inGrey(dataset: Dataset): Dataset {
+  const { images, shape } = dataset;
+  if (shape.channels === GREY) return dataset;
+  const grey = new Uint8Array(images.length / COLOUR);
+  for (let p = 0, at = 0; p < grey.length; p++, at += COLOUR) {
+    grey[p] = (19595 * images[at] + 38470 * images[at + 1] + 7471 * images[at + 2] + 32768) >> 16;
+  }
+  const data = { ...dataset, images: grey, shape: { ...shape, channels: GREY } };
+  return { ...data, digest: datasetDigest(data) };
 }

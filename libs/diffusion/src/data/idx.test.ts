@@ -21,13 +21,13 @@ const THREE = idxFile([3, 1, 2], [1, 2, 3, 4, 5, 6]);
 const THREE_LABELS = Uint8Array.from(LABELS);
 
 test('an IDX file gives its dimensions and data', () => {
-  const { dimensions, data } = parseIdx(Uint8Array.from(LABELS), 1, 'labels');
+  const { dimensions, data } = parseIdx(Uint8Array.from(LABELS), [1], 'labels');
   assert.deepEqual([dimensions, [...data]], [[3], [7, 8, 9]]);
 });
 
 test('an IDX file in the middle of a larger buffer is read from its own start', () => {
   const buffer = Uint8Array.from([1, 2, 3, ...LABELS]);
-  assert.deepEqual([...parseIdx(buffer.subarray(3), 1, 'labels').data], [7, 8, 9]);
+  assert.deepEqual([...parseIdx(buffer.subarray(3), [1], 'labels').data], [7, 8, 9]);
 });
 
 test('a header of another kind, or a length that does not fit it, is refused with its code', () => {
@@ -42,7 +42,7 @@ test('a header of another kind, or a length that does not fit it, is refused wit
     ['empty', [], 1],
   ];
   for (const [what, bytes, dimensions] of bad) {
-    assert.throws(() => parseIdx(Uint8Array.from(bytes), dimensions, 'file'), { code: 'E_DATA_FORMAT' }, what);
+    assert.throws(() => parseIdx(Uint8Array.from(bytes), [dimensions], 'file'), { code: 'E_DATA_FORMAT' }, what);
   }
 });
 
@@ -54,7 +54,7 @@ test("a folder with MNIST's own files is MNIST, with the same digest", (context)
   const [ours, theirs] = [loadIdxFolder(folder, 'test'), loadMnist('test')];
   assert.equal(ours.digest, theirs.digest);
   assert.ok(Buffer.from(ours.images).equals(theirs.images) && Buffer.from(ours.labels).equals(theirs.labels));
-  assert.deepEqual([ours.count, ours.rows, ours.columns], [theirs.count, theirs.rows, theirs.columns]);
+  assert.deepEqual([ours.count, ours.shape], [theirs.count, theirs.shape]);
 });
 
 test('gzipped files are those that they hold, and a plain one comes first', (context) => {
@@ -66,7 +66,7 @@ test('gzipped files are those that they hold, and a plain one comes first', (con
   });
   const data = loadIdxFolder(plain, 'train');
   assert.deepEqual([...data.images, ...data.labels], [1, 2, 3, 4, 5, 6, 7, 8, 9]);
-  assert.deepEqual([data.count, data.rows, data.columns], [3, 1, 2]);
+  assert.deepEqual([data.count, data.shape], [3, { rows: 1, columns: 2, channels: 1 }]);
   assert.deepEqual(loadIdxFolder(gzipped, 'train'), data);
 });
 
@@ -93,7 +93,7 @@ test('where a file is not found the names that are looked for are said, and what
   const missing: (readonly [string, RegExp])[] = [
     [
       'train-image-idx3-ubyte',
-      /E_DATA_MISSING: .*train-images\.idx3-ubyte\.gz: if train-image-idx3-ubyte is it, call it/,
+      /E_DATA_MISSING: .*train-images\.idx3-ubyte\.gz, .*: if train-image-idx3-ubyte is it, call it/,
     ],
     [
       'emnist-letters-train-images-idx3-ubyte.gz',

@@ -3,7 +3,7 @@
  * whatever their names say of that.
  *
  * An IDX file is big-endian: two zero bytes, a type (8: unsigned bytes), the number of dimensions, then each dimension as a
- * 32-bit integer, then the data.
+ * 32-bit integer, then the data. Images have count, rows and columns; images in colour a fourth dimension, of 3.
  */
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
@@ -11,6 +11,7 @@ import { gunzipSync } from 'node:zlib';
 import { isFolder, MAX_FILE_BYTES, namesIn, readDataFile, reasonOf } from './data-files.js';
 import { datasetDigest, numberNames } from './dataset.js';
 import type { Dataset, Split } from './dataset.js';
+import { COLOUR, GREY } from './image-shape.js';
 import { DiffusionError } from '../errors.js';
 
 export type IdxFile = { readonly dimensions: readonly number[]; readonly data: Uint8Array };
@@ -22,8 +23,6 @@ export const IDX_NAMES: Readonly<Record<Split, { readonly images: string; readon
 };
 
 const UNSIGNED_BYTE = 8;
-/** IDX allows 255 dimensions; three are more than MNIST has use for, four leaves room for channels. */
-const MAX_DIMENSIONS = 4;
 /** What a gzipped file begins with; an IDX file begins with zeros. */
 const GZIP = [0x1f, 0x8b];
 /** Letters by which a name may miss the right one to be named in a message: `test` for `t10k` is three. */
@@ -32,19 +31,21 @@ const NEAR = 3;
 /**
  * Reads an IDX file of unsigned bytes.
  *
+ * @param ranks numbers of dimensions that it may have
  * @param name what to call the file in an error
- * @throws E_DATA_FORMAT if the header is not such a file's with `dimensions` dimensions, or the length does not fit it
+ * @throws E_DATA_FORMAT if the header is not such a file's, or the length does not fit it
  */
-export function parseIdx(bytes: Uint8Array, dimensions: number, name: string): IdxFile {
+export function parseIdx(bytes: Uint8Array, ranks: readonly number[], name: string): IdxFile {
   const fail = (what: string): never => {
     throw new DiffusionError('E_DATA_FORMAT', `${name}: ${what}. Fetch the file again`);
   };
-  const headerLength = 4 + 4 * dimensions;
-  if (dimensions > MAX_DIMENSIONS || bytes.length < headerLength) {
-    return fail(`${bytes.length} bytes are too few for a header of ${dimensions} dimensions`);
+  const dimensions = bytes.length < 4 ? 0 : bytes[3];
+  if (bytes[0] !== 0 || bytes[1] !== 0 || bytes[2] !== UNSIGNED_BYTE || !ranks.includes(dimensions)) {
+    return fail(`starts with bytes ${bytes.slice(0, 4).join(' ')}, not 0 0 ${UNSIGNED_BYTE} ${ranks.join(' or ')}`);
   }
-  if (bytes[0] !== 0 || bytes[1] !== 0 || bytes[2] !== UNSIGNED_BYTE || bytes[3] !== dimensions) {
-    return fail(`starts with bytes ${bytes.slice(0, 4).join(' ')}, not 0 0 ${UNSIGNED_BYTE} ${dimensions}`);
+  const headerLength = 4 + 4 * dimensions;
+  if (bytes.length < headerLength) {
+    return fail(`${bytes.length} bytes are too few for a header of ${dimensions} dimensions`);
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const shape = Array.from({ length: dimensions }, (_, i) => view.getUint32(4 + 4 * i));
@@ -55,10 +56,14 @@ export function parseIdx(bytes: Uint8Array, dimensions: number, name: string): I
   return { dimensions: shape, data: bytes.subarray(headerLength) };
 }
 
-/** The names under which mirrors have one of these files, the usual one first. Whether it is gzipped its content says. */
+/**
+ * The names under which a file of these may lie, the usual one first: mirrors write a dot, and `idx4` is what a file of four
+ * dimensions is called by the rule that gave the others their names. Whether it is gzipped its content says.
+ */
 function variantsOf(name: string): string[] {
-  const dotted = name.replace('-idx', '.idx');
-  return [name, `${name}.gz`, dotted, `${dotted}.gz`];
+  const bare = [name, name.replace('-idx', '.idx')];
+  const ofFour = bare.map((one) => one.replace('idx3', 'idx4')).filter((one) => !bare.includes(one));
+  return [...bare, ...ofFour].flatMap((one) => [one, `${one}.gz`]);
 }
 
 const ALL_NAMES = Object.values(IDX_NAMES).flatMap(({ images, labels }) => [images, labels]);
@@ -98,7 +103,7 @@ function editDistance(a: string, b: string): number {
 }
 
 /** A file of these data sets under any of its names, unzipped if it is gzipped. */
-function readIdx(folder: string, name: string, dimensions: number): IdxFile {
+function readIdx(folder: string, name: string, ranks: readonly number[]): IdxFile {
   const names = namesIn(folder);
   const present = variantsOf(name).filter((variant) => names.includes(variant));
   if (present.length === 0) {
@@ -113,14 +118,14 @@ function readIdx(folder: string, name: string, dimensions: number): IdxFile {
   const file = present.find((variant) => !isFolder(join(folder, variant))) ?? present[0];
   const path = join(folder, file);
   const bytes = readDataFile(path);
-  if (!GZIP.every((byte, i) => bytes[i] === byte)) return parseIdx(bytes, dimensions, path);
+  if (!GZIP.every((byte, i) => bytes[i] === byte)) return parseIdx(bytes, ranks, path);
   let unzipped: Uint8Array;
   try {
     unzipped = gunzipSync(bytes, { maxOutputLength: MAX_FILE_BYTES });
   } catch (cause) {
     throw new DiffusionError('E_DATA_FORMAT', `${path} cannot be unzipped (${reasonOf(cause)}): fetch the file again`);
   }
-  return parseIdx(unzipped, dimensions, path);
+  return parseIdx(unzipped, ranks, path);
 }
 
 /**
@@ -130,9 +135,9 @@ function readIdx(folder: string, name: string, dimensions: number): IdxFile {
  */
 export function loadIdxFolder(folder: string, split: Split): Dataset {
   const names = IDX_NAMES[split];
-  const images = readIdx(folder, names.images, 3);
-  const labels = readIdx(folder, names.labels, 1);
-  const [count, rows, columns] = images.dimensions;
+  const images = readIdx(folder, names.images, [3, 4]);
+  const labels = readIdx(folder, names.labels, [1]);
+  const [count, rows, columns, channels = GREY] = images.dimensions;
   if (labels.dimensions[0] !== count) {
     throw new DiffusionError(
       'E_DATA_FORMAT',
@@ -142,6 +147,12 @@ export function loadIdxFolder(folder: string, split: Split): Dataset {
   if (images.data.length === 0) {
     throw new DiffusionError('E_DATA_EMPTY', `${join(folder, names.images)} holds no image: name another folder`);
   }
-  const data = { images: images.data, labels: labels.data, count, rows, columns };
+  if (channels !== GREY && channels !== COLOUR) {
+    throw new DiffusionError(
+      'E_DATA_FORMAT',
+      `${join(folder, names.images)} has ${channels} numbers a pixel: ${GREY} (grey) and ${COLOUR} (red, green, blue) are read`,
+    );
+  }
+  const data = { images: images.data, labels: labels.data, count, shape: { rows, columns, channels } };
   return { ...data, digest: datasetDigest(data), classNames: numberNames(labels.data) };
 }

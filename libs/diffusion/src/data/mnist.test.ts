@@ -7,8 +7,9 @@ import { test } from 'node:test';
 import { loadMnist, mnistDirectory, MNIST_FILES, pixelToFloat } from '#src/data/mnist.js';
 
 test('the training half is 60,000 images of 28 by 28 with the known first labels and ink', () => {
-  const { images, labels, count, rows, columns } = loadMnist('train');
-  assert.deepEqual([count, rows, columns, images.length, labels.length], [60000, 28, 28, 47040000, 60000]);
+  const { images, labels, count, shape } = loadMnist('train');
+  assert.deepEqual(shape, { rows: 28, columns: 28, channels: 1 });
+  assert.deepEqual([count, images.length, labels.length], [60000, 47040000, 60000]);
   assert.deepEqual([...labels.slice(0, 10)], [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]);
   // The mean of the training set's pixels is 0.1307 of full ink in every description of MNIST.
   const mean = images.reduce((sum, byte) => sum + byte, 0) / images.length / 255;

@@ -9,6 +9,7 @@ import { numberNames } from './dataset.js';
 import type { Dataset, Split } from './dataset.js';
 import { DiffusionError } from '../errors.js';
 import { IDX_NAMES, parseIdx } from './idx.js';
+import { GREY } from './image-shape.js';
 
 type PinnedFile = { readonly name: string; readonly sha256: string };
 
@@ -80,16 +81,17 @@ function readPinned(directory: string, file: PinnedFile): Uint8Array {
  */
 export function loadMnist(split: Split, directory: string = mnistDirectory()): Dataset {
   const files = MNIST_FILES[split];
-  const images = parseIdx(readPinned(directory, files.images), 3, files.images.name);
-  const labels = parseIdx(readPinned(directory, files.labels), 1, files.labels.name);
+  const images = parseIdx(readPinned(directory, files.images), [3], files.images.name);
+  const labels = parseIdx(readPinned(directory, files.labels), [1], files.labels.name);
   const [count, rows, columns] = images.dimensions;
   // As datasetDigest, without hashing the bytes a second time.
   const digest = createHash('sha256').update(files.images.sha256).update(files.labels.sha256).digest('hex');
   const classNames = numberNames(labels.data);
-  return { images: images.data, labels: labels.data, count, rows, columns, digest, classNames };
+  const shape = { rows, columns, channels: GREY };
+  return { images: images.data, labels: labels.data, count, shape, digest, classNames };
 }
 
-/** A pixel's byte as the network sees it: 0..255 to -1..1, rounded to float32. */
+/** A byte of a pixel as the network sees it: 0..255 to -1..1, rounded to float32. */
 export function pixelToFloat(byte: number): number {
   return Math.fround(byte / 127.5 - 1);
 }

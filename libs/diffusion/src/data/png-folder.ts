@@ -1,9 +1,8 @@
 /**
  * A folder of PNGs as a data set. png-class-folders.ts finds the files and their classes; here they become pixels.
  *
- * What users of torchvision know is kept where it is safe: colours become grey by the luma of ITU-R 601 in PIL's integers, as
- * transforms.Grayscale has it. What there changes images without a word is refused here: transparency (dropped there), 16 bits a
- * channel (cut off there), images in other formats beside the PNGs. And nothing is resized.
+ * What torchvision changes in images without a word is refused here: transparency (dropped there), 16 bits a channel (cut off
+ * there), images in other formats beside the PNGs. And nothing is resized.
  */
 import { PNG } from 'pngjs';
 
@@ -11,6 +10,8 @@ import { readDataFile, reasonOf } from './data-files.js';
 import { datasetDigest } from './dataset.js';
 import type { Dataset } from './dataset.js';
 import { DiffusionError } from '../errors.js';
+import { COLOUR, GREY, shownShape, valuesOf } from './image-shape.js';
+import type { ImageShape } from './image-shape.js';
 import { MAX_SAMPLES } from '../training/order.js';
 import { pngClassFolders } from './png-class-folders.js';
 
@@ -22,6 +23,8 @@ const MAX_BYTES = 2 ** 31 - 1;
 const SIGNATURE = Buffer.from([137, 80, 78, 71, 13, 10, 26, 10]);
 /** Signature, and the first chunk: length, name, width, height, bit depth, colour type. */
 const HEADER_BYTES = 26;
+/** Of a decoded pixel: red, green, blue, and how opaque it is. */
+const PIXEL_BYTES = 4;
 
 type Header = { readonly width: number; readonly height: number; readonly bits: number };
 
@@ -37,8 +40,8 @@ function headerOf(path: string, bytes: Buffer): Header {
   return { width: bytes.readUInt32BE(16), height: bytes.readUInt32BE(20), bits: bytes[24] };
 }
 
-/** The grey pixels of one file, which has to have this size. */
-function greyOf(path: string, bytes: Buffer, { width, height }: Header, into: Uint8Array): void {
+/** The pixels of one file, which has to have this size: four bytes each, red, green, blue and 255. */
+function pixelsOf(path: string, bytes: Buffer, { width, height }: Header): Buffer {
   const header = headerOf(path, bytes);
   if (header.width !== width || header.height !== height) {
     throw new DiffusionError(
@@ -55,35 +58,68 @@ function greyOf(path: string, bytes: Buffer, { width, height }: Header, into: Ui
   } catch (cause) {
     return refusePng(path, `cannot be decoded (${reasonOf(cause)}): replace it`);
   }
-  for (let p = 0, at = 0; p < into.length; p++, at += 4) {
-    if (data[at + 3] !== 255) {
+  for (let at = PIXEL_BYTES - 1; at < data.length; at += PIXEL_BYTES) {
+    if (data[at] !== 255) {
       refusePng(path, 'is transparent: put it on a background');
     }
-    into[p] = (19595 * data[at] + 38470 * data[at + 1] + 7471 * data[at + 2] + 32768) >> 16;
+  }
+  return data;
+}
+
+/** Grey stored as colour is grey. */
+function hasColour(pixels: Buffer): boolean {
+  for (let at = 0; at < pixels.length; at += PIXEL_BYTES) {
+    if (pixels[at] !== pixels[at + 1] || pixels[at] !== pixels[at + 2]) return true;
+  }
+  return false;
+}
+
+/** @throws E_DATA_SIZE if so many images are more than is held */
+function checkFits(count: number, shape: ImageShape): void {
+  const { rows, columns } = shape;
+  const fits = columns <= MAX_SIDE && rows <= MAX_SIDE && count * valuesOf(shape) <= MAX_BYTES;
+  if (!fits || count > MAX_SAMPLES) {
+    throw new DiffusionError(
+      'E_DATA_SIZE',
+      `${count} images of ${shownShape(shape)}: at most ${MAX_SIDE} pixels a side and ${MAX_BYTES} bytes in all are read`,
+    );
   }
 }
 
 /**
- * All PNGs of a folder, class after class, in the order of their names.
+ * All PNGs of a folder, class after class, in the order of their names. In colour if any pixel has one, else grey.
  *
  * @throws E_DATA_MISSING, E_DATA_EMPTY, E_DATA_FORMAT, E_DATA_LABEL, E_DATA_PNG; E_DATA_SIZE if sizes differ, or there is more than fits
  */
 export function loadPngFolder(folder: string): Dataset {
   const { files, classNames } = pngClassFolders(folder);
+  const count = files.length;
   const size = headerOf(files[0].path, readDataFile(files[0].path));
-  const pixels = size.width * size.height;
-  const fits = size.width <= MAX_SIDE && size.height <= MAX_SIDE && files.length * pixels <= MAX_BYTES;
-  if (!fits || files.length > MAX_SAMPLES) {
-    throw new DiffusionError(
-      'E_DATA_SIZE',
-      `${files.length} images of ${size.width}x${size.height}: at most ${MAX_SIDE} pixels a side and ${MAX_BYTES} in all are read`,
-    );
-  }
-  const images = new Uint8Array(files.length * pixels);
+  let shape: ImageShape = { rows: size.height, columns: size.width, channels: GREY };
+  checkFits(count, shape);
+  let images = new Uint8Array(count * valuesOf(shape));
   files.forEach(({ path }, i) => {
-    greyOf(path, readDataFile(path), size, images.subarray(i * pixels, (i + 1) * pixels));
+    const pixels = pixelsOf(path, readDataFile(path), size);
+    if (shape.channels === GREY && hasColour(pixels)) {
+      // Those before it are grey, so that nothing of them is lost.
+      const inColour = { ...shape, channels: COLOUR };
+      checkFits(count, inColour);
+      images = repeated(images, COLOUR);
+      shape = inColour;
+    }
+    const [values, { channels }] = [valuesOf(shape), shape];
+    for (let v = 0; v < values; v++) {
+      images[i * values + v] = pixels[Math.floor(v / channels) * PIXEL_BYTES + (v % channels)];
+    }
   });
   const labels = Uint8Array.from(files, ({ label }) => label);
-  const data = { images, labels, count: files.length, rows: size.height, columns: size.width };
+  const data = { images, labels, count, shape };
   return { ...data, digest: datasetDigest(data), classNames };
+}
+
+/** Each byte `times` times. */
+function repeated(bytes: Uint8Array, times: number): Uint8Array<ArrayBuffer> {
+  const all = new Uint8Array(bytes.length * times);
+  for (let i = 0; i < all.length; i++) all[i] = bytes[Math.floor(i / times)];
+  return all;
 }

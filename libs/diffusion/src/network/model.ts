@@ -4,13 +4,15 @@
  */
 import type { Engine, Tensor } from '@lockstep/engine';
 
+import { isSameShape, shownShape } from '../data/image-shape.js';
+import type { ImageShape } from '../data/image-shape.js';
 import { DiffusionError } from '../errors.js';
 import { initialise, parameterCount, tableOf } from './parameters.js';
 import type { Layer, ParameterTable } from './parameters.js';
 import { seedEarlyFrom, seedForward, seedLayers } from './seed-unet.js';
 import type { SeedUNetConfig } from './seed-unet.js';
 import { unetForward } from './unet.js';
-import { UNET_ZERO_LAYER, unetEarlyFrom, unetLayers } from './unet-layers.js';
+import { UNET_ZERO_LAYER, unetEarlyFrom, unetFor, unetLayers } from './unet-layers.js';
 import type { UNetConfig } from './unet-layers.js';
 
 export type ModelConfig = UNetConfig | SeedUNetConfig;
@@ -25,9 +27,37 @@ export function labelsOf(config: ModelConfig): number | null {
   return classCount(config) > 0 ? classCount(config) : null;
 }
 
-/** Shape of one image of the model: [rows, columns, channels]. */
-export function imageShape(config: ModelConfig): readonly [number, number, number] {
-  return [config.imageSize, config.imageSize, config.channels];
+/** Of the images that the network takes and gives: they are square. */
+export function imageShapeOf({ imageSize, channels }: ModelConfig): ImageShape {
+  return { rows: imageSize, columns: imageSize, channels };
+}
+
+/** Sides of the images that a network is trained on: below there is little to draw, above a step takes minutes on these cores. */
+const [LEAST_SIDE, MOST_SIDE] = [16, 64];
+
+/**
+ * A preset's network for images of this shape.
+ *
+ * @throws E_DATA_SIZE if it cannot be made for them
+ */
+export function modelFor(preset: ModelConfig, shape: ImageShape): ModelConfig {
+  if (isSameShape(imageShapeOf(preset), shape)) return preset;
+  const { rows: imageSize, columns, channels } = shape;
+  if (columns !== imageSize || imageSize < LEAST_SIDE || imageSize > MOST_SIDE) {
+    throw new DiffusionError(
+      'E_DATA_SIZE',
+      `the images are ${shownShape(shape)}: a network here draws square ones, of ${LEAST_SIDE} to ${MOST_SIDE} pixels a side; ` +
+        'cut or resize them beforehand (nothing is resized here)',
+    );
+  }
+  switch (preset.kind) {
+    case 'unet':
+      return unetFor(preset, imageSize, channels);
+    case 'seed-unet':
+      return { ...preset, imageSize, channels };
+    default:
+      return preset satisfies never;
+  }
 }
 
 /**
@@ -124,7 +154,7 @@ export function forward(
     case 'unet':
       return unetForward(engine, config, parameter, x, t, labels);
     case 'seed-unet':
-      return seedForward(engine, parameter, x, t);
+      return seedForward(engine, config, parameter, x, t);
     default:
       return config satisfies never;
   }

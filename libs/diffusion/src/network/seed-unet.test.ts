@@ -8,7 +8,8 @@ import { SEED_PARAMETERS } from '../goldens.fixture.js';
 import { gradientFunction, gradientInputs, predictionFunction } from '#src/training/loss.js';
 import { makeMicrobatch } from '#src/training/microbatch.js';
 import type { Microbatch } from '#src/training/microbatch.js';
-import { initialParameters, parameterTable } from '#src/network/model.js';
+import { valuesOf } from '#src/data/image-shape.js';
+import { imageShapeOf, initialParameters, parameterTable } from '#src/network/model.js';
 import { globalNorm } from '#src/training/optimizer.js';
 import { parameterCount, tensorOf } from '#src/network/parameters.js';
 import { PRESETS } from '#src/recipe/presets.js';
@@ -149,9 +150,35 @@ test('configs that cannot be built are refused with their code', () => {
   for (const features of [0, 12, 8.5, 1e6]) {
     assert.throws(() => parameterTable({ ...CONFIG, features }), { code: 'E_MODEL_CONFIG' }, `${features}`);
   }
-  // As from a manifest that nobody has checked: the type rules these out.
-  const unchecked = (change: object): SeedUNetConfig => Object.assign({ ...CONFIG }, change);
-  for (const change of [{ imageSize: 32 }, { channels: 3 }]) {
-    assert.throws(() => parameterTable(unchecked(change)), { code: 'E_MODEL_CONFIG' }, JSON.stringify(change));
+  for (const change of [{ imageSize: 7 }, { imageSize: 28.5 }, { imageSize: 1024 }, { channels: 0 }]) {
+    assert.throws(() => parameterTable({ ...CONFIG, ...change }), { code: 'E_MODEL_CONFIG' }, JSON.stringify(change));
   }
 });
+
+for (const [imageSize, channels] of [
+  [16, 3],
+  [27, 1],
+  [32, 3],
+  [64, 1],
+] as const) {
+  test(`of images of ${imageSize} x ${imageSize} x ${channels} it predicts noise of that shape, and every tensor has a gradient`, () => {
+    const config: SeedUNetConfig = { ...CONFIG, imageSize, channels };
+    const table = parameterTable(config);
+    const deepest = Math.floor(imageSize / 8);
+    assert.deepEqual(table.find(({ name }) => name === 'up.1.up.weight')?.shape, [deepest, deepest, 32, 32]);
+    const shape = imageShapeOf(config);
+    const images = Uint8Array.from({ length: 8 * valuesOf(shape) }, (_, i) => (i * 7919) % 256);
+    const dataset = { images, labels: new Uint8Array(8), count: 8, shape };
+    const batch = makeMicrobatch({ ...TASK, dataset, microbatchSize: N }, 0, 0);
+    assert.equal(batch.eps.length, N * valuesOf(shape));
+    const { fn, specs } = gradientFunction(engine, config, N, 'eps');
+    const inputs = gradientInputs(initialParameters(config, 3), batch);
+    const { gradient, losses } = wholeGradient(runEager(engine, fn, specs, inputs));
+    for (const { name, offset, size } of table)
+      assert.ok(globalNorm(gradient.subarray(offset, offset + size)) > 0, name);
+    assert.ok(
+      losses.every((loss) => loss > 0.5 && loss < 5),
+      losses.join(),
+    );
+  });
+}

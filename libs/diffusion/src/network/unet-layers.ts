@@ -37,6 +37,31 @@ const MAX_CHANNELS = 8192;
 /** As many as the largest labelled image sets have; the table of their embeddings is a part of every step. */
 const MAX_CLASSES = 100_000;
 
+/** A deepest level with more rows is halved once more where that goes: attention there compares every pixel with every other. */
+const MOST_DEEPEST_ROWS = 8;
+
+/**
+ * A preset's network for images of this side and so many channels: with more levels, as wide as its deepest one, where the images are
+ * larger than it is meant for.
+ *
+ * @throws E_DATA_SIZE if the image cannot be halved as often as the network has levels
+ */
+export function unetFor(preset: UNetConfig, imageSize: number, channels: number): UNetConfig {
+  const multipliers = [...preset.channelMultipliers];
+  const factor = 2 ** (multipliers.length - 1);
+  if (imageSize % factor !== 0) {
+    throw new DiffusionError(
+      'E_DATA_SIZE',
+      `the images are ${imageSize}x${imageSize}, and this network halves them ${multipliers.length - 1} times: their sides must be ` +
+        `multiples of ${factor}; cut or resize them beforehand (nothing is resized here)`,
+    );
+  }
+  for (let rows = imageSize / factor; rows > MOST_DEEPEST_ROWS && rows % 2 === 0; rows /= 2) {
+    multipliers.push(multipliers[multipliers.length - 1]);
+  }
+  return { ...preset, channelMultipliers: multipliers, imageSize, channels };
+}
+
 /** Channels of each level. */
 export function levelChannels(config: UNetConfig): number[] {
   return config.channelMultipliers.map((multiplier) => config.base * multiplier);

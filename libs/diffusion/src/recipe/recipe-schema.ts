@@ -28,8 +28,8 @@ const unet = z.strictObject({
 const seedUnet = z.strictObject({
   kind: z.literal('seed-unet'),
   features: size,
-  imageSize: z.literal(28),
-  channels: z.literal(1),
+  imageSize: size,
+  channels: size,
 });
 
 const model = z.discriminatedUnion('kind', [unet, seedUnet]);

@@ -1,11 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { classCount } from '#src/network/model.js';
+import type { ImageShape } from '#src/data/image-shape.js';
+import { classCount, imageShapeOf } from '#src/network/model.js';
 import { PRESET_NAMES, presetOf, PRESETS } from '#src/recipe/presets.js';
 import { parseRecipe } from '#src/recipe/recipe-schema.js';
 import { changedRecipe, changesOf, initialTrainingState, recipeFor, recipeOf, stateFrom } from '#src/recipe/recipe.js';
 import type { RecipeChoice } from '#src/recipe/recipe.js';
+
+/** Ten classes, in images as the presets have them. */
+const MNIST_LIKE = { labels: Uint8Array.of(9), shape: { rows: 28, columns: 28, channels: 1 } };
 
 const stored = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
 
@@ -45,14 +49,49 @@ test('each change of a preset changes its own number and no other', () => {
 
 test('a network that is given labels knows those of its data, unless the run says how many', () => {
   const labels = Uint8Array.of(0, 3, 1);
-  const classesOf = (choice: RecipeChoice, of = labels): number => classCount(recipeFor(choice, { labels: of }).model);
+  const { shape } = MNIST_LIKE;
+  const classesOf = (choice: RecipeChoice): number => classCount(recipeFor(choice, { labels, shape }).model);
   assert.equal(classesOf({ preset: 'default' }), 4);
   assert.equal(classesOf({ preset: 'default', classes: 10 }), 10);
   assert.equal(classesOf({ preset: 'default', classes: 0 }), 0);
   assert.equal(classesOf({ preset: 'tiny' }), 0);
   assert.equal(classesOf({ preset: 'tiny', classes: 5 }), 5);
-  const oneClass = recipeFor({ preset: 'default' }, { labels: new Uint8Array(3) });
+  const oneClass = recipeFor({ preset: 'default' }, { labels: new Uint8Array(3), shape });
   assert.deepEqual([classCount(oneClass.model), oneClass.labelDrop], [0, 0]);
+});
+
+test("on images of the presets' shape a new run has the preset's network, byte for byte", () => {
+  for (const preset of PRESET_NAMES)
+    assert.equal(JSON.stringify(recipeFor({ preset }, MNIST_LIKE)), JSON.stringify(presetOf(preset)));
+});
+
+const square = (side: number, channels: number) => ({ rows: side, columns: side, channels });
+
+test('on other images the network has their side and channels, and levels down to eight pixels or fewer where they can be halved', () => {
+  const levels = { 16: 3, 20: 3, 24: 3, 28: 3, 32: 3, 36: 3, 40: 4, 48: 4, 56: 4, 60: 3, 64: 4 };
+  for (const channels of [1, 3]) {
+    for (const [side, count] of Object.entries(levels)) {
+      const shape = square(Number(side), channels);
+      const { model } = recipeFor({ preset: 'default', baseWidth: 32 }, { ...MNIST_LIKE, shape });
+      assert.ok(model.kind === 'unet');
+      assert.deepEqual([imageShapeOf(model), model.base], [shape, 32]);
+      assert.deepEqual(model.channelMultipliers, [1, 2, 2, 2].slice(0, count));
+    }
+  }
+  const seed = recipeFor({ preset: 'seed' }, { ...MNIST_LIKE, shape: square(45, 3) });
+  assert.deepEqual(seed.model, { ...PRESETS.seed.model, imageSize: 45, channels: 3 });
+  assert.deepEqual(parseRecipe(stored(seed)), seed);
+});
+
+test('images that no network is made for are refused, with what is wrong with them', () => {
+  const refused: (readonly [ImageShape, RegExp])[] = [
+    [{ rows: 28, columns: 32, channels: 1 }, /the images are 32x28: .*square/],
+    [square(12, 1), /16 to 64 pixels a side/],
+    [square(96, 3), /96x96 in colour/],
+    [square(30, 1), /30x30, and this network halves them 2 times: .* multiples of 4/],
+  ];
+  for (const [shape, message] of refused)
+    assert.throws(() => recipeFor({ preset: 'default' }, { ...MNIST_LIKE, shape }), { code: 'E_DATA_SIZE', message });
 });
 
 test('a recipe from before there were classes, predictions and dropped labels means none, eps and none', () => {

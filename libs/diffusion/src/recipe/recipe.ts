@@ -1,8 +1,9 @@
 /** A run's recipe: a preset with what the run changes of it, and the state that it starts from. */
 import type { Dataset } from '../data/dataset.js';
+import type { ImageShape } from '../data/image-shape.js';
 import { DiffusionError } from '../errors.js';
 import type { LossWeighting, MicrobatchTask } from '../training/microbatch.js';
-import { classCount, initialParameters, parameterTable } from '../network/model.js';
+import { classCount, initialParameters, modelFor, parameterTable } from '../network/model.js';
 import type { ModelConfig } from '../network/model.js';
 import type { TrainingState } from '../training/optimizer.js';
 import { presetOf } from './presets.js';
@@ -77,17 +78,28 @@ export function changedRecipe(preset: Preset, choice: RecipeChanges): Preset {
 }
 
 /**
- * The recipe on its data: a network that is given labels knows as many classes as the data has, if the run does not say how many.
- * Data of one class has no labels to be told apart by, so there the network is given none.
+ * The preset of this name with a network for images of this shape.
  *
- * @throws what {@link recipeOf} throws
+ * @throws E_PRESET; E_DATA_SIZE if it cannot be made for them
  */
-export function recipeFor(choice: RecipeChoice, { labels }: Pick<Dataset, 'labels'>): Preset {
-  const recipe = recipeOf(choice);
+export function presetFor(name: string, shape: ImageShape): Preset {
+  const preset = presetOf(name);
+  return { ...preset, model: modelFor(preset.model, shape) };
+}
+
+/**
+ * The recipe on its data: the network's images have the data's shape, and a network that is given labels knows as many classes as the
+ * data has, if the run does not say how many. Data of one class has no labels to be told apart by, so there the network is given none.
+ *
+ * @throws what {@link presetFor} and {@link recipeOf} throw
+ */
+export function recipeFor(choice: RecipeChoice, { labels, shape }: Pick<Dataset, 'labels' | 'shape'>): Preset {
+  const preset = presetFor(choice.preset, shape);
+  const recipe = changedRecipe(preset, choice);
   const asked = choice.classes ?? null;
   if (asked !== null || classCount(recipe.model) === 0) return recipe;
   const found = labels.reduce((most, label) => Math.max(most, label + 1), 0);
-  return recipeOf({ ...choice, classes: found > 1 ? found : 0 });
+  return changedRecipe(preset, { ...choice, classes: found > 1 ? found : 0 });
 }
 
 /** What a recipe says by each key of {@link RecipeChanges}. */

@@ -22,7 +22,8 @@ const DPMPP2M: SamplerConfig = { kind: 'dpmpp2m', steps: 20, clip: false };
 const DDIM: SamplerConfig = { kind: 'ddim', steps: 20, eta: 0, clip: false };
 
 function request(change: Partial<SampleRequest>): SampleRequest {
-  return { schedule: LINEAR, sampler: DDIM, eps: exactEps, seed: 1, firstImage: 0, count: 2, imageSize: 3, ...change };
+  const shape = { rows: 1, columns: 1, channels: 3 };
+  return { schedule: LINEAR, sampler: DDIM, eps: exactEps, seed: 1, firstImage: 0, count: 2, shape, ...change };
 }
 
 const CLOSED_FORM: readonly (readonly [string, SamplerConfig, { mean: number; std: number }])[] = [
@@ -33,7 +34,7 @@ const CLOSED_FORM: readonly (readonly [string, SamplerConfig, { mean: number; st
 
 for (const [name, sampler, golden] of CLOSED_FORM) {
   test(`${name} on real noise gives the mean and deviation of the closed form within five standard errors`, () => {
-    const x = sample(request({ sampler, count: 512, imageSize: 8 }));
+    const x = sample(request({ sampler, count: 512, shape: { rows: 2, columns: 4, channels: 1 } }));
     const mean = x.reduce((sum, value) => sum + value / x.length, 0);
     const std = Math.sqrt(x.reduce((sum, value) => sum + (value - mean) ** 2 / x.length, 0));
     assert.ok(Math.abs(mean - golden.mean) < (5 * golden.std) / Math.sqrt(x.length), `mean ${mean}`);

@@ -4,6 +4,8 @@
  * Noise is keyed by (seed, image index, timestep), so image i has the same start and the same noise whatever batch it is drawn
  * in; whether its pixels have the same bits is then up to the network alone.
  */
+import { valuesOf } from '../data/image-shape.js';
+import type { ImageShape } from '../data/image-shape.js';
 import { DiffusionError } from '../errors.js';
 import { fillNormal, STREAMS } from '../training/random.js';
 import { clippedEps, ddimStep, ddpmStep, dpmpp2mStep, imageOf, levelAt, respacedTimesteps } from './reverse.js';
@@ -32,8 +34,8 @@ export type SampleRequest = {
   /** Index of the first image of this batch. */
   readonly firstImage: number;
   readonly count: number;
-  /** Numbers an image has: rows * columns * channels. */
-  readonly imageSize: number;
+  /** Of an image. */
+  readonly shape: ImageShape;
 };
 
 /** Steps done, of the steps that the batch takes, and what the images are by now; x must not be kept or written. */
@@ -78,18 +80,19 @@ function reverseStep(schedule: Schedule, sampler: SamplerConfig, visited: readon
 /**
  * Draws `count` images, step by step: yields after each, so that the caller can do other things in between.
  *
- * @returns count * imageSize numbers, image after image; pixels of a trained network lie about [-1, 1]
+ * @returns [count, rows, columns, channels]; pixels of a trained network lie about [-1, 1]
  * @throws E_SAMPLER for steps, count or eta out of range, or an eps of the wrong length; E_RANDOM_KEY for a bad seed or image
  */
 export function* sampleSteps(request: SampleRequest): Generator<SampleProgress, Float32Array, undefined> {
-  const { schedule, sampler, eps, seed, firstImage, count, imageSize } = request;
+  const { schedule, sampler, eps, seed, firstImage, count, shape } = request;
   checkSampler(sampler, schedule.T);
   const images = imagesOf(count);
-  const x = new Float32Array(count * imageSize);
+  const size = valuesOf(shape);
+  const x = new Float32Array(count * size);
   const lastX0 = new Float64Array(x.length);
-  const z = new Float32Array(imageSize);
+  const z = new Float32Array(size);
   for (const i of images) {
-    const start = x.subarray(i * imageSize, (i + 1) * imageSize);
+    const start = x.subarray(i * size, (i + 1) * size);
     fillNormal(start, { seed, stream: STREAMS.samplerStart, step: 0, position: firstImage + i });
   }
   const visited = respacedTimesteps(schedule.T, sampler.steps);
@@ -99,10 +102,10 @@ export function* sampleSteps(request: SampleRequest): Generator<SampleProgress, 
     const { fromX, fromEps, fromX0, fromLastX0, sigma } = reverseStep(schedule, sampler, visited, done);
     for (const i of images) {
       if (sigma > 0) fillNormal(z, { seed, stream: STREAMS.samplerNoise, step: t, position: firstImage + i });
-      for (let p = 0, at = i * imageSize; p < imageSize; p++, at++) {
+      for (let v = 0, at = i * size; v < size; v++, at++) {
         const used = sampler.clip ? clippedEps(level, x[at], predicted[at]) : predicted[at];
         const x0 = imageOf(level, x[at], used);
-        x[at] = fromX * x[at] + fromEps * used + fromX0 * x0 + fromLastX0 * lastX0[at] + sigma * z[p];
+        x[at] = fromX * x[at] + fromEps * used + fromX0 * x0 + fromLastX0 * lastX0[at] + sigma * z[v];
         lastX0[at] = x0;
       }
     }

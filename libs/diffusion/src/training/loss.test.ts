@@ -10,7 +10,7 @@ import { floats, testEngine, tinyTask, wholeGradient } from '../engine.fixture.j
 import { gradientFunction, gradientInputs, predictionFunction } from '#src/training/loss.js';
 import { makeMicrobatch } from '#src/training/microbatch.js';
 import type { Microbatch } from '#src/training/microbatch.js';
-import { earlyFrom, forward, initialParameters, parameterTable, unflatten } from '#src/network/model.js';
+import { earlyFrom, forward, initialParameters, parameterTable, imageShapeOf, unflatten } from '#src/network/model.js';
 import { networkEps } from '#src/sampling/network-eps.js';
 import { adamStep, globalNorm } from '#src/training/optimizer.js';
 import { parameterCount, tensorOf } from '#src/network/parameters.js';
@@ -213,7 +213,7 @@ test('the sampler draws images from a compiled network, the same ones again, and
       seed: 1,
       firstImage,
       count,
-      imageSize: 784,
+      shape: imageShapeOf(CONFIG),
     });
     network.dispose();
     return images;

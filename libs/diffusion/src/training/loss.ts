@@ -18,8 +18,9 @@ import {
   exportModel,
 } from '@lockstep/engine';
 
+import { dimensionsOf } from '../data/image-shape.js';
 import type { Microbatch } from './microbatch.js';
-import { classCount, earlyFrom, forward, imageShape, parameterTable, unflatten } from '../network/model.js';
+import { classCount, earlyFrom, forward, parameterTable, imageShapeOf, unflatten } from '../network/model.js';
 import type { ModelConfig } from '../network/model.js';
 import { parameterCount, tensorOf } from '../network/parameters.js';
 import type { Preset } from '../recipe/presets.js';
@@ -84,7 +85,7 @@ export function gradientFunction(
     const flat = (gradients: Tensor[]): Tensor => tf.concat(gradients.map((gradient) => tf.reshape(gradient, [-1])));
     return [flat(grads.slice(early)), value, flat(grads.slice(0, early))];
   };
-  const images = [n, ...imageShape(config)];
+  const images = [n, ...dimensionsOf(imageShapeOf(config))];
   const specs = [
     float32(parameterCount(table)),
     float32(...images),
@@ -119,7 +120,12 @@ export function predictionFunction(engine: Engine, config: ModelConfig, n: numbe
   const table = parameterTable(config);
   return {
     fn: ([weights, x, t, labels]) => [forward(engine, config, unflatten(engine, table, weights), x, t, labels)],
-    specs: [float32(parameterCount(table)), float32(n, ...imageShape(config)), float32(n), ...labelSpecs(config, n)],
+    specs: [
+      float32(parameterCount(table)),
+      float32(n, ...dimensionsOf(imageShapeOf(config))),
+      float32(n),
+      ...labelSpecs(config, n),
+    ],
     identity: { name: 'diffusion/prediction', parameters: { config, n }, code: DIFFUSION_CODE },
   };
 }
@@ -146,7 +152,7 @@ export function savedPrediction(
       const parameters = tensors.map(({ shape, values }) => plain.tf.tensor(values, shape));
       return [forward(plain, model, parameters, x, t, labels)];
     };
-  const inputs = { x: float32(n, ...imageShape(model)), t: float32(n) };
+  const inputs = { x: float32(n, ...dimensionsOf(imageShapeOf(model))), t: float32(n) };
   const [labels] = labelSpecs(model, n);
   return exportModel(engine, predict, classCount(model) > 0 ? { ...inputs, labels } : inputs, [prediction]);
 }

@@ -11,8 +11,7 @@ const DATASET = {
   images: Uint8Array.from({ length: 10 * PIXELS }, (_, p) => Math.floor(p / PIXELS)),
   labels: Uint8Array.from({ length: 10 }, (_, i) => 9 - i),
   count: 10,
-  rows: 2,
-  columns: 2,
+  shape: { rows: 2, columns: 2, channels: 1 },
 };
 
 const TASK: MicrobatchTask = {
@@ -111,6 +110,23 @@ test('weights are 1, or min-SNR of the timestep', () => {
     lossWeight,
     t.map((value) => minSnrWeight(TASK.schedule, value, 5, 'eps')),
   );
+});
+
+test('of images in colour every number has its own byte and its own noise', () => {
+  const shape = { rows: 2, columns: 2, channels: 3 };
+  const images = Uint8Array.from({ length: 120 }, (_, i) => i);
+  const { indices, x0, eps } = makeMicrobatch({ ...TASK, dataset: { ...DATASET, images, shape } }, 2, 1);
+  assert.deepEqual([x0.length, eps.length], [24, 24]);
+  indices.forEach((index, i) =>
+    assert.deepEqual(
+      x0.slice(12 * i, 12 * i + 12),
+      Float32Array.from(images.slice(12 * index, 12 * index + 12), (byte) => byte / 127.5 - 1),
+    ),
+  );
+  assert.equal(new Set(eps).size, 24);
+  // The first numbers of a sample's noise are those that a smaller image at its place has.
+  const { eps: grey } = makeMicrobatch(TASK, 2, 1);
+  assert.deepEqual(eps.subarray(12, 16), grey.subarray(4, 8));
 });
 
 const CONDITIONAL: MicrobatchTask = { ...TASK, classes: 10, labelDrop: 0.5 };

@@ -5,6 +5,7 @@
  * which worker asks, and in what order, changes nothing.
  */
 import type { Dataset } from '../data/dataset.js';
+import { valuesOf } from '../data/image-shape.js';
 import { checkedLabel, dropsLabel, noLabel } from './labels.js';
 import { pixelToFloat } from '../data/mnist.js';
 import { fillNormal, STREAMS } from './random.js';
@@ -20,7 +21,7 @@ export type NetworkTime = 'timestep' | 'fraction';
 
 export type MicrobatchTask = {
   readonly seed: number;
-  readonly dataset: Pick<Dataset, 'images' | 'labels' | 'count' | 'rows' | 'columns'>;
+  readonly dataset: Pick<Dataset, 'images' | 'labels' | 'count' | 'shape'>;
   readonly schedule: Schedule;
   /** Samples a step. */
   readonly globalBatch: number;
@@ -40,9 +41,9 @@ export type MicrobatchTask = {
 export type Microbatch = {
   /** [n] which samples of the data set these are */
   readonly indices: Uint32Array;
-  /** [n, rows, columns, 1], -1..1 */
+  /** [n, rows, columns, channels], -1..1 */
   readonly x0: Float32Array;
-  /** [n, rows, columns, 1], standard normal */
+  /** [n, rows, columns, channels], standard normal */
   readonly eps: Float32Array;
   /** [n] sqrt(alphaBar_t) */
   readonly sqrtAlphaBar: Float32Array;
@@ -104,7 +105,7 @@ export function makeMicrobatch(task: MicrobatchTask, step: number, index: number
   const indices = microbatchIndices(seed, dataset.count, globalBatch, n, step, index);
   const first = index * n;
   const timesteps = timestepsOf(task, step, first);
-  const size = dataset.rows * dataset.columns;
+  const size = valuesOf(dataset.shape);
   const batch = {
     indices,
     x0: new Float32Array(n * size),
@@ -119,8 +120,8 @@ export function makeMicrobatch(task: MicrobatchTask, step: number, index: number
     const position = first + i;
     const t = timesteps[i];
     const image = indices[i] * size;
-    for (let p = 0; p < size; p++) {
-      batch.x0[i * size + p] = PIXELS[dataset.images[image + p]];
+    for (let v = 0; v < size; v++) {
+      batch.x0[i * size + v] = PIXELS[dataset.images[image + v]];
     }
     fillNormal(batch.eps.subarray(i * size, (i + 1) * size), { seed, stream: STREAMS.noise, step, position });
     batch.sqrtAlphaBar[i] = Math.sqrt(schedule.alphaBar[t]);
