@@ -6,3 +6,5 @@ export type { ExportRequest } from './export/export.js';
 export { SAMPLER_ERRORS, SamplerError } from './errors.js';
 export type { DrawRequest, Drawn } from './draw/draw.js';
 export { gridPng } from './picture/png.js';
+export { rasterPng } from './picture/raster.js';
+export type { Raster } from './picture/raster.js';

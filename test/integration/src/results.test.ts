@@ -34,7 +34,8 @@ describe('a run on a folder of PNGs', () => {
     for (const name of CLASSES) {
       mkdirSync(join(data, name, 'more'), { recursive: true });
       const shade = new Float32Array(28 * 28).fill(Number(name) / 6 - 1);
-      const grid = { rows: 1, columns: 1, height: 24, width: 24, scale: 1, numbered: false };
+      const shape = { rows: 24, columns: 24, channels: 1 };
+      const grid = { rows: 1, columns: 1, shape, scale: 1, numbered: false };
       // With the grid's white lines around it.
       writeFileSync(join(data, name, '0.png'), gridPng(shade, grid));
       copyFileSync(join(data, name, '0.png'), join(data, name, 'more', '1.png'));

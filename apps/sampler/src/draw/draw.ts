@@ -25,10 +25,10 @@ import {
 import { chosenClass, classNamesOf, namedRows, rowLabels } from './class-names.js';
 import { SamplerError } from '../errors.js';
 import { IMAGES_A_BATCH, THREADS, type DrawCondition, type DrawJob } from './job.js';
-import { gridPixels, gridGreys, gridPng, type Grid } from '../picture/png.js';
+import { gridPixels, gridPng, gridRaster, type Grid } from '../picture/png.js';
 import { drawBatches } from './pool.js';
 
-/** A picture of this many grey pixels is held twice while it is written: some hundred MB. An animation's are counted together. */
+/** A picture of so many pixels is held twice while it is written: some hundred MB. An animation's are counted together. */
 const MOST_PIXELS = 100_000_000;
 /** Frames of an animation: more only take longer to look at. */
 const MOST_FRAMES = 50;
@@ -96,11 +96,9 @@ export async function draw(request: DrawRequest): Promise<Drawn> {
   const condition = chosenCondition(recipe.model, choice, cells);
   const still = jobOf({ recipe, weights }, condition, request);
   const job = request.animate === null ? still : { ...still, kept: keptSteps(still.sampler.steps) };
-  const { imageSize: size } = recipe.model;
   const grid = {
     ...cells,
-    height: size,
-    width: size,
+    shape: imageShapeOf(recipe.model),
     scale: request.scale,
     numbered: request.allClasses,
     ...rowLabels(names),
@@ -145,7 +143,7 @@ function animation(file: string, frames: readonly Float32Array[], grid: Grid): B
     milliseconds: i === frames.length - 1 ? LAST_FRAME_MS : FRAME_MS,
   }));
   return /\.gif$/i.test(file)
-    ? animatedGif(timed.map(({ images, milliseconds }) => ({ greys: gridGreys(images, grid), milliseconds })))
+    ? animatedGif(timed.map(({ images, milliseconds }) => ({ raster: gridRaster(images, grid), milliseconds })))
     : animatedPng(timed.map(({ images, milliseconds }) => ({ png: gridPng(images, grid), milliseconds })));
 }
 

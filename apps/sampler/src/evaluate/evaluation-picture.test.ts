@@ -61,6 +61,26 @@ test('the closest pair of a class stands in its column, the sample above the tra
   assert.equal(at(RIGHT + 10, 6 * CELL + 10), 255);
 });
 
+test('of images in colour the picture is in colour, and the image under a bar is as it is', () => {
+  const classes = { counts: [32, 32], chiSquared: 0, largestDeviation: 0 };
+  const shape = { rows: SIZE, columns: SIZE, channels: 3 };
+  const all = (count: number, pixel: readonly number[]): Images => ({
+    images: Uint8Array.from({ length: count * 3 * SIZE * SIZE }, (_, v) => pixel[v % 3]),
+    count,
+    shape,
+  });
+  const bytes = evaluationPicture({
+    evaluation: { samples: 64, classes: { samples: classes, floor: classes, ceiling: classes }, closestPairs: [] },
+    samples: all(64, [10, 20, 30]),
+    train: { ...all(2, [40, 50, 60]), labels: Uint8Array.of(1, 0) },
+  });
+  const { width, data } = PNG.sync.read(bytes);
+  const at = (x: number, y: number): number[] => [...data.subarray(4 * (y * width + x), 4 * (y * width + x) + 3)];
+  assert.deepEqual(at(10 + 7 * CELL, 10 + 7 * CELL), [10, 20, 30]);
+  assert.deepEqual(at(RIGHT + 29, 6 * CELL - 14), [40, 50, 60]);
+  assert.deepEqual(at(RIGHT + 10, 6 * CELL - 2 - SIZE - 5), [120, 120, 120]);
+});
+
 test('under each bar the first training image of the class says which it is, small and inverted', () => {
   const at = picture([10, 10]);
   assert.deepEqual([at(RIGHT + 29, 6 * CELL - 14), at(RIGHT + CELL + 29, 6 * CELL - 14)], [255 - 210, 255 - 200]);

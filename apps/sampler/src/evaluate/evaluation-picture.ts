@@ -1,12 +1,12 @@
 /**
  * An evaluation as a picture. Left: the first 64 samples. Right, a column a class: how many samples are of it, as a bar, with lines at
- * the fair count and 20 % above and below; under it a training image of the class, small and inverted, to say which it is; then the
+ * the fair count and 20 % above and below; under it a training image of the class, small, to say which it is (grey ones inverted); then the
  * sample of the class that is nearest to a training image, and that image.
  */
 import type { Evaluation } from '@lockstep/run';
 import type { Images, LabelledImages } from '@lockstep/evaluation';
-import { valuesOf } from '@lockstep/diffusion';
-import { greyPng } from '../picture/png.js';
+import { GREY, valuesOf } from '@lockstep/diffusion';
+import { rasterPng, type Raster } from '../picture/raster.js';
 
 const WHITE = 255;
 const BAR = 120;
@@ -37,7 +37,7 @@ export function evaluationPicture({ evaluation, samples, train }: PictureTask): 
   const [cellWidth, cellHeight] = [columns * scale + GAP, rows * scale + GAP];
   const { counts } = evaluation.classes.samples;
   const right = SIDE * cellWidth + 4 * GAP;
-  const canvas = new Canvas(right + counts.length * cellWidth + GAP, SIDE * cellHeight + GAP);
+  const canvas = new Canvas(right + counts.length * cellWidth + GAP, SIDE * cellHeight + GAP, samples.shape.channels);
   for (let i = 0; i < SIDE * SIDE; i++)
     canvas.image(samples, i, GAP + (i % SIDE) * cellWidth, GAP + Math.floor(i / SIDE) * cellHeight, scale);
 
@@ -49,7 +49,7 @@ export function evaluationPicture({ evaluation, samples, train }: PictureTask): 
     const height = heightOf(count / fair);
     canvas.rectangle(right + label * cellWidth + GAP, floor - height, cellWidth - 3 * GAP, height, BAR);
     const named = train.labels.indexOf(label);
-    if (named >= 0) canvas.image(inverted(train, named), 0, right + label * cellWidth + margin, floor, 1);
+    if (named >= 0) canvas.image(labelling(train, named), 0, right + label * cellWidth + margin, floor, 1);
   });
   const width = counts.length * cellWidth;
   for (const share of [1 - TOLERANCE, 1 + TOLERANCE])
@@ -60,41 +60,45 @@ export function evaluationPicture({ evaluation, samples, train }: PictureTask): 
     canvas.image(samples, sample, left, GAP + (SIDE - 2) * cellHeight, scale);
     canvas.image(train, trainingImage, left, GAP + (SIDE - 1) * cellHeight, scale);
   }
-  return greyPng(canvas.pixels, canvas.width, canvas.height);
+  return rasterPng(canvas);
 }
 
-/** One image, black on white. */
-function inverted({ images, shape }: Images, index: number): Pick<Images, 'images' | 'shape'> {
+/** One image, on white: where a grey image has ink, that is white on black; one in colour stays as it is. */
+function labelling({ images, shape }: Images, index: number): Pick<Images, 'images' | 'shape'> {
   const size = valuesOf(shape);
-  return { shape, images: images.subarray(index * size, (index + 1) * size).map((byte) => WHITE - byte) };
+  const image = images.subarray(index * size, (index + 1) * size);
+  return { shape, images: shape.channels === GREY ? image.map((byte) => WHITE - byte) : image };
 }
 
-/** Grey pixels that are drawn on; what lies outside is a mistake of the layout and throws. */
-class Canvas {
+/** Pixels that are drawn on; what lies outside is a mistake of the layout and throws. */
+class Canvas implements Raster {
   readonly pixels: Buffer;
 
   constructor(
     readonly width: number,
     readonly height: number,
+    readonly channels: number,
   ) {
-    this.pixels = Buffer.alloc(width * height, WHITE);
+    this.pixels = Buffer.alloc(width * height * channels, WHITE);
   }
 
-  rectangle(left: number, top: number, width: number, height: number, grey: number): void {
+  /** @param ink a grey, or a pixel */
+  rectangle(left: number, top: number, width: number, height: number, ink: number | Uint8Array): void {
     if (left < 0 || top < 0 || left + width > this.width || top + height > this.height)
       throw new RangeError(`${width}x${height} at ${left},${top} is outside of ${this.width}x${this.height}`);
     for (let y = top; y < top + height; y++) {
-      const start = y * this.width + left;
-      this.pixels.fill(grey, start, start + width);
+      const start = (y * this.width + left) * this.channels;
+      this.pixels.fill(ink, start, start + width * this.channels);
     }
   }
 
   image({ images, shape }: Omit<Images, 'count'>, index: number, left: number, top: number, scale: number): void {
-    const { rows, columns } = shape;
+    const { rows, columns, channels } = shape;
     for (let y = 0; y < rows; y++) {
       for (let x = 0; x < columns; x++) {
-        const grey = images[(index * rows + y) * columns + x];
-        this.rectangle(left + x * scale, top + y * scale, scale, scale, grey);
+        const at = ((index * rows + y) * columns + x) * channels;
+        const pixel = images.subarray(at, at + channels);
+        this.rectangle(left + x * scale, top + y * scale, scale, scale, pixel);
       }
     }
   }

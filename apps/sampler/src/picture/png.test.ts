@@ -3,9 +3,9 @@ import { test } from 'node:test';
 import { inflateSync } from 'node:zlib';
 import { PNG } from 'pngjs';
 import { animatedPng } from '#src/picture/apng.js';
-import { gridGreys, gridPng, gridPixels, type Grid } from '#src/picture/png.js';
+import { gridPixels, gridPng, gridRaster, type Grid } from '#src/picture/png.js';
 
-const GRID: Grid = { rows: 2, columns: 1, height: 8, width: 8, scale: 2, numbered: false };
+const GRID: Grid = { rows: 2, columns: 1, shape: { rows: 8, columns: 8, channels: 1 }, scale: 2, numbered: false };
 
 /** Image i is all `values[i]`. */
 const flat = (...values: number[]): Float32Array =>
@@ -39,6 +39,28 @@ test('numbered rows have their number at the left, black on white, and the image
     ).length;
   // The glyphs of 0 and 1 have 12 and 8 pixels of ink, and here each is one pixel of the picture.
   assert.deepEqual([ink(2), ink(20)], [12, 8]);
+});
+
+test('images in colour have their colours, enlarged, and labels stay black on white', () => {
+  const grid = { ...GRID, shape: { rows: 8, columns: 8, channels: 3 }, numbered: true };
+  const colours = [
+    [-1, 0, 1],
+    [1, -1, 0.2],
+  ];
+  const images = Float32Array.from({ length: 2 * 192 }, (_, v) => colours[Math.floor(v / 192)][v % 3]);
+  const { width, height, data } = PNG.sync.read(gridPng(images, grid));
+  assert.deepEqual({ width, height }, gridPixels(grid));
+  const left = width - 20;
+  const at = (x: number, y: number): number[] => [...data.subarray(4 * (y * width + x), 4 * (y * width + x) + 3)];
+  for (const [x, y] of [
+    [2, 2],
+    [17, 17],
+  ])
+    assert.deepEqual(at(left + x, y), [0, 128, 255]);
+  assert.deepEqual([at(left + 2, 20), at(left + 17, 35)], [at(left + 3, 21), [255, 0, 153]]);
+  assert.deepEqual(at(left + 2, 18), [255, 255, 255]);
+  const label = Array.from({ length: height * left }, (_, i) => at(i % left, Math.floor(i / left)).join());
+  assert.deepEqual(new Set(label), new Set(['0,0,0', '255,255,255']));
 });
 
 test('too few images for the grid are refused', () => {
@@ -87,10 +109,10 @@ test('an animation holds every frame, in order and for its time, and is the last
 });
 
 test("rows' labels are drawn where they are given, as small as two images at most, and the images are the same", () => {
-  const [wide, named] = [{ ...GRID, width: 28, height: 28, numbered: true }, ['a', 'Trousers']];
+  const [wide, named] = [{ ...GRID, shape: { rows: 28, columns: 28, channels: 1 }, numbered: true }, ['a', 'Trousers']];
   const images = new Float32Array(2 * 28 * 28).fill(-1);
-  const labelled = gridGreys(images, { ...wide, labels: named });
-  const plain = gridGreys(images, { ...wide, numbered: false });
+  const labelled = gridRaster(images, { ...wide, labels: named });
+  const plain = gridRaster(images, { ...wide, numbered: false });
   const left = labelled.width - plain.width;
   assert.equal(left, 4 + (8 * 4 - 1) * 3);
   const inkOf = (row: number): number =>

@@ -1,6 +1,7 @@
 /** Grids of images as PNG. */
-import { PNG } from 'pngjs';
+import { valuesOf, type ImageShape } from '@lockstep/diffusion';
 import { GLYPH_HEIGHT, isInk, textWidth } from './glyphs.js';
+import { rasterPng, type Raster } from './raster.js';
 
 /** White lines between the images of a grid, pixels. */
 const GAP = 2;
@@ -15,8 +16,7 @@ export interface Grid {
   readonly rows: number;
   readonly columns: number;
   /** Of an image, before it is enlarged. */
-  readonly height: number;
-  readonly width: number;
+  readonly shape: ImageShape;
   /** Enlargement by whole pixels. */
   readonly scale: number;
   /** Whether each row has a label at its left. */
@@ -27,10 +27,10 @@ export interface Grid {
 
 /** Width and height in pixels of a grid's picture. */
 export function gridPixels(grid: Grid): { readonly width: number; readonly height: number } {
-  const { rows, columns, height, width, scale } = grid;
+  const { rows, columns, shape, scale } = grid;
   return {
-    width: margin(grid) + columns * (width * scale + GAP) + GAP,
-    height: rows * (height * scale + GAP) + GAP,
+    width: margin(grid) + columns * (shape.columns * scale + GAP) + GAP,
+    height: rows * (shape.rows * scale + GAP) + GAP,
   };
 }
 
@@ -45,9 +45,9 @@ function labelWidth(grid: Grid): number {
 
 /** Enlargement of the rows' labels. */
 function labelScale(grid: Grid): number {
-  const { height, width, scale } = grid;
-  const byHeight = Math.floor((height * scale) / (LABEL_SHARE * GLYPH_HEIGHT));
-  const byWidth = Math.floor((LABEL_IMAGES * width * scale) / labelWidth(grid));
+  const { shape, scale } = grid;
+  const byHeight = Math.floor((shape.rows * scale) / (LABEL_SHARE * GLYPH_HEIGHT));
+  const byWidth = Math.floor((LABEL_IMAGES * shape.columns * scale) / labelWidth(grid));
   return Math.max(1, Math.min(byHeight, byWidth));
 }
 
@@ -56,74 +56,57 @@ function margin(grid: Grid): number {
   return grid.numbered ? GAP * 2 + labelWidth(grid) * labelScale(grid) : 0;
 }
 
-/** Grey pixels, 0 black to 255 white, row after row. */
-export interface Greys {
-  readonly pixels: Buffer;
-  readonly width: number;
-  readonly height: number;
-}
-
 /**
- * A grid of grey images as one picture.
- * @param images images one after another, height * width numbers each; -1 is black, 1 white; outside is cut off
+ * A grid of images as one picture, grey or in colour as they are.
+ * @param images images one after another, valuesOf(shape) numbers each; -1 is black, 1 white; outside is cut off
  * @throws RangeError if there are fewer images than cells
  */
-export function gridGreys(images: Float32Array, grid: Grid): Greys {
-  const { rows, columns, height, width } = grid;
-  if (images.length < rows * columns * height * width)
+export function gridRaster(images: Float32Array, grid: Grid): Raster {
+  const { rows, columns, shape } = grid;
+  if (images.length < rows * columns * valuesOf(shape))
     throw new RangeError(`a grid of ${rows}x${columns} needs ${rows * columns} images`);
+  const { channels } = shape;
   const size = gridPixels(grid);
-  const pixels = Buffer.alloc(size.width * size.height, WHITE);
+  const raster = { pixels: Buffer.alloc(size.width * size.height * channels, WHITE), ...size, channels };
   for (let row = 0; row < rows; row++) {
-    if (grid.numbered) drawLabel(pixels, size.width, grid, row);
-    for (let column = 0; column < columns; column++) drawImage(pixels, size.width, grid, images, row, column);
+    if (grid.numbered) drawLabel(raster, grid, row);
+    for (let column = 0; column < columns; column++) drawImage(raster, grid, images, row, column);
   }
-  return { pixels, ...size };
+  return raster;
 }
 
-/** The grid as PNG bytes. @throws as {@link gridGreys} */
+/** The grid as PNG bytes. @throws as {@link gridRaster} */
 export function gridPng(images: Float32Array, grid: Grid): Buffer {
-  const { pixels, width, height } = gridGreys(images, grid);
-  return greyPng(pixels, width, height);
+  return rasterPng(gridRaster(images, grid));
 }
 
-/** Grey pixels, 0 black to 255 white, row after row, as PNG bytes. */
-export function greyPng(pixels: Buffer, width: number, height: number): Buffer {
-  const options = { colorType: 0, inputColorType: 0, inputHasAlpha: false, bitDepth: 8 } as const;
-  const png = new PNG({ width, height, ...options });
-  png.data = pixels;
-  return PNG.sync.write(png, options);
-}
-
-function drawImage(
-  pixels: Buffer,
-  stride: number,
-  grid: Grid,
-  images: Float32Array,
-  row: number,
-  column: number,
-): void {
-  const { columns, height, width, scale } = grid;
-  const image = (row * columns + column) * height * width;
-  const left = margin(grid) + GAP + column * (width * scale + GAP);
-  for (let y = 0; y < height * scale; y++) {
-    const line = (GAP + row * (height * scale + GAP) + y) * stride + left;
-    for (let x = 0; x < width * scale; x++) {
-      const value = images[image + Math.floor(y / scale) * width + Math.floor(x / scale)] ?? 0;
-      pixels[line + x] = Math.max(0, Math.min(255, Math.round((value + 1) * 127.5)));
+function drawImage({ pixels, width }: Raster, grid: Grid, images: Float32Array, row: number, column: number): void {
+  const { columns, shape, scale } = grid;
+  const { channels } = shape;
+  const image = (row * columns + column) * valuesOf(shape);
+  const left = margin(grid) + GAP + column * (shape.columns * scale + GAP);
+  for (let y = 0; y < shape.rows * scale; y++) {
+    const line = (GAP + row * (shape.rows * scale + GAP) + y) * width + left;
+    for (let x = 0; x < shape.columns * scale; x++) {
+      const pixel = Math.floor(y / scale) * shape.columns + Math.floor(x / scale);
+      for (let c = 0; c < channels; c++) {
+        const value = images[image + pixel * channels + c] ?? 0;
+        pixels[(line + x) * channels + c] = Math.max(0, Math.min(255, Math.round((value + 1) * 127.5)));
+      }
     }
   }
 }
 
 /** The row's label, in the middle of its height. */
-function drawLabel(pixels: Buffer, stride: number, grid: Grid, row: number): void {
-  const { height, scale } = grid;
+function drawLabel({ pixels, width, channels }: Raster, grid: Grid, row: number): void {
+  const height = grid.shape.rows * grid.scale;
   const by = labelScale(grid);
   const label = labelOf(grid, row);
-  const top = GAP + row * (height * scale + GAP) + Math.floor((height * scale - GLYPH_HEIGHT * by) / 2);
+  const top = GAP + row * (height + GAP) + Math.floor((height - GLYPH_HEIGHT * by) / 2);
   for (let y = 0; y < GLYPH_HEIGHT * by; y++) {
     for (let x = 0; x < textWidth(label) * by; x++) {
-      if (isInk(label, Math.floor(y / by), Math.floor(x / by))) pixels[(top + y) * stride + GAP * 2 + x] = BLACK;
+      const at = ((top + y) * width + GAP * 2 + x) * channels;
+      if (isInk(label, Math.floor(y / by), Math.floor(x / by))) pixels.fill(BLACK, at, at + channels);
     }
   }
 }
