@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -7,11 +7,18 @@ import { DirectoryStore, openRun, parseEvaluation, runPaths } from '@lockstep/ru
 import { CLASSIFIER_RECIPE } from '@lockstep/evaluation';
 import {
   type Dataset,
+  IDX_NAMES,
   PRESETS,
   type Preset,
+  STREAMS,
+  datasetDigest,
+  fillNormal,
+  idxHeader,
+  inGrey,
   initialTrainingState,
   loadMnist,
   parameterTable,
+  recipeFor,
   valuesOf,
 } from '@lockstep/diffusion';
 import { engineDirectory, engineEnvironment, graphDirectory, loadEngine } from '@lockstep/engine';
@@ -124,6 +131,82 @@ test("a conditional network's classes are drawn evenly, and a classifier is trai
   const { evaluation: asTrained } = await evaluate(request(run, { guidance: 1 }));
   // State 0 predicts nothing, with any guidance.
   assert.deepEqual(asTrained.sampler, { kind: 'ddim', steps: 1, eta: 0, clip: true, guidance: 1 });
+});
+
+/** A colour a class, and noise: red, green and blue. */
+function coloured(count: number, seed: number): Dataset {
+  const shape = { rows: 16, columns: 16, channels: 3 };
+  const labels = Uint8Array.from({ length: count }, (_, i) => i % 3);
+  const noise = new Float32Array(count * valuesOf(shape));
+  fillNormal(noise, { seed, stream: STREAMS.noise, step: 0, position: 0 });
+  const images = Uint8Array.from(noise, (z, v) => {
+    const label = Math.floor(v / valuesOf(shape)) % 3;
+    return Math.max(0, Math.min(255, (v % 3 === label ? 180 : 60) + 30 * z));
+  });
+  const data = { images, labels, count, shape };
+  return { ...data, digest: datasetDigest(data), classNames: ['red', 'green', 'blue'] };
+}
+
+test('a run on images in colour is evaluated by a classifier of them, and its picture is in colour', async () => {
+  const data = { train: coloured(300, 1), test: coloured(120, 2), classes: 3 };
+  const recipe = recipeFor({ preset: 'tiny', classes: 3 }, data.train);
+  const run = await makeRun(join(folder, 'colour'), recipe);
+  const { evaluation, picture } = await evaluate(request(run, { dataOf: () => data }));
+  const { frechetDistance, classifier, trainingDistance } = evaluation;
+  assert.ok(classifier.testAccuracy > 0.95, `${classifier.testAccuracy}`);
+  // State 0 draws noise.
+  assert.ok(frechetDistance.floor < frechetDistance.ceiling / 5 && frechetDistance.samples > 5 * frechetDistance.floor);
+  assert.ok(trainingDistance.samples.least > trainingDistance.floor.median);
+  const bytes = readFileSync(picture);
+  assert.equal(bytes[25], 2, 'colour type');
+  await assert.rejects(evaluate(request(run, { samples: 200, dataOf: () => data })), {
+    code: 'E_EVALUATE_SAMPLES',
+    message: /300 training and 120 test images, and 200 samples are compared .*--samples 120 or fewer/,
+  });
+  const few = { ...data, test: coloured(90, 2) };
+  await assert.rejects(evaluate(request(run, { dataOf: () => few })), {
+    code: 'E_EVALUATE_SAMPLES',
+    message: /90 test images: .* nothing can be said/,
+  });
+  const doubtful = { ...evaluation, classifier: { ...classifier, testAccuracy: 0.6 } };
+  assert.match(evaluationLines(doubtful).join('\n'), /60\.0 % of the test images right; too few for its features/);
+  assert.doesNotMatch(evaluationLines(evaluation).join('\n'), /too few/);
+});
+
+/** A folder of IDX files with these test images. */
+function idxFolder(name: string, train: Dataset, test: Dataset): string {
+  const where = join(folder, name);
+  mkdirSync(where);
+  for (const [split, { images, labels, count, shape }] of [
+    ['train', train],
+    ['test', test],
+  ] as const) {
+    const dimensions = [count, shape.rows, shape.columns, shape.channels];
+    writeFileSync(join(where, IDX_NAMES[split].images), Buffer.concat([idxHeader(dimensions), images]));
+    writeFileSync(join(where, IDX_NAMES[split].labels), Buffer.concat([idxHeader([count]), labels]));
+  }
+  return where;
+}
+
+test('data that nothing can be judged by is refused, and a run in grey on data in colour is judged in grey', () => {
+  const [train, halfTest] = [coloured(30, 1), coloured(12, 2)];
+  const both = idxFolder('both', train, halfTest);
+  const record = (data: string, dataDigest = train.digest) => ({ config: { data }, dataDigest });
+  assert.deepEqual(loadEvaluationData(record(both), null).test.shape, halfTest.shape);
+  const grey = loadEvaluationData(record(both, inGrey(train).digest), null);
+  assert.deepEqual([grey.train.shape.channels, grey.test.digest], [1, inGrey(halfTest).digest]);
+  const smaller = { ...halfTest, images: halfTest.images.subarray(0, 12 * 12 * 12 * 3) };
+  const unequal = idxFolder('unequal', train, { ...smaller, shape: { rows: 12, columns: 12, channels: 3 } });
+  assert.throws(() => loadEvaluationData(record(unequal), null), {
+    code: 'E_DATA_SIZE',
+    message: /16x16 in colour, the test images 12x12 in colour/,
+  });
+  const alike = { ...train, labels: new Uint8Array(30) };
+  const one = idxFolder('one', alike, halfTest);
+  assert.throws(() => loadEvaluationData(record(one, datasetDigest(alike)), null), {
+    code: 'E_CLASSIFIER_DATA',
+    message: /one class/,
+  });
 });
 
 function classifierTask(where: string, change: Partial<ClassifierTask> = {}): ClassifierTask {

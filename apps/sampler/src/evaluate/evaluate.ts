@@ -97,6 +97,7 @@ export async function evaluate(request: EvaluateRequest): Promise<Evaluated> {
   const picture = writing(() => openOutput(request.picture ?? `${name}.png`, { makeFolder: true }));
   checkTwo(['--out', out], ['--picture', picture]);
   const data = request.dataOf(record);
+  checkCompared(count, data);
   const { shape } = data.train;
   const engine = loadHere(job.engine, env);
 
@@ -161,6 +162,22 @@ export async function evaluate(request: EvaluateRequest): Promise<Evaluated> {
     picture: picture.path,
     isPrinted: out.isStandardOutput || picture.isStandardOutput,
   };
+}
+
+/**
+ * Samples are compared with as many test and training images.
+ * @throws SamplerError E_EVALUATE_SAMPLES
+ */
+function checkCompared(samples: number, { train, test }: EvaluationData): void {
+  const most = Math.min(train.count, test.count);
+  if (samples <= most) return;
+  const has = `the data has ${train.count} training and ${test.count} test images`;
+  throw new SamplerError(
+    'E_EVALUATE_SAMPLES',
+    most < LEAST_SAMPLES
+      ? `${has}: with fewer than ${LEAST_SAMPLES} of each, nothing can be said of samples`
+      : `${has}, and ${samples} samples are compared with as many of each: use --samples ${most} or fewer`,
+  );
 }
 
 /** @throws SamplerError E_SAMPLE_UNCONDITIONAL, E_EVALUATE_SAMPLES */

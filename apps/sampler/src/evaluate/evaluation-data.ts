@@ -1,7 +1,17 @@
 /** The labelled data that a run is evaluated on. */
 import { z } from 'zod';
 import { CheckpointError, type RunRecord } from '@lockstep/run';
-import { loadDataset, loadRunData, MNIST, type Dataset } from '@lockstep/diffusion';
+import {
+  DiffusionError,
+  GREY,
+  inGrey,
+  isSameShape,
+  loadDataset,
+  loadRunData,
+  MNIST,
+  shownShape,
+  type Dataset,
+} from '@lockstep/diffusion';
 
 export interface EvaluationData {
   /** What the run was trained on. */
@@ -17,7 +27,8 @@ const configSchema = z.object({ data: z.string().default(MNIST) });
 /**
  * The data set of a run.
  * @param given where it is now; null: where it was when the run began
- * @throws CheckpointError E_RUN_CORRUPT; DiffusionError E_DATA_CHANGED, E_MNIST_*, E_DATA_*
+ * @throws CheckpointError E_RUN_CORRUPT; DiffusionError E_DATA_CHANGED, E_MNIST_*, E_DATA_*; E_CLASSIFIER_DATA if there are no classes
+ *   to tell apart
  */
 export function loadEvaluationData(
   { config, dataDigest }: Pick<RunRecord, 'config' | 'dataDigest'>,
@@ -31,6 +42,18 @@ export function loadEvaluationData(
     );
   const source = parsed.data.data;
   const train = loadRunData({ source, digest: dataDigest }, given);
-  const test = loadDataset(given ?? source, 'test');
-  return { train, test, classes: train.labels.reduce((most, label) => Math.max(most, label), 0) + 1 };
+  const classes = train.labels.reduce((most, label) => Math.max(most, label), 0) + 1;
+  if (classes < 2)
+    throw new DiffusionError(
+      'E_CLASSIFIER_DATA',
+      'the data has one class, so no classifier of it can be trained, and samples are judged by what one sees: look at them (lockstep sample)',
+    );
+  const found = loadDataset(given ?? source, 'test');
+  const test = train.shape.channels === GREY ? inGrey(found) : found;
+  if (!isSameShape(train.shape, test.shape))
+    throw new DiffusionError(
+      'E_DATA_SIZE',
+      `the training images are ${shownShape(train.shape)}, the test images ${shownShape(test.shape)}: take both from one data set`,
+    );
+  return { train, test, classes };
 }

@@ -41,7 +41,9 @@ export function evaluationLines(evaluation: Evaluation): string[] {
   const ratio = trainingDistance.samples.median / trainingDistance.floor.median;
   return [
     `step ${step}, ${samples} samples, seed ${seed}, ${describeSampler(evaluation.sampler)}`,
-    `classifier ${classifier.digest.slice(0, 12)}: ${percent(classifier.testAccuracy)} of the test images right`,
+    `classifier ${classifier.digest.slice(0, 12)}: ${percent(classifier.testAccuracy)} of the test images right` +
+      (classifier.testAccuracy < RELIABLE ? '; too few for its features, and the classes it sees, to say much' : ''),
+    `data ${evaluation.dataDigest.slice(0, 12)}: with figures of other data, or by another classifier, these do not compare`,
     '',
     ...aligned(figures),
     '',
@@ -63,6 +65,9 @@ function syntheticLine({ syntheticTraining: of, classifier }: Evaluation): strin
       `${percent(classifier.testAccuracy)})`,
   ];
 }
+
+/** Whoever reads fewer of real images cannot be believed about samples. */
+const RELIABLE = 0.8;
 
 /** Test images are as near to training images as images of the same source come; samples below that are suspect. */
 const MEMORISED = 0.9;

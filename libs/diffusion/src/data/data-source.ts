@@ -27,7 +27,11 @@ export function loadDataset(source: string, split: Split): Dataset {
     return loadIdxFolder(source, split);
   }
   if (split === 'test') {
-    throw new DiffusionError('E_DATA_MISSING', `${source} is a folder of PNGs, which has no test half: name another`);
+    throw new DiffusionError(
+      'E_DATA_MISSING',
+      `${source} is a folder of PNGs, which has no test half, and without one there is nothing to compare samples with: write both ` +
+        'halves as IDX files, the training images in the order of the PNGs (their digest stays), and name that folder by --data',
+    );
   }
   return loadPngFolder(source);
 }
