@@ -20,8 +20,9 @@ const LIBS = {
   config: ['base'],
   process: ['base', 'config'],
   engine: ['base'],
-  diffusion: ['base', 'engine'],
-  evaluation: ['base', 'engine', 'diffusion'],
+  task: ['base', 'engine'],
+  diffusion: ['base', 'engine', 'task'],
+  evaluation: ['base', 'engine', 'task', 'diffusion'],
 };
 /** What each app may import among apps; every app may import every lib. */
 const APPS = { coordinator: [], worker: [], sampler: [], cli: ['coordinator', 'worker', 'sampler'] };

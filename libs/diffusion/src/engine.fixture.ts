@@ -4,7 +4,7 @@ import { type Engine, type TypedArray, engineDirectory, engineEnvironment, loadE
 import type { MicrobatchTask } from '#src/training/microbatch.js';
 import { imageShapeOf } from '#src/network/model.js';
 import { PRESETS } from '#src/recipe/presets.js';
-import { blocksOf, STREAMS } from '#src/training/random.js';
+import { blocksOf, STREAMS } from '@lockstep/task';
 import { makeSchedule } from '#src/training/schedule.js';
 
 /** One thread, as a worker has. */

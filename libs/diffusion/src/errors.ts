@@ -1,7 +1,6 @@
 /**
  * Every error code of this library, with what it means.
  *
- * - E_RANDOM_KEY: a seed, step or sample position is outside the range that a random stream can be keyed with.
  * - E_SCHEDULE: a noise schedule was asked for with impossible numbers.
  * - E_SAMPLER: a sampler was asked for with impossible numbers, or its noise predictor returned the wrong length.
  * - E_MODEL_CONFIG: a model's config does not describe a network that can be built.
@@ -9,7 +8,6 @@
  * - E_MICROBATCH: a microbatch was asked for that the step does not have, or the sizes do not divide.
  * - E_LABEL: a sample's label, or the class to be drawn, is none of the network's classes.
  * - E_RECIPE: a stored or changed recipe has not the form of one, or its parts do not fit each other.
- * - E_OPTIMIZER: the optimiser's arrays differ in length or a hyperparameter is out of range.
  * - E_PRESET: no preset has this name.
  * - E_MNIST_MISSING: a file of the MNIST data set cannot be read.
  * - E_MNIST_DIGEST: a file's sha256 is not the published data set's.
@@ -24,7 +22,6 @@
  * - E_METRIC: a metric of evaluation was asked of too few images, or of arrays that do not fit together.
  */
 export const DIFFUSION_ERROR_CODES = [
-  'E_RANDOM_KEY',
   'E_SCHEDULE',
   'E_SAMPLER',
   'E_MODEL_CONFIG',
@@ -32,7 +29,6 @@ export const DIFFUSION_ERROR_CODES = [
   'E_MICROBATCH',
   'E_LABEL',
   'E_RECIPE',
-  'E_OPTIMIZER',
   'E_PRESET',
   'E_MNIST_MISSING',
   'E_MNIST_DIGEST',

@@ -45,9 +45,6 @@ export const WHOLE_SAMPLER = {
   linearDpmpp2m50: { mean: 0.299046028, std: 0.500550586 },
 } as const;
 
-/** 1 - (1 + n)^-0.75 */
-export const EMA_WARMUP = { 10: 0.83443997, 1000: 0.9943808 } as const;
-
 /** Parameters of the seed tutorial's network by its number of features. */
 export const SEED_PARAMETERS = { 16: 55_665, 32: 220_385, 64: 876_993, 128: 3_498_881 } as const;
 

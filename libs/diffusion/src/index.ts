@@ -44,28 +44,49 @@ export {
 export type { ModelConfig } from './network/model.js';
 export { imagesARun, MAX_GUIDANCE, networkEps } from './sampling/network-eps.js';
 export type { Condition, NetworkOptions } from './sampling/network-eps.js';
-export { ppnd16 } from './training/normal.js';
 export {
   adamFactors,
   adamStep,
+  boundedIntegers,
+  blocksOf,
   clipScale,
+  datasetIndex,
   emaDecayAt,
   emaWarmup,
+  epochPermutation,
+  fillNormal,
+  fillUniform,
   globalNorm,
+  initialise,
   integerPower,
   learningRateAt,
+  microbatchIndices,
   normOf,
   NORM_SUMS,
-} from './training/optimizer.js';
-export type { AdamStep, LearningRateRecipe, TrainingState } from './training/optimizer.js';
-export { datasetIndex, epochPermutation } from './training/order.js';
-export { parameterCount, TENSOR_LAYOUT, tensorOf } from './network/parameters.js';
-export type { ParameterTable, TensorSpan } from './network/parameters.js';
-export { philox4x32 } from './training/philox.js';
+  openUniform,
+  parameterCount,
+  philox4x32,
+  ppnd16,
+  samplesDigest,
+  shuffled,
+  stateFrom,
+  STREAMS,
+  tableOf,
+  TENSOR_LAYOUT,
+  tensorOf,
+} from '@lockstep/task';
+export type {
+  AdamStep,
+  Layer,
+  LearningRateRecipe,
+  ParameterTable,
+  RandomKey,
+  Stream,
+  TensorSpan,
+  TrainingState,
+} from '@lockstep/task';
 export { PRESET_NAMES, presetOf, PRESETS } from './recipe/presets.js';
 export type { Preset, PresetName } from './recipe/presets.js';
-export { fillNormal, fillUniform, STREAMS } from './training/random.js';
-export type { RandomKey, Stream } from './training/random.js';
 export {
   clippedEps,
   ddimStep,
@@ -78,7 +99,6 @@ export {
 export type { DdpmVariance, Level, ReverseStep } from './sampling/reverse.js';
 export { checkSampler, MAX_BATCH, sample, sampleSteps } from './sampling/sampler.js';
 export type { EpsFunction, SampleProgress, SampleRequest, SamplerConfig } from './sampling/sampler.js';
-export { microbatchIndices, samplesDigest } from './training/samples.js';
 export { makeSchedule, minSnrWeight, qSample, standardSchedule } from './training/schedule.js';
 export type { Prediction, Schedule, ScheduleConfig } from './training/schedule.js';
 export type { SeedUNetConfig } from './network/seed-unet.js';
@@ -95,10 +115,6 @@ export {
   presetFor,
   recipeFor,
   recipeOf,
-  stateFrom,
 } from './recipe/recipe.js';
 export type { RecipeChanges, RecipeChoice } from './recipe/recipe.js';
 export { parseRecipe } from './recipe/recipe-schema.js';
-export { shuffled } from './training/order.js';
-export { boundedIntegers, blocksOf, openUniform } from './training/random.js';
-export { initialise, tableOf, type Layer } from './network/parameters.js';

@@ -1,7 +1,8 @@
 /** One JSON text for one value: keys sorted, no white space, numbers as ECMAScript prints them. What digests are taken of. */
+import type { JsonValue } from '@lockstep/base';
 import { CheckpointError } from './errors.js';
 
-export type JsonValue = null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue };
+export type { JsonValue } from '@lockstep/base';
 
 /**
  * The canonical JSON text of `value` (RFC 8785 for the values used here: keys sorted by UTF-16 code units).

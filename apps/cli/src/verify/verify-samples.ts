@@ -48,7 +48,7 @@ export class SampleCounter {
 
   /**
    * Takes in the next step. Returns what is wrong with it, one fault a microbatch.
-   * @throws DiffusionError E_MICROBATCH, E_RANDOM_KEY if the order is impossible
+   * @throws TaskError E_MICROBATCH, E_RANDOM_KEY if the order is impossible
    */
   add(entry: LedgerEntry): readonly SampleFault[] {
     const { seed, count, globalBatch, microbatchSize } = this.order;

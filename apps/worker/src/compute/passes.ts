@@ -44,7 +44,7 @@ export interface Passes {
   /**
    * Turns the step's total into the mean gradient, and updates the state with it in place, with what `adamOf` says for the mean's
    * norm. Returns the digest of the state that was found, and the marks of the one that is left.
-   * @throws FixedPointError E_FIXEDPOINT_*; DiffusionError E_OPTIMIZER; the state is untouched then
+   * @throws FixedPointError E_FIXEDPOINT_*; TaskError E_OPTIMIZER; the state is untouched then
    */
   update(
     arena: Arena,

@@ -125,14 +125,14 @@ export class Trainer implements Training {
     return digestOf(this.compute(0, 0).values);
   }
 
-  /** What microbatch `microbatch` of step `step` is trained on. @throws DiffusionError E_MICROBATCH, E_RANDOM_KEY */
+  /** What microbatch `microbatch` of step `step` is trained on. @throws TaskError E_MICROBATCH, E_RANDOM_KEY */
   batch(step: number, microbatch: number): Microbatch {
     return makeMicrobatch(this.task, step, microbatch);
   }
 
   /**
    * Makes the inputs of microbatches that will probably be asked for, as many as there is room for. Those of another step are
-   * forgotten. @throws DiffusionError E_MICROBATCH, E_RANDOM_KEY
+   * forgotten. @throws TaskError E_MICROBATCH, E_RANDOM_KEY
    */
   prepare(step: number, microbatches: readonly number[]): void {
     this.prepared.clear();
@@ -151,7 +151,7 @@ export class Trainer implements Training {
 
   /**
    * Puts the gradient of one microbatch of the step that the arena's state starts `into` an array, [P]. `onEarly` is called when the
-   * early bucket is there. @throws DiffusionError E_MICROBATCH
+   * early bucket is there. @throws TaskError E_MICROBATCH
    */
   gradient(step: number, microbatch: number, into: Float32Array, onEarly?: () => void): Mean {
     const batch = this.inputs(step, microbatch);
@@ -170,7 +170,7 @@ export class Trainer implements Training {
     return { loss: Number.isFinite(loss) ? loss : null, samples: samplesDigest(batch.indices) };
   }
 
-  /** As `gradient`, in a slot of the pool. @throws DiffusionError E_MICROBATCH */
+  /** As `gradient`, in a slot of the pool. @throws TaskError E_MICROBATCH */
   compute(step: number, microbatch: number, onEarly?: OnEarly): Gradient {
     if (step !== this.step) this.pool.releaseAll();
     this.step = step;
@@ -190,7 +190,7 @@ export class Trainer implements Training {
   /**
    * Takes the total in the arena as the step's gradient and updates weights, moments and moving average in place; `skip`
    * leaves them as they are. The step's gradients are forgotten.
-   * @throws FixedPointError E_FIXEDPOINT_*; DiffusionError E_OPTIMIZER
+   * @throws FixedPointError E_FIXEDPOINT_*; TaskError E_OPTIMIZER
    */
   apply(step: number, exponents: readonly number[], skip: boolean): Applied {
     this.pool.releaseAll();

@@ -4,6 +4,7 @@
  * What torchvision changes in images without a word is refused here: transparency (dropped there), 16 bits a channel (cut off
  * there), images in other formats beside the PNGs. And nothing is resized.
  */
+import { MAX_SAMPLES } from '@lockstep/task';
 import { PNG } from 'pngjs';
 
 import { readDataFile, reasonOf } from './data-files.js';
@@ -12,7 +13,6 @@ import type { Dataset } from './dataset.js';
 import { DiffusionError } from '../errors.js';
 import { COLOUR, GREY, shownShape, valuesOf } from './image-shape.js';
 import type { ImageShape } from './image-shape.js';
-import { MAX_SAMPLES } from '../training/order.js';
 import { pngClassFolders } from './png-class-folders.js';
 
 /** Images that a network here is trained on have some tens of pixels a side; this bounds what one file makes us allocate. */

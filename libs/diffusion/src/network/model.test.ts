@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
 
 import { initialParameters, parameterTable } from '#src/network/model.js';
-import { parameterCount, tensorOf } from '#src/network/parameters.js';
+import { parameterCount, tensorOf } from '@lockstep/task';
 import { PRESET_NAMES, presetOf, PRESETS } from '#src/recipe/presets.js';
 import type { UNetConfig } from '#src/network/unet-layers.js';
 

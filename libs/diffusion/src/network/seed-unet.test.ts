@@ -10,10 +10,8 @@ import { makeMicrobatch } from '#src/training/microbatch.js';
 import type { Microbatch } from '#src/training/microbatch.js';
 import { valuesOf } from '#src/data/image-shape.js';
 import { imageShapeOf, initialParameters, parameterTable } from '#src/network/model.js';
-import { globalNorm } from '#src/training/optimizer.js';
-import { parameterCount, tensorOf } from '#src/network/parameters.js';
+import { globalNorm, parameterCount, tensorOf, fillNormal, STREAMS } from '@lockstep/task';
 import { PRESETS } from '#src/recipe/presets.js';
-import { fillNormal, STREAMS } from '#src/training/random.js';
 import { makeSchedule } from '#src/training/schedule.js';
 import type { SeedUNetConfig } from '#src/network/seed-unet.js';
 

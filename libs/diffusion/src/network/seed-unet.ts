@@ -15,7 +15,7 @@
 import { type Engine, type Tensor, biasAdd, conv3x3, groupNorm, rank4, relu } from '@lockstep/engine';
 
 import { DiffusionError } from '../errors.js';
-import type { Layer, ParameterTable } from './parameters.js';
+import type { Layer, ParameterTable } from '@lockstep/task';
 
 export type SeedUNetConfig = {
   readonly kind: 'seed-unet';

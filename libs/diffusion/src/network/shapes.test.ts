@@ -8,9 +8,7 @@ import { floats, testEngine, tinyTask, wholeGradient } from '../engine.fixture.j
 import type { ImageShape } from '#src/data/image-shape.js';
 import { valuesOf } from '#src/data/image-shape.js';
 import { imageShapeOf, initialParameters, parameterTable } from '#src/network/model.js';
-import { globalNorm } from '#src/training/optimizer.js';
-import { tensorOf } from '#src/network/parameters.js';
-import { fillNormal, STREAMS } from '#src/training/random.js';
+import { fillNormal, globalNorm, STREAMS, tensorOf } from '@lockstep/task';
 import { presetFor } from '#src/recipe/recipe.js';
 import { gradientFunction, gradientInputs, predictionFunction } from '#src/training/loss.js';
 import { makeMicrobatch } from '#src/training/microbatch.js';

@@ -9,7 +9,7 @@
  * (Ronneberger et al. 2015, with the residual blocks, group norm and attention of Ho et al. 2020.)
  */
 import { DiffusionError } from '../errors.js';
-import type { Layer, ParameterTable } from './parameters.js';
+import type { Layer, ParameterTable } from '@lockstep/task';
 
 export type UNetConfig = {
   readonly kind: 'unet';

@@ -5,7 +5,8 @@ import type { ImageShape } from '#src/data/image-shape.js';
 import { classCount, imageShapeOf } from '#src/network/model.js';
 import { PRESET_NAMES, presetOf, PRESETS } from '#src/recipe/presets.js';
 import { parseRecipe } from '#src/recipe/recipe-schema.js';
-import { changedRecipe, changesOf, initialTrainingState, recipeFor, recipeOf, stateFrom } from '#src/recipe/recipe.js';
+import { stateFrom } from '@lockstep/task';
+import { changedRecipe, changesOf, initialTrainingState, recipeFor, recipeOf } from '#src/recipe/recipe.js';
 import type { RecipeChoice } from '#src/recipe/recipe.js';
 
 /** Ten classes, in images as the presets have them. */

@@ -5,7 +5,7 @@ import { DiffusionError } from '../errors.js';
 import type { LossWeighting, MicrobatchTask } from '../training/microbatch.js';
 import { classCount, initialParameters, modelFor, parameterTable } from '../network/model.js';
 import type { ModelConfig } from '../network/model.js';
-import type { TrainingState } from '../training/optimizer.js';
+import { initialState, type TrainingState } from '@lockstep/task';
 import { presetOf } from './presets.js';
 import type { Preset } from './presets.js';
 import { makeSchedule, standardSchedule } from '../training/schedule.js';
@@ -197,26 +197,7 @@ export function microbatchTask(recipe: Preset, seed: number, dataset: Microbatch
   };
 }
 
-/**
- * State 0 of a run that starts from another's state: its weights and moving average. The moments are zero: Adam divides them by what
- * they lack after so many steps from zero, and steps count from 0 again, so moments of an older training would come out too large.
- */
-export function stateFrom({ weights, ema }: Pick<TrainingState, 'weights' | 'ema'>): TrainingState {
-  return {
-    weights: Float32Array.from(weights),
-    expAvg: new Float32Array(weights.length),
-    expAvgSq: new Float32Array(weights.length),
-    ema: Float32Array.from(ema),
-  };
-}
-
-/** State 0: weights from the seed, moments zero, the moving average equal to the weights. */
+/** State 0 of a run that starts from its seed. */
 export function initialTrainingState(recipe: Preset, seed: number): TrainingState {
-  const weights = initialParameters(recipe.model, seed);
-  return {
-    weights,
-    expAvg: new Float32Array(weights.length),
-    expAvgSq: new Float32Array(weights.length),
-    ema: Float32Array.from(weights),
-  };
+  return initialState({ initialWeights: (of) => initialParameters(recipe.model, of) }, seed);
 }

@@ -7,10 +7,8 @@ import { floats, testEngine, tinyTask, wholeGradient } from '../engine.fixture.j
 import { gradientFunction, gradientInputs, predictionFunction } from '#src/training/loss.js';
 import { makeMicrobatch } from '#src/training/microbatch.js';
 import { earlyFrom, forward, initialParameters, parameterTable, unflatten } from '#src/network/model.js';
-import { globalNorm } from '#src/training/optimizer.js';
-import { tensorOf } from '#src/network/parameters.js';
+import { globalNorm, tensorOf, fillNormal, STREAMS } from '@lockstep/task';
 import { PRESETS } from '#src/recipe/presets.js';
-import { fillNormal, STREAMS } from '#src/training/random.js';
 
 const engine = testEngine();
 const CONFIG = { ...PRESETS.tiny.model, classes: 10 };

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { WHOLE_SAMPLER } from '../goldens.fixture.js';
-import { fillNormal, STREAMS } from '#src/training/random.js';
+import { fillNormal, STREAMS } from '@lockstep/task';
 import { clippedEps, levelAt } from '#src/sampling/reverse.js';
 import { sample, sampleSteps } from '#src/sampling/sampler.js';
 import type { EpsFunction, SampleRequest, SamplerConfig } from '#src/sampling/sampler.js';

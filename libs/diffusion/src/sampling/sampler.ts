@@ -7,7 +7,7 @@
 import { valuesOf } from '../data/image-shape.js';
 import type { ImageShape } from '../data/image-shape.js';
 import { DiffusionError } from '../errors.js';
-import { fillNormal, STREAMS } from '../training/random.js';
+import { fillNormal, STREAMS } from '@lockstep/task';
 import { clippedEps, ddimStep, ddpmStep, dpmpp2mStep, imageOf, levelAt, respacedTimesteps } from './reverse.js';
 import type { DdpmVariance, ReverseStep } from './reverse.js';
 import type { Schedule } from '../training/schedule.js';

@@ -5,7 +5,7 @@
  * without the label, so a part of the samples is trained without theirs (algorithm 1 there).
  */
 import { DiffusionError } from '../errors.js';
-import { blocksOf, openUniform, STREAMS } from './random.js';
+import { blocksOf, openUniform, STREAMS } from '@lockstep/task';
 
 /** What stands for "no label" in a network of so many classes: the last row of its table. */
 export function noLabel(classes: number): number {

@@ -12,10 +12,8 @@ import { makeMicrobatch } from '#src/training/microbatch.js';
 import type { Microbatch } from '#src/training/microbatch.js';
 import { earlyFrom, forward, initialParameters, parameterTable, imageShapeOf, unflatten } from '#src/network/model.js';
 import { networkEps } from '#src/sampling/network-eps.js';
-import { adamStep, globalNorm } from '#src/training/optimizer.js';
-import { parameterCount, tensorOf } from '#src/network/parameters.js';
+import { adamStep, globalNorm, parameterCount, tensorOf, fillNormal, STREAMS } from '@lockstep/task';
 import { PRESETS } from '#src/recipe/presets.js';
-import { fillNormal, STREAMS } from '#src/training/random.js';
 import { sample } from '#src/sampling/sampler.js';
 
 const engine = testEngine();

@@ -22,7 +22,7 @@ import { dimensionsOf } from '../data/image-shape.js';
 import type { Microbatch } from './microbatch.js';
 import { classCount, earlyFrom, forward, parameterTable, imageShapeOf, unflatten } from '../network/model.js';
 import type { ModelConfig } from '../network/model.js';
-import { parameterCount, tensorOf } from '../network/parameters.js';
+import { parameterCount, tensorOf } from '@lockstep/task';
 import type { Preset } from '../recipe/presets.js';
 import type { Prediction } from './schedule.js';
 

@@ -9,10 +9,9 @@ import { type Tensor, runEager } from '@lockstep/engine';
 import { floats, testEngine } from '../engine.fixture.js';
 import { predictionFunction, savedPrediction } from '#src/training/loss.js';
 import { initialParameters, parameterTable } from '#src/network/model.js';
-import { tensorOf } from '#src/network/parameters.js';
+import { tensorOf, fillNormal, STREAMS } from '@lockstep/task';
 import { PRESETS } from '#src/recipe/presets.js';
 import type { Preset } from '#src/recipe/presets.js';
-import { fillNormal, STREAMS } from '#src/training/random.js';
 
 const engine = testEngine();
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { portableCosine } from '#src/training/cosine.js';
+import { portableCosine } from '@lockstep/task';
 import {
   COSINE_SCHEDULE,
   ISOTROPIC_OPTIMUM,

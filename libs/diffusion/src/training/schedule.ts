@@ -6,7 +6,7 @@
  *   x_t = sqrt(alphaBar_t) x_0 + sqrt(1 - alphaBar_t) eps,  eps ~ N(0, 1).
  * All in float64, without functions whose last bit depends on the JavaScript engine's version, except the sigmoid's exp.
  */
-import { portableCosine } from './cosine.js';
+import { portableCosine } from '@lockstep/task';
 import { DiffusionError } from '../errors.js';
 
 export type ScheduleConfig =

@@ -3,8 +3,7 @@
  * upper bound taken as exclusive is a well-known mistake.
  */
 import { DiffusionError } from '../errors.js';
-import { shuffled } from './order.js';
-import { blocksOf, boundedIntegers, openUniform, STREAMS } from './random.js';
+import { shuffled, blocksOf, boundedIntegers, openUniform, STREAMS } from '@lockstep/task';
 
 export type TimestepSampling = 'uniform' | 'stratified';
 

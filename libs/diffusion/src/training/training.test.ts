@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { emaDecayAt, learningRateAt } from '#src/training/optimizer.js';
+import { adamStep, emaDecayAt, globalNorm, learningRateAt, stateFrom, type TrainingState } from '@lockstep/task';
 import { PRESETS } from '#src/recipe/presets.js';
 import { recipeOf } from '#src/recipe/recipe.js';
 import { updateAt } from '#src/training/training.js';
@@ -22,4 +22,19 @@ test("an update has the recipe's numbers, the step's learning rate and decay, an
   assert.equal(updateAt(recipe, 3, 0.5).emaDecay, emaDecayAt(3, 0.9));
   assert.ok(updateAt(recipe, 3, 0.5).emaDecay < 0.9, 'the average warms up');
   assert.equal(updateAt(recipeOf({ preset: 'default', emaDecay: 0 }), 900, 1).emaDecay, 0);
+});
+
+test('the seed recipe has no warm-up, no decay, no clipping, and an average that is the weights themselves', () => {
+  const { steps } = PRESETS.seed;
+  const start = (): TrainingState => stateFrom({ weights: Float32Array.of(1, -2, 3), ema: Float32Array.of(1, -2, 3) });
+  const state = start();
+  for (const step of [0, 1, 500, steps - 1, steps]) {
+    const gradient = Float32Array.of(300, -1e-3, step);
+    const update = updateAt(PRESETS.seed, step, globalNorm(gradient));
+    assert.equal(update.learningRate, 1e-5);
+    assert.equal(update.clipScale, 1);
+    adamStep(state, gradient, update);
+    assert.deepEqual(state.ema, state.weights);
+  }
+  assert.notDeepEqual(state.weights, start().weights);
 });

@@ -8,8 +8,7 @@
  *
  * The mean over microbatches, which different workers compute, is an exact sum of integers (libs/comm, fixedpoint.ts).
  */
-import { clipScale, emaDecayAt, learningRateAt } from './optimizer.js';
-import type { AdamStep } from './optimizer.js';
+import { clipScale, emaDecayAt, learningRateAt, type AdamStep } from '@lockstep/task';
 import type { Preset } from '../recipe/presets.js';
 
 /** The update of step `step` (from 0) by a mean gradient of this Euclidean norm. */

@@ -6,7 +6,7 @@
  * stored number is rounded once to float32, and nothing depends on a library's last bit.
  */
 import { portableCosine } from './cosine.js';
-import { DiffusionError } from '../errors.js';
+import { TaskError } from '../errors.js';
 
 /** Training state: four arrays of one length P. May live on SharedArrayBuffers. */
 export type TrainingState = {
@@ -115,26 +115,26 @@ function checkLengths(state: TrainingState, gradient: Float32Array): void {
   const P = state.weights.length;
   for (const [name, array] of Object.entries({ ...state, gradient })) {
     if (array.length !== P) {
-      throw new DiffusionError('E_OPTIMIZER', `${name} has ${array.length} numbers, weights ${P}: they must be equal`);
+      throw new TaskError('E_OPTIMIZER', `${name} has ${array.length} numbers, weights ${P}: they must be equal`);
     }
   }
 }
 
 function checkUpdate(update: AdamStep): void {
   if (!Number.isSafeInteger(update.step) || update.step < 0) {
-    throw new DiffusionError('E_OPTIMIZER', `step is ${update.step}: count updates from 0`);
+    throw new TaskError('E_OPTIMIZER', `step is ${update.step}: count updates from 0`);
   }
   for (const name of ['beta1', 'beta2'] as const) {
     if (!(update[name] >= 0 && update[name] < 1)) {
-      throw new DiffusionError('E_OPTIMIZER', `${name} is ${update[name]}: use a number with 0 <= ${name} < 1`);
+      throw new TaskError('E_OPTIMIZER', `${name} is ${update[name]}: use a number with 0 <= ${name} < 1`);
     }
   }
   if (!(update.emaDecay >= 0 && update.emaDecay <= 1)) {
-    throw new DiffusionError('E_OPTIMIZER', `emaDecay is ${update.emaDecay}: use a number from 0 to 1`);
+    throw new TaskError('E_OPTIMIZER', `emaDecay is ${update.emaDecay}: use a number from 0 to 1`);
   }
   for (const name of ['learningRate', 'eps', 'clipScale'] as const) {
     if (!(update[name] >= 0 && update[name] < Infinity)) {
-      throw new DiffusionError('E_OPTIMIZER', `${name} is ${update[name]}: use a finite number, 0 or more`);
+      throw new TaskError('E_OPTIMIZER', `${name} is ${update[name]}: use a finite number, 0 or more`);
     }
   }
 }

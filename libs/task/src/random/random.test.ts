@@ -3,9 +3,9 @@ import { test } from 'node:test';
 
 import fc from 'fast-check';
 
-import { ppnd16 } from '#src/training/normal.js';
-import { blocksOf, boundedIntegers, fillNormal, openUniform, STREAMS } from '#src/training/random.js';
-import type { RandomKey } from '#src/training/random.js';
+import { ppnd16 } from '#src/random/normal.js';
+import { blocksOf, boundedIntegers, fillNormal, openUniform, STREAMS } from '#src/random/random.js';
+import type { RandomKey } from '#src/random/random.js';
 
 const KEY: RandomKey = { seed: 7, stream: STREAMS.noise, step: 3, position: 5 };
 

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 
-import { DiffusionError } from '../errors.js';
+import { TaskError } from '../errors.js';
 import { datasetIndex } from './order.js';
 
 /** 64 bits: the name guards against mistakes, of which a run has far fewer than 2^32; it is no proof against forgery. */
@@ -30,13 +30,13 @@ export function microbatchIndices(
 ): Uint32Array {
   const microbatches = globalBatch / microbatchSize;
   if (!Number.isInteger(microbatches) || microbatches < 1 || !Number.isInteger(microbatchSize) || microbatchSize < 1) {
-    throw new DiffusionError(
+    throw new TaskError(
       'E_MICROBATCH',
       `microbatches of ${microbatchSize} do not divide a global batch of ${globalBatch}: choose sizes that do`,
     );
   }
   if (!Number.isInteger(index) || index < 0 || index >= microbatches) {
-    throw new DiffusionError(
+    throw new TaskError(
       'E_MICROBATCH',
       `microbatch ${index} of ${microbatches}: use an index from 0 to ${microbatches - 1}`,
     );

@@ -5,8 +5,8 @@
  * k*B .. (k+1)*B-1 of it. So a batch may span two epochs, no sample is dropped at an epoch's end, and none is repeated
  * within an epoch, whatever the batch size.
  */
-import { DiffusionError } from '../errors.js';
-import { boundedIntegers, STREAMS } from './random.js';
+import { TaskError } from '../errors.js';
+import { boundedIntegers, STREAMS } from '../random/random.js';
 
 /** A permutation is kept as 32-bit indices: 64 Mi samples is 256 MiB, above which an index should be computed, not stored. */
 export const MAX_SAMPLES = 2 ** 26;
@@ -23,7 +23,7 @@ const remembered = new Map<string, Uint32Array>();
  */
 export function epochPermutation(seed: number, epoch: number, count: number): Uint32Array {
   if (!Number.isInteger(count) || count < 1 || count > MAX_SAMPLES) {
-    throw new DiffusionError('E_RANDOM_KEY', `sample count is ${count}: use an integer from 1 to ${MAX_SAMPLES}`);
+    throw new TaskError('E_RANDOM_KEY', `sample count is ${count}: use an integer from 1 to ${MAX_SAMPLES}`);
   }
   const next = boundedIntegers({ seed, stream: STREAMS.order, step: epoch, position: 0 });
   return shuffled(count, next);
@@ -51,7 +51,7 @@ export function shuffled(count: number, next: (bound: number) => number): Uint32
  */
 export function datasetIndex(seed: number, count: number, position: number): number {
   if (!Number.isSafeInteger(position) || position < 0) {
-    throw new DiffusionError('E_RANDOM_KEY', `sample position is ${position}: use an integer from 0 to 2^53 - 1`);
+    throw new TaskError('E_RANDOM_KEY', `sample position is ${position}: use an integer from 0 to 2^53 - 1`);
   }
   const epoch = Math.floor(position / count);
   const name = `${seed}/${epoch}/${count}`;

@@ -5,9 +5,9 @@
  * weights [in, out], embeddings [rows, width], vectors [channels], all row-major.
  * Names are those PyTorch would give: `down.0.conv1.weight`.
  */
-import { DiffusionError } from '../errors.js';
-import { fillNormal, fillUniform, STREAMS } from '../training/random.js';
-import type { RandomKey, Stream } from '../training/random.js';
+import { TaskError } from '../errors.js';
+import { fillNormal, fillUniform, STREAMS } from '../random/random.js';
+import type { RandomKey, Stream } from '../random/random.js';
 
 /** The axes in words, for the metadata of files that are read without Lockstep. */
 export const TENSOR_LAYOUT =
@@ -159,7 +159,7 @@ export function tensorOf(table: ParameterTable, flat: Float32Array, name: string
   const span = table.find((entry) => entry.name === name);
   const P = parameterCount(table);
   if (span === undefined || flat.length !== P) {
-    throw new DiffusionError(
+    throw new TaskError(
       'E_PARAMETERS',
       `no tensor ${name} in ${flat.length} parameters: the table has ${table.length} tensors, ${P} parameters`,
     );

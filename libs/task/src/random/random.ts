@@ -5,7 +5,7 @@
  * and the stream (11 bits), its counter holds the block index, the position and the step (32 bits each). So any worker
  * can produce any microbatch, and nothing has to be saved to resume.
  */
-import { DiffusionError } from '../errors.js';
+import { TaskError } from '../errors.js';
 import { ppnd16 } from './normal.js';
 import { philox4x32 } from './philox.js';
 
@@ -43,7 +43,7 @@ const STREAM_SHIFT = 21;
 
 function checkWord(name: string, value: number): void {
   if (!Number.isInteger(value) || value < 0 || value >= TWO_TO_32) {
-    throw new DiffusionError('E_RANDOM_KEY', `${name} is ${value}: use an integer from 0 to ${TWO_TO_32 - 1}`);
+    throw new TaskError('E_RANDOM_KEY', `${name} is ${value}: use an integer from 0 to ${TWO_TO_32 - 1}`);
   }
 }
 
@@ -54,7 +54,7 @@ function checkWord(name: string, value: number): void {
  */
 export function blocksOf(key: RandomKey): (out: Uint32Array, block: number) => void {
   if (!Number.isSafeInteger(key.seed) || key.seed < 0) {
-    throw new DiffusionError('E_RANDOM_KEY', `seed is ${key.seed}: use an integer from 0 to 2^53 - 1`);
+    throw new TaskError('E_RANDOM_KEY', `seed is ${key.seed}: use an integer from 0 to 2^53 - 1`);
   }
   checkWord('step', key.step);
   checkWord('position', key.position);

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 
-import { datasetIndex } from '#src/training/order.js';
-import { microbatchIndices, samplesDigest } from '#src/training/samples.js';
+import { datasetIndex } from '#src/batch/order.js';
+import { microbatchIndices, samplesDigest } from '#src/batch/samples.js';
 
 /** A step of 8 over 10 samples: epochs end inside a step and inside a microbatch. */
 const [SEED, COUNT, GLOBAL, SIZE] = [3, 10, 8, 4];

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 
 import fc from 'fast-check';
 
-import { philox4x32 } from '#src/training/philox.js';
+import { philox4x32 } from '#src/random/philox.js';
 
 /** Rows of philox4x32 with 10 rounds in Random123's kat_vectors: counter, key, block. */
 const KNOWN_ANSWERS: readonly (readonly [string, string, string])[] = [

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 
 import fc from 'fast-check';
 
-import { datasetIndex, epochPermutation } from '#src/training/order.js';
+import { datasetIndex, epochPermutation } from '#src/batch/order.js';
 
 const seed = fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER });
 

@@ -1,0 +1,37 @@
+export { datasetIndex, epochPermutation, MAX_SAMPLES, shuffled } from './batch/order.js';
+export { microbatchIndices, samplesDigest } from './batch/samples.js';
+export { TASK_ERROR_CODES, TaskError } from './errors.js';
+export type { TaskErrorCode } from './errors.js';
+export { portableCosine } from './optimizer/cosine.js';
+export {
+  adamFactors,
+  adamStep,
+  clipScale,
+  emaDecayAt,
+  emaWarmup,
+  globalNorm,
+  integerPower,
+  learningRateAt,
+  normOf,
+  NORM_SUMS,
+} from './optimizer/optimizer.js';
+export type { AdamStep, LearningRateRecipe, TrainingState } from './optimizer/optimizer.js';
+export { ppnd16 } from './random/normal.js';
+export { philox4x32 } from './random/philox.js';
+export { blocksOf, boundedIntegers, fillNormal, fillUniform, openUniform, STREAMS } from './random/random.js';
+export type { RandomKey, Stream } from './random/random.js';
+export { initialState, stateFrom } from './state.js';
+export { initialise, parameterCount, tableOf, TENSOR_LAYOUT, tensorOf } from './table/parameters.js';
+export type { Layer, ParameterTable, TensorSpan } from './table/parameters.js';
+export { COMMON_KEYS } from './task.js';
+export type {
+  Ability,
+  GradientFunction,
+  GraphFunction,
+  NamedTensor,
+  Prepared,
+  Split,
+  Task,
+  TaskData,
+  TaskModule,
+} from './task.js';
