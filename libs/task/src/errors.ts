@@ -10,6 +10,10 @@
  * - E_TASK_MISSING: the file or package that a task is in is not there.
  * - E_TASK_MODULE: what is there is no task: it cannot be loaded, or lacks what a task must have.
  * - E_TASK_CODE: a task's code is not the code that the run began with.
+ * - E_TASK_OPTION: a task has no such option, or the option cannot have this value.
+ * - E_TASK_CREATE, E_TASK_OPEN, E_TASK_BATCH, E_TASK_LOSS, E_TASK_SAMPLE: that function of a task threw, or returned what it must not.
+ * - E_TASK_IMPURE: a task's batch or gradient differs when it is computed again.
+ * - E_TASK_TIMEOUT: a promise of a task does not resolve.
  * - E_TASK_CANNOT: the run's task cannot do what is asked of it, such as drawing samples.
  */
 export const TASK_ERROR_CODES = [
@@ -23,6 +27,14 @@ export const TASK_ERROR_CODES = [
   'E_TASK_MODULE',
   'E_TASK_CODE',
   'E_TASK_CANNOT',
+  'E_TASK_OPTION',
+  'E_TASK_CREATE',
+  'E_TASK_OPEN',
+  'E_TASK_BATCH',
+  'E_TASK_LOSS',
+  'E_TASK_SAMPLE',
+  'E_TASK_IMPURE',
+  'E_TASK_TIMEOUT',
 ] as const;
 
 export type TaskErrorCode = (typeof TASK_ERROR_CODES)[number];

@@ -1,7 +1,26 @@
 export { datasetIndex, epochPermutation, MAX_SAMPLES, shuffled } from './batch/order.js';
 export { microbatchIndices, samplesDigest } from './batch/samples.js';
+export { DefinedTask, definedModule, isDefinition } from './define/defined-task.js';
+export type {
+  DataDefinition,
+  Initializer,
+  InputDefinition,
+  LossContext,
+  LossResult,
+  OpenContext,
+  OptimizerDefinition,
+  Options,
+  ParameterDefinition,
+  SampleContext,
+  SampleRandom,
+  TaskBody,
+  TaskDefinition,
+  Tools,
+} from './define/definition.js';
 export { TASK_ERROR_CODES, TaskError } from './errors.js';
 export type { TaskErrorCode } from './errors.js';
+export { measure } from './measure.js';
+export type { Measured } from './measure.js';
 export { portableCosine } from './optimizer/cosine.js';
 export {
   adamFactors,

@@ -25,6 +25,8 @@ export const STREAMS = {
   evaluationTimestep: 36,
   evaluationNoise: 37,
   ceilingNoise: 38,
+  taskBatch: 64,
+  taskSample: 65,
 } as const;
 
 export type Stream = (typeof STREAMS)[keyof typeof STREAMS];
@@ -63,24 +65,35 @@ export function blocksOf(key: RandomKey): (out: Uint32Array, block: number) => v
   return (out, block) => philox4x32(out, block, key.position, key.step, 0, key0, key1);
 }
 
-/** Unbiased integers of one stream: next(bound) is uniform on 0..bound-1, 1 <= bound <= 2^32. */
-export function boundedIntegers(key: RandomKey): (bound: number) => number {
+/** The words of one stream, one after another. @throws E_RANDOM_KEY as {@link blocksOf} */
+export function wordsOf(key: RandomKey): () => number {
   const blocks = blocksOf(key);
   const words = new Uint32Array(4);
   let taken = 0;
-  return (bound) => {
-    // Words at or above the largest multiple of `bound` would favour the small remainders, so they are drawn again.
-    const limit = TWO_TO_32 - (TWO_TO_32 % bound);
-    for (;;) {
-      if (taken % 4 === 0) {
-        blocks(words, taken / 4);
-      }
-      const word = words[taken++ % 4];
-      if (word < limit) {
-        return word % bound;
-      }
+  return () => {
+    if (taken % 4 === 0) {
+      blocks(words, taken / 4);
     }
+    return words[taken++ % 4];
   };
+}
+
+/** An unbiased integer on 0..bound-1 from as many words as it takes, 1 <= bound <= 2^32. */
+export function integerBelow(bound: number, word: () => number): number {
+  // Words at or above the largest multiple of `bound` would favour the small remainders, so they are drawn again.
+  const limit = TWO_TO_32 - (TWO_TO_32 % bound);
+  for (;;) {
+    const drawn = word();
+    if (drawn < limit) {
+      return drawn % bound;
+    }
+  }
+}
+
+/** Unbiased integers of one stream: next(bound) is uniform on 0..bound-1, 1 <= bound <= 2^32. */
+export function boundedIntegers(key: RandomKey): (bound: number) => number {
+  const word = wordsOf(key);
+  return (bound) => integerBelow(bound, word);
 }
 
 /** A uniform number strictly between 0 and 1 from one 32-bit word: the middle of the word's interval. */
