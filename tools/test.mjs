@@ -21,13 +21,13 @@ function lintChecks() {
     {
       name: 'lint of tools',
       command: bin('eslint'),
-      args: ['--no-error-on-unmatched-pattern', 'tools', 'test/bench', '*.js'],
+      args: ['--no-error-on-unmatched-pattern', 'tools', '*.js'],
     },
   ];
 }
 
 /** Plain JavaScript outside the workspaces. */
-const SCRIPT_FOLDERS = ['tools', join('apps', 'cli', 'bin'), join('test', 'bench')];
+const SCRIPT_FOLDERS = ['tools', join('apps', 'cli', 'bin')];
 
 /** Named one by one: Node 20's test runner knows no patterns, and later ones take no folders. */
 function testsOfScripts() {

@@ -19,4 +19,4 @@ export type { Order } from './edge/orders.js';
 export type { Report, Status } from './edge/server.js';
 export { askedRun, type AskedRun } from './edge/asked-run.js';
 export { CoordinatorError } from './errors.js';
-export { TIERS_FROM } from './decide/topology.js';
+export { groupsOf, TIERS_FROM } from './decide/topology.js';

@@ -19,6 +19,7 @@ export type { FunctionIdentity, JsonValue } from './record/graph-key.js';
 export { exportModel } from './record/export-model.js';
 export { groupNorm, groupNormSilu } from './kernels/group-norm.js';
 export type { GroupNormOptions } from './kernels/group-norm.js';
+export { cpuFlags } from './device/identity.js';
 export type { EngineIdentity } from './device/identity.js';
 export { loadEngine } from './device/load.js';
 export type { Engine, EngineOptions } from './device/load.js';

@@ -1,4 +1,4 @@
-"""Peer of ../train.mjs: the benchmarks' network (width 32) trained by PyTorch's DistributedDataParallel over Gloo, one thread a process.
+"""Peer of ../src/train/train.ts: the benchmarks' network (width 32) trained by PyTorch's DistributedDataParallel over Gloo, one thread a process.
 
     python test/bench/peers/ddp_torch.py VARIANT STEPS GLOBAL_BATCH PROCESSES BUCKET_MB
 

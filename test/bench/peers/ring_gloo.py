@@ -1,4 +1,4 @@
-"""Peer of ../ring.mjs: torch.distributed's Gloo all_reduce (sum) of float32 over loopback, one thread a process.
+"""Peer of ../src/ring/ring.ts: torch.distributed's Gloo all_reduce (sum) of float32 over loopback, one thread a process.
 
 usage: ring_gloo.py PROCESSES
 Prints a JSON line of versions when all processes have joined. Then, for each line {"elements": E, "repeats": R} on standard

@@ -1,4 +1,4 @@
-"""PyTorch's sampler with the same network, for ../sample.mjs: one reverse process for every line on standard input.
+"""PyTorch's sampler with the same network, for ../src/sample/sample.ts: one reverse process for every line on standard input.
 
     python test/bench/peers/sample_torch.py eager|channels_last|compile IMAGES THREADS
 

@@ -1,4 +1,4 @@
-"""PyTorch's training step of the same network, for ../step.mjs: one step for every line on standard input.
+"""PyTorch's training step of the same network, for ../src/step/step.ts: one step for every line on standard input.
 
     python test/bench/peers/step_torch.py eager|channels_last|compile IMAGES THREADS
 """

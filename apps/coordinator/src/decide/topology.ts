@@ -10,7 +10,7 @@ import type { Member, Place, RingPlace } from '@lockstep/comm';
 
 /**
  * Two tiers from so many members on. They carry three times the bytes of one ring, which costs more than the hops saved below
- * (test/bench/ring-model.mjs: 3 MB of gradients, 10 Gbit/s).
+ * (test/bench/src/ring/ring-model.ts: 3 MB of gradients, 10 Gbit/s).
  */
 export const TIERS_FROM = 64;
 
