@@ -19,6 +19,10 @@ export type {
 } from './define/definition.js';
 export { TASK_ERROR_CODES, TaskError } from './errors.js';
 export type { TaskErrorCode } from './errors.js';
+export { loadTask } from './load/load-task.js';
+export type { LoadedTask } from './load/load-task.js';
+export { checkCode, taskCode } from './load/task-code.js';
+export type { TaskCode } from './load/task-code.js';
 export { measure } from './measure.js';
 export type { Measured } from './measure.js';
 export { portableCosine } from './optimizer/cosine.js';

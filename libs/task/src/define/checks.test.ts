@@ -7,7 +7,7 @@ import { fails } from './line.fixture.js';
 test('a promise that nobody resolves is an error after the limit, and one that resolves is its value', async () => {
   await assert.rejects(within(new Promise(() => undefined), 10, 'open'), {
     code: 'E_TASK_TIMEOUT',
-    message: /open returned a promise that has not resolved for 0.01 s/,
+    message: /open gives a promise that has not resolved for 0.01 s/,
   });
   assert.equal(await within(Promise.resolve(3), 60_000, 'open'), 3);
   await assert.rejects(within(Promise.reject(new Error('lost')), 60_000, 'open'), /lost/);

@@ -137,7 +137,7 @@ export async function within<T>(promise: Promise<T>, limitMs: number, name: stri
       reject(
         new TaskError(
           'E_TASK_TIMEOUT',
-          `${name} returned a promise that has not resolved for ${limitMs / 1000} s: mend what it waits for`,
+          `${name} gives a promise that has not resolved for ${limitMs / 1000} s: mend what it waits for`,
         ),
       );
     }, limitMs);
