@@ -16,7 +16,10 @@ export type {
   WorkerView,
 } from './decide/state.js';
 export type { Order } from './edge/orders.js';
-export type { Report, Status } from './edge/server.js';
+export { Coordinator, type CoordinatorOptions } from './edge/coordinator.js';
+export type { CoordinatorPorts, Door, RunLedger, Watcher } from './edge/ports.js';
+export type { Publishing } from './edge/publisher.js';
+export type { Report, Status } from './edge/monitor.js';
 export { askedRun, type AskedRun } from './edge/asked-run.js';
 export { CoordinatorError } from './errors.js';
 export { groupsOf, TIERS_FROM } from './decide/topology.js';

@@ -10,7 +10,7 @@ import { failureLine, failureOf } from '@lockstep/base';
 import { systemClocks } from './decide/clocks.js';
 import { openCoordinator } from './edge/open.js';
 import { Orders } from './edge/orders.js';
-import type { Report } from './edge/server.js';
+import type { Report } from './edge/monitor.js';
 import type { Note, Outcome } from './decide/state.js';
 
 /** Evaluations run as a process, so this app imports nothing of the sampler; both lie in one workspace. */

@@ -8,6 +8,8 @@ export * from './ring/links.js';
 export * from './http/listening.js';
 export * from './ring/local-socket.js';
 export * from './control/messages.js';
+export * from './control/pipe.js';
+export * from './control/socket-pipe.js';
 export * from './ring/neighbours.js';
 export * from './http/request-gate.js';
 export * from './http/request-origin.js';

@@ -1,10 +1,14 @@
 /**
- * A cluster in one thread: the production cores of coordinator and workers, under a network, disks and an engine that the
- * world controls. The edges (server.ts, worker.ts) are played here; the decisions are the real ones.
+ * A cluster in one thread: coordinator and workers as production runs them, decisions and edges, on a network, disks, engines and
+ * clocks that the world controls.
  */
-import type { CommitRecord, CoordinatorMessage, EngineDescription, WorkerMessage } from '@lockstep/comm';
+import type { TrainingState, WantedState } from '@lockstep/run';
 import type { CoordinatorNode } from './coordinator-node.js';
+import { SEED_DIGEST } from './numerics.js';
+import type { SimulatedProcess } from './process.js';
 import { RingHub } from './ring-hub.js';
+import type { Disk } from './virtual-disk.js';
+import { digestOf, stateOf } from './virtual-engine.js';
 import type { WorkerNode } from './worker-node.js';
 import type { World } from './world.js';
 
@@ -12,6 +16,10 @@ export const STEPS = 12;
 export const MICROBATCHES = 6;
 export const CHECKPOINT_EVERY = 4;
 export const HEARTBEAT_TIMEOUT_MS = 1_000;
+/** Where the coordinator is dialled, whichever process is it. */
+export const COORDINATOR = 'coordinator';
+/** Where workers are. */
+export const HOST = 'sim';
 
 /** What the run is told by config. */
 export interface Options {
@@ -21,70 +29,8 @@ export interface Options {
   readonly tiersFrom: number;
 }
 
-export interface Entry {
-  readonly record: CommitRecord;
-  readonly digest: string;
-}
-
-/** What survives a crash of the coordinator: what was written, not what was on its way. */
-export interface Disk {
-  readonly entries: Entry[];
-  generation: number;
-  numerics: { readonly probe: string; readonly engine: EngineDescription } | null;
-  readonly checkpoints: { readonly step: number; readonly digest: string }[];
-  /** Undoes the newest write, as a disk does that lied about having it. */
-  undo: (() => void) | null;
-}
-
-/** One control connection; messages keep their order in each direction. */
-export class Connection {
-  open = true;
-  /** Directions in which nothing arrives any more, though neither end is told. */
-  readonly cut = { up: false, down: false };
-  private readonly lastArrival = { up: 0, down: 0 };
-
-  constructor(
-    private readonly cluster: Cluster,
-    readonly worker: WorkerNode,
-    readonly coordinator: CoordinatorNode,
-  ) {}
-
-  up(message: WorkerMessage): void {
-    this.deliver('up', () => this.coordinator.post(() => this.coordinator.received(this, message)));
-  }
-
-  down(message: CoordinatorMessage): void {
-    this.deliver('down', () => this.worker.post(() => this.worker.received(this, message)));
-  }
-
-  /** Either end closed it, or its process ended: both are told in time. */
-  close(): void {
-    if (!this.open) return;
-    this.open = false;
-    const { world } = this.cluster;
-    if (!this.cut.up)
-      world.after(this.cluster.latency(), () => this.coordinator.post(() => this.coordinator.disconnected(this)));
-    if (!this.cut.down)
-      world.after(this.cluster.latency(), () => this.worker.post(() => this.worker.disconnected(this)));
-  }
-
-  /** Closed after what was sent down, as by a close frame. */
-  closeAfterSent(): void {
-    const { world } = this.cluster;
-    world.after(Math.max(0, this.lastArrival.down - world.now), () => this.close());
-  }
-
-  private deliver(direction: 'up' | 'down', arrive: () => void): void {
-    const { world } = this.cluster;
-    const at = Math.max(this.lastArrival[direction], world.now + this.cluster.latency());
-    this.lastArrival[direction] = at;
-    world.after(at - world.now, () => {
-      if (this.open && !this.cut[direction]) arrive();
-    });
-  }
-}
-
 export class Cluster {
+  /** Survives a crash of the coordinator: what was written, not what was on its way. */
   readonly disk: Disk = { entries: [], generation: 0, numerics: null, checkpoints: [], undo: null };
   readonly ring: RingHub;
   readonly workers = new Set<WorkerNode>();
@@ -108,9 +54,32 @@ export class Cluster {
     return this.world.random.between(0.1, this.slowness);
   }
 
+  /** HTTP: a state, as whoever has it gives it out. */
+  async fetchState(by: SimulatedProcess, url: string, { step, digest }: WantedState): Promise<TrainingState> {
+    await by.wait(5, 150);
+    const { host, hostname, port } = new URL(url);
+    const coordinator = this.coordinator?.alive === true && host === COORDINATOR;
+    const worker = [...this.workers].find((node) => hostname === HOST && node.port === Number(port));
+    const state = coordinator ? this.checkpointOf(step) : (worker?.served(step) ?? null);
+    if (state === null) throw new Error(`${url} does not have it`);
+    // What has another digest is not taken, and the next source is asked.
+    if (digestOf(state) !== digest) throw new Error(`${url} has another state`);
+    return state;
+  }
+
+  note(what: string): void {
+    this.notes.set(what, (this.notes.get(what) ?? 0) + 1);
+  }
+
   violation(text: string): void {
     this.world.say('VIOLATION', text);
     this.violations.push(text);
     this.world.end();
+  }
+
+  private checkpointOf(step: number): TrainingState | null {
+    const digest = this.disk.checkpoints.find((each) => each.step === step)?.digest;
+    if (digest !== undefined) return stateOf(step, digest);
+    return step === 0 ? stateOf(0, SEED_DIGEST) : null;
   }
 }

@@ -14,6 +14,7 @@ const SEEDS = Number(process.argv[2] ?? 3_000);
 /** A mutant may never come to an end. Milliseconds. */
 const LIMIT_MS = 600_000;
 const COPIED = {
+  base: 'libs/base',
   exact: 'libs/exact',
   comm: 'libs/comm',
   coordinator: 'apps/coordinator',
@@ -21,7 +22,7 @@ const COPIED = {
   sim: 'test/sim',
 };
 
-/** A folder in which the simulator runs on copies of both cores; everything else is linked to the real one. */
+/** A folder in which the simulator runs on copies of what is mutated; everything else is linked to the real one. */
 function workshop(): string {
   const folder = mkdtempSync(join(tmpdir(), 'lockstep-mutate-'));
   mkdirSync(join(folder, 'node_modules/@lockstep'), { recursive: true });

@@ -1,12 +1,12 @@
 /**
- * Mutations: small faults put into the decisions, to see that the simulator notices. Each is one replacement in the compiled
- * code of a core, in a copy; the text must be there exactly once, so that a mutation cannot silently stop to mutate.
+ * Mutations: small faults put into the decisions and the edges, to see that the simulator notices. Each is one replacement in the
+ * compiled code, in a copy; the text must be there exactly once, so that a mutation cannot silently stop to mutate.
  */
 
 export interface Mutation {
   /** What the mutant does wrong. */
   readonly what: string;
-  readonly app: 'comm' | 'coordinator' | 'worker';
+  readonly app: 'base' | 'comm' | 'coordinator' | 'worker';
   readonly file: string;
   readonly from: string;
   readonly to: string;
@@ -122,8 +122,8 @@ export const MUTATIONS: readonly Mutation[] = [
     what: 'keeps gradients of another state',
     app: 'worker',
     file: 'decide/core.js',
-    from: 'record: null, applied: -1, held: new Map()',
-    to: 'record: null, applied: -1',
+    from: 'applied: -1,\n            held: new Map(),',
+    to: 'applied: -1,',
   },
   {
     what: 'keeps the gradients of a step that is done',
@@ -229,5 +229,131 @@ export const MUTATIONS: readonly Mutation[] = [
     file: 'silence.js',
     from: 'return now - this.#quietSince > this.#timeoutMs;',
     to: 'return false;',
+  },
+  {
+    what: 'carries effects out in another order than that of their decisions',
+    app: 'base',
+    file: 'effect-queue.js',
+    from: 'this.pending.push(...effects);',
+    to: 'this.pending.unshift(...effects);',
+  },
+  {
+    what: 'does not wait until a generation is on disk',
+    app: 'base',
+    file: 'effect-queue.js',
+    from: 'if (wait === undefined)',
+    to: 'if (true)',
+  },
+  {
+    what: 'loses the effect that a worker leaves its ring',
+    app: 'worker',
+    file: 'edge/worker.js',
+    from: 'this.ring.leave();',
+    to: '',
+  },
+  {
+    what: 'loses the effect that the compute thread is to halt',
+    app: 'worker',
+    file: 'edge/computation.js',
+    from: 'Atomics.store(this.halted, 0, this.job);',
+    to: '',
+  },
+  {
+    what: "keeps the ring's memory for ever",
+    app: 'worker',
+    file: 'edge/ring-seat.js',
+    from: "this.deciding.dispatch({ type: 'ringReleased' });",
+    to: '',
+  },
+  {
+    what: 'does not remember the checksum of a state that it came to',
+    app: 'worker',
+    file: 'edge/computation.js',
+    from: 'this.weights = marks.weights;\n                if (',
+    to: 'if (',
+  },
+  {
+    what: 'does not go at the pace that the coordinator says',
+    app: 'worker',
+    file: 'edge/worker.js',
+    from: 'this.control.pace(message.heartbeatTimeoutMs);',
+    to: '',
+  },
+  {
+    what: 'keeps the connection to a coordinator that says nothing',
+    app: 'worker',
+    file: 'edge/control-connection.js',
+    from: 'this.pipe?.terminate();',
+    to: '',
+  },
+  {
+    what: 'does not dial again when its connection is lost',
+    app: 'worker',
+    file: 'edge/control-connection.js',
+    from: 'if (isCurrent())\n                    this.lost();',
+    to: '',
+  },
+  {
+    what: 'dials again after its end',
+    app: 'worker',
+    file: 'edge/control-connection.js',
+    from: 'if (this.over)\n                return;\n        }\n        const',
+    to: '}\n        const',
+  },
+  {
+    what: 'does not cancel the time that it has for leaving',
+    app: 'worker',
+    file: 'edge/worker.js',
+    from: 'this.cancelLeaving();\n        this.ports.trace',
+    to: 'this.ports.trace',
+  },
+  {
+    what: 'records a step twice',
+    app: 'coordinator',
+    file: 'edge/coordinator.js',
+    from: 'const written = ledger.append(entryOf(effect, clocks))',
+    to: 'void ledger.append(entryOf(effect, clocks));\n                const written = ledger.append(entryOf(effect, clocks))',
+  },
+  {
+    what: 'ticks on after its end',
+    app: 'coordinator',
+    file: 'edge/coordinator.js',
+    from: 'this.stopTicking();',
+    to: '',
+  },
+  {
+    what: "loses the effect that a worker's connection is to be closed",
+    app: 'coordinator',
+    file: 'edge/coordinator.js',
+    from: 'this.connections.close(effect.worker, effect.reason);',
+    to: '',
+  },
+  {
+    what: 'closes the connection of a worker that has said hello in time',
+    app: 'coordinator',
+    file: 'edge/connections.js',
+    from: 'introduced();\n                    const taken',
+    to: 'const taken',
+  },
+  {
+    what: 'keeps the first connection of a worker that has another one',
+    app: 'coordinator',
+    file: 'edge/connections.js',
+    from: 'this.pipes.get(worker)?.terminate();',
+    to: '',
+  },
+  {
+    what: 'keeps the connection of a worker that it refuses',
+    app: 'coordinator',
+    file: 'edge/connections.js',
+    from: 'pipe.close(POLICY, refusal.code);',
+    to: '',
+  },
+  {
+    what: 'publishes two states at once',
+    app: 'coordinator',
+    file: 'edge/publisher.js',
+    from: 'this.publishing = published.catch(() => undefined);',
+    to: '',
   },
 ];

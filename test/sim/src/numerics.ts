@@ -4,8 +4,18 @@
  */
 import { createHash } from 'node:crypto';
 
+/** Most schedules come by the same states: so many hashes are kept. */
+const MOST_KEPT = 20_000;
+const kept = new Map<string, string>();
+
 export function hashOf(...parts: readonly (string | number)[]): string {
-  return createHash('sha256').update(parts.join('|')).digest('hex');
+  const text = parts.join('|');
+  const known = kept.get(text);
+  if (known !== undefined) return known;
+  if (kept.size >= MOST_KEPT) kept.clear();
+  const hash = createHash('sha256').update(text).digest('hex');
+  kept.set(text, hash);
+  return hash;
 }
 
 export const SEED_DIGEST = hashOf('state', 0);
@@ -14,8 +24,9 @@ export const SEED_DIGEST = hashOf('state', 0);
 export const BUCKETS = ['late', 'early'] as const;
 export type Bucket = (typeof BUCKETS)[number];
 
+export const TENSORS = 3;
 /** Tensors of the early bucket, the last ones. */
-const EARLY_TENSORS = 2;
+export const EARLY_TENSORS = 2;
 
 /** A 32-bit number standing for a bucket of the gradient's integers. */
 export function gradientOf(digest: string, step: number, microbatch: number, bucket: Bucket): number {

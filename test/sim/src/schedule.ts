@@ -16,7 +16,7 @@ export interface Result {
   readonly seed: number;
   /** Empty if all is well. */
   readonly violations: readonly string[];
-  readonly transcript: readonly string[];
+  readonly transcript: () => readonly string[];
   /** Virtual time that the run took, ms. */
   readonly duration: number;
   readonly faults: number;
@@ -41,7 +41,7 @@ const TIERED_EVERY = 3;
 const NAMESAKES_EVERY = 4;
 
 /** Runs the schedule of `seed`. Equal seeds give equal transcripts. */
-export function runSchedule(seed: number): Result {
+export async function runSchedule(seed: number): Promise<Result> {
   const world = new World(seed);
   const { random } = world;
   const defective = random.chance(DEFECTIVE_SHARE);
@@ -83,7 +83,7 @@ export function runSchedule(seed: number): Result {
     start();
     start();
   });
-  const ended = world.run(DEADLINE_MS);
+  const ended = await world.run(DEADLINE_MS);
   const violations = [...cluster.violations];
   const { entries, checkpoints } = cluster.disk;
   if (violations.length === 0) {
@@ -95,7 +95,7 @@ export function runSchedule(seed: number): Result {
       violations.push('the last checkpoint is missing or wrong');
   }
   const { notes } = cluster;
-  return { seed, violations, transcript: world.transcript, duration: world.now, faults, notes };
+  return { seed, violations, transcript: () => world.transcript(), duration: world.now, faults, notes };
 }
 
 /** `random` is a stream of its own: the other draws of a seed stay as they are. Half of the jumps are the coordinator's. */
@@ -115,7 +115,7 @@ function setClocks(cluster: Cluster, random: Random): void {
  * Runs the schedule of `seed` in which workers leave, alone or all at once, others come, checkpoints are asked for, and at last,
  * in every other one, everybody gets SIGTERM. No committed step may be done again, and the last one must be in a checkpoint.
  */
-export function runLeaving(seed: number): Result {
+export async function runLeaving(seed: number): Promise<Result> {
   const world = new World(seed);
   const { random } = world;
   const options: Options = { auditRate: 0, nonFinite: 'stop', minWorkers: 1, tiersFrom: TIERS_FROM };
@@ -149,7 +149,7 @@ export function runLeaving(seed: number): Result {
   } else {
     world.after(2_000, start);
   }
-  const ended = world.run(DEADLINE_MS);
+  const ended = await world.run(DEADLINE_MS);
   const violations = [...cluster.violations];
   const { entries, checkpoints } = cluster.disk;
   const { notes, outcome } = cluster;
@@ -159,7 +159,7 @@ export function runLeaving(seed: number): Result {
   if (entries.length > 0 && !checkpoints.some(({ step }) => step === entries.length))
     violations.push(`step ${entries.length} is the last one, and no checkpoint has it`);
   if (notes.has('rolled-back')) violations.push('the run went back, though every worker left in order');
-  return { seed, violations, transcript: world.transcript, duration: world.now, faults, notes };
+  return { seed, violations, transcript: () => world.transcript(), duration: world.now, faults, notes };
 }
 
 type Action = () => void;

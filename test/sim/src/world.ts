@@ -3,6 +3,11 @@
 /** A simulation that has not ended after so many events never will; a healthy one needs a few thousand. */
 const MAX_EVENTS = 400_000;
 
+/** Ticks come when no promise has anything more to do. */
+function promisesAreDone(): Promise<void> {
+  return new Promise((resolve) => process.nextTick(resolve));
+}
+
 /** Uniform numbers from a 32-bit seed (mulberry32, Tommy Ettinger's public-domain generator). */
 export class Random {
   private state: number;
@@ -45,7 +50,7 @@ export class World {
   /** Virtual time in ms. */
   now = 0;
   readonly random: Random;
-  readonly transcript: string[] = [];
+  private readonly said: { readonly at: number; readonly who: string; readonly what: string | object }[] = [];
   private readonly queue: Scheduled[] = [];
   private order = 0;
   private ended = false;
@@ -69,21 +74,34 @@ export class World {
     this.queue.splice(low, 0, entry);
   }
 
-  say(who: string, what: string): void {
-    this.transcript.push(`${this.now.toFixed(1).padStart(10)} ${who.padEnd(12)} ${what}`);
+  /** An object is shown as JSON; it must not change any more. */
+  say(who: string, what: string | object): void {
+    this.said.push({ at: this.now, who, what });
+  }
+
+  /** What was said, and when. Few are ever read, so it is written only then. */
+  transcript(): string[] {
+    return this.said.map(
+      ({ at, who, what }) =>
+        `${at.toFixed(1).padStart(10)} ${who.padEnd(12)} ${typeof what === 'string' ? what : JSON.stringify(what)}`,
+    );
   }
 
   end(): void {
     this.ended = true;
   }
 
-  /** Runs until ended, or `deadline` ms of virtual time. Returns true if it ended. */
-  run(deadline: number): boolean {
+  /**
+   * Runs until ended, or `deadline` ms of virtual time. Resolves with true if it ended. What promises lead to happens before the next
+   * event.
+   */
+  async run(deadline: number): Promise<boolean> {
     for (let events = 0; events < MAX_EVENTS && !this.ended; events++) {
       const next = this.queue.pop();
       if (next === undefined || next.at > deadline) return false;
       this.now = next.at;
       next.run();
+      await promisesAreDone();
     }
     return this.ended;
   }

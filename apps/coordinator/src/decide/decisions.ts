@@ -1,6 +1,6 @@
 /**
  * Where the decisions meet the clocks: everything that happens gets its time here, by the monotonic clock, and what goes into
- * the ledger gets its date, by the wall clock. The edge (server.ts) and the simulator both decide by way of this file.
+ * the ledger gets its date, by the wall clock. The edge (coordinator.ts) decides by way of this file.
  */
 import type { LedgerEntry } from '@lockstep/run';
 import type { Clocks } from './clocks.js';

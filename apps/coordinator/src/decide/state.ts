@@ -1,6 +1,6 @@
 /**
  * What the coordinator knows, what can happen to it, and what it can do. No I/O, no clock, no randomness in here:
- * core.ts turns (state, event) into (state, effects), and server.ts carries the effects out. All times in here are ms of the
+ * core.ts turns (state, event) into (state, effects), and edge/coordinator.ts carries the effects out. All times in here are ms of the
  * monotonic clock, which is the only one that decisions see.
  *
  * Words: step k leads from state k to state k+1. `step` is the step being done, so `step` steps are committed.

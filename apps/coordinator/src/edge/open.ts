@@ -41,7 +41,8 @@ import { CoordinatorError } from '../errors.js';
 import type { EvaluatorSetting } from './evaluator.js';
 import { HeldPort } from './held-port.js';
 import { roomForConnections } from './open-files.js';
-import { CoordinatorServer, type Report } from './server.js';
+import type { Report } from './monitor.js';
+import { CoordinatorServer } from './server.js';
 import type { Recovered } from '../decide/state.js';
 import { configToStore } from './stored-run.js';
 import { TIERS_FROM } from '../decide/topology.js';
@@ -135,7 +136,7 @@ async function openOn(
     // Workers begin with the seed's state 0; another one only the coordinator has, as it has a checkpoint.
     const start = origin === undefined ? null : { step: 0, digest: startDigest };
     const recovered = { ...found, checkpoint: found.checkpoint ?? start };
-    return CoordinatorServer.serve(port, {
+    return new CoordinatorServer(port, {
       host: config.host,
       // A machine is not called by its name over loopback, unless its operator says so.
       names: [...(isLoopback(config.host) ? [] : machineNames), ...namesIn(config.allowedHosts)],

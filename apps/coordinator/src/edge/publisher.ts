@@ -1,63 +1,100 @@
-/** Fetches a committed state from a worker and publishes it as a checkpoint. */
-import { stateUrl, type Member } from '@lockstep/comm';
+/** Fetches committed states from workers and keeps them: as checkpoints, or for replay. */
+import { stateUrl, timeoutsFrom, type Member } from '@lockstep/comm';
 import {
-  type CheckpointStore,
   type JsonValue,
   type ParameterTable,
+  type PublishRequest,
   type TrainingState,
-  fetchState,
+  type WantedState,
   tableLength,
 } from '@lockstep/run';
 import { TENSOR_LAYOUT } from '@lockstep/diffusion';
-import type { WallMs } from '../decide/clocks.js';
+import type { Clocks } from '../decide/clocks.js';
 import { CoordinatorError } from '../errors.js';
+import type { Effect, Settings } from '../decide/state.js';
 
-export interface PublishTask {
-  readonly runId: string;
+/** Takes states in; see CheckpointStore of libs/run. */
+interface StateStore {
+  publish(request: PublishRequest): Promise<unknown>;
+}
+
+/** Where states go, where they come from, and what they are of. */
+export interface Publishing {
+  readonly store: StateStore & { prune(keep: number): Promise<unknown> };
+  /** States kept for replay. */
+  readonly incidents: StateStore;
+  /** The wanted state from a URL; rejects if that has another one, or none. */
+  readonly fetchState: (url: string, wanted: WantedState) => Promise<TrainingState>;
   readonly table: ParameterTable;
   readonly model: JsonValue;
-  readonly step: number;
-  readonly digest: string;
-  readonly generation: number;
-  readonly from: readonly Member[];
-  readonly createdAt: WallMs;
-  /** Checkpoints to keep, this one included; null: all. */
-  readonly keep: number | null;
-  /** A transfer from which no byte came for so long is given up. Milliseconds. */
-  readonly stallMs: number;
+  /** Checkpoints to keep. */
+  readonly keepCheckpoints: number;
 }
 
-/**
- * Publishes state `step`, taken from the first of `from` that gives it with the right digest.
- * @throws CoordinatorError E_CHECKPOINT_SOURCE when no worker gave it, CheckpointError E_CHECKPOINT_WRITE when the disk did not take it.
- */
-export async function publishState(store: CheckpointStore, task: PublishTask): Promise<void> {
-  const state = await takeState(task);
-  await store.publish({
-    runId: task.runId,
-    state,
-    table: task.table,
-    layout: TENSOR_LAYOUT,
-    model: task.model,
-    generation: task.generation,
-    createdAt: task.createdAt,
-  });
-  if (task.keep !== null) await store.prune(task.keep);
-}
+type Publish = Extract<Effect, { type: 'publish' }>;
+type Keep = Extract<Effect, { type: 'keep' }>;
 
-async function takeState(task: PublishTask): Promise<TrainingState> {
-  const { step, digest, stallMs } = task;
-  const wanted = { step, digest, length: tableLength(task.table), stallMs };
-  const failures: string[] = [];
-  for (const member of task.from) {
-    try {
-      return await fetchState(stateUrl(member, step), wanted);
-    } catch (error) {
-      failures.push(`${member.id}: ${error instanceof Error ? error.message : String(error)}`);
-    }
+export class Publisher {
+  private publishing: Promise<void> = Promise.resolve();
+  /** Parameters. */
+  private readonly length: number;
+
+  constructor(
+    private readonly ports: Publishing,
+    private readonly settings: Settings,
+    private readonly clocks: Clocks,
+  ) {
+    this.length = tableLength(ports.table);
   }
-  throw new CoordinatorError(
-    'E_CHECKPOINT_SOURCE',
-    `no worker gave state ${task.step} (${failures.join('; ') || 'none holds it'}); the run goes on, or resume it from the checkpoint before.`,
-  );
+
+  /**
+   * Publishes a state, taken from the first of the effect's members that gives it with the right digest. One after another: the last
+   * step's checkpoint may be asked for twice, and the second time it must be found whole.
+   * @throws CoordinatorError E_CHECKPOINT_SOURCE when no worker gave it, CheckpointError E_CHECKPOINT_WRITE when the disk did not take it.
+   */
+  publish(effect: Publish): Promise<void> {
+    const { store, keepCheckpoints } = this.ports;
+    const published = this.publishing.then(async () => {
+      await this.put(store, effect);
+      await store.prune(keepCheckpoints);
+    });
+    this.publishing = published.catch(() => undefined);
+    return published;
+  }
+
+  /** Keeps a state where none is ever thrown away. @throws as `publish` */
+  async keep(effect: Keep): Promise<void> {
+    await this.put(this.ports.incidents, effect);
+  }
+
+  private async put(store: StateStore, effect: Publish | Keep): Promise<void> {
+    const createdAt = this.clocks.wallNow();
+    const { table, model } = this.ports;
+    await store.publish({
+      runId: this.settings.run,
+      state: await this.take(effect),
+      table,
+      layout: TENSOR_LAYOUT,
+      model,
+      generation: effect.generation,
+      createdAt,
+    });
+  }
+
+  private async take({ step, digest, from }: { step: number; digest: string; from: readonly Member[] }) {
+    const { transferStallMs: stallMs } = timeoutsFrom(this.settings.heartbeatTimeoutMs);
+    const wanted: WantedState = { step, digest, length: this.length, stallMs };
+    const failures: string[] = [];
+    for (const member of from) {
+      try {
+        return await this.ports.fetchState(stateUrl(member, step), wanted);
+      } catch (error) {
+        failures.push(`${member.id}: ${error instanceof Error ? error.message : String(error)}`);
+      }
+    }
+    throw new CoordinatorError(
+      'E_CHECKPOINT_SOURCE',
+      `no worker gave state ${step} (${failures.join('; ') || 'none holds it'}); the run goes on, or resume it from the checkpoint before.`,
+    );
+  }
 }

@@ -53,6 +53,9 @@ export interface Passes {
   ): { readonly found: string; readonly left: StateMarks };
 }
 
+/** Those that the I/O thread makes. */
+export type SumPasses = Pick<Passes, 'checksum' | 'fold' | 'marks'>;
+
 /** The fingerprint at `place` of several that lie one after another. */
 export function part(prints: Uint32Array, place: number): Uint32Array {
   return prints.subarray(place * FINGERPRINT_SUMS, (place + 1) * FINGERPRINT_SUMS);

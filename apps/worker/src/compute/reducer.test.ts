@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
+import { setImmediate as otherWork } from 'node:timers/promises';
 import { stateDigest } from '@lockstep/run';
 import { addFixedPoint, maxExponents, tensorExponents } from '@lockstep/exact';
 import { initialTrainingState, parameterCount, parameterTable, parseRecipe } from '@lockstep/diffusion';
@@ -32,7 +33,7 @@ beforeEach(() => {
   copyState(initialTrainingState(recipe, settings.seed), arena.state);
   // What an earlier step left must not enter the sum.
   arena.sum.fill(123);
-  reducer = new Reducer(arena, passesFor(settings, engineDirectory('cpu', process.env)));
+  reducer = new Reducer(arena, passesFor(settings, engineDirectory('cpu', process.env)), otherWork);
 });
 
 /** A gradient, and what is known of each of its buckets. */

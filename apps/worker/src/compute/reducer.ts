@@ -3,12 +3,11 @@
  * millisecond of the default network's step, and what a larger one takes is cut into pieces, between which the sockets go on.
  * The compute thread may be in the middle of a gradient, which cannot be stopped.
  */
-import { setImmediate as otherWork } from 'node:timers/promises';
 import type { Arena } from './arena.js';
 import type { Bucket } from './buckets.js';
 import { changedInMemory } from './checksum.js';
 import type { Summand } from './exact-sum.js';
-import type { BucketMarks, Passes, StateMarks } from './passes.js';
+import type { BucketMarks, StateMarks, SumPasses } from './passes.js';
 
 /** A gradient at rest: where it lies, and what its buckets were when they were made. */
 export interface StoredGradient {
@@ -36,7 +35,9 @@ export interface AtRest {
 export class Reducer {
   constructor(
     private readonly arena: Arena,
-    private readonly passes: Passes,
+    private readonly passes: SumPasses,
+    /** Between two pieces of a sum. */
+    private readonly pause: () => Promise<unknown>,
   ) {}
 
   /** Digest and checksum of the state in memory. */
@@ -71,7 +72,7 @@ export class Reducer {
     }));
     const pieces = this.passes.fold(bucket, this.arena.sum, summands, Int16Array.from(exponents));
     let next = pieces.next();
-    for (; next.done !== true; next = pieces.next()) await otherWork();
+    for (; next.done !== true; next = pieces.next()) await this.pause();
     for (const [place, { microbatch, marks }] of gradients.entries()) {
       const found = next.value[place];
       const { checksum } = marks;

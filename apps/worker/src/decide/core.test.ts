@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { CoordinatorMessage } from '@lockstep/comm';
 import { step } from '#src/decide/core.js';
+import type { StoredGradient } from '#src/compute/reducer.js';
 import { initialState, type Effect, type Event, type State } from '#src/decide/state.js';
 
 const INSTANCE = '0'.repeat(32);
@@ -9,7 +10,12 @@ const IDENTITY = { id: 'a', instance: INSTANCE, host: 'h', port: 2, local: null 
 const DIGEST = 'd'.repeat(64);
 const member = { id: 'b', host: 'h', port: 1 };
 const place = { rank: 0, size: 2, predecessor: member, successor: 'b', total: 2, leaders: null };
+const MARKS = { exponents: new Int16Array(), checksum: 0 };
+const BUFFER = new SharedArrayBuffer(0);
+const whole = (microbatch: number): StoredGradient => ({ microbatch, buffer: BUFFER, early: MARKS, late: MARKS });
+const begun = (microbatch: number): StoredGradient => ({ ...whole(microbatch), late: null });
 const GRADIENT = { loss: 1, exponents: [1, 2, 3], samples: '0', digest: null, milliseconds: 1, cpuMilliseconds: 1 };
+const gradientOf = (microbatch: number) => ({ ...GRADIENT, stored: whole(microbatch) });
 
 /** A worker in the middle of step 0, of which it holds microbatch 0 and computes microbatch 1, in a ring that stands. */
 class Played {
@@ -22,7 +28,7 @@ class Played {
     const work = { microbatches: [0, 1], digests: [], anew: [] };
     this.says({ type: 'plan', generation: 1, step: 0, place, work, digest: DIGEST, reload: false, sources: [] });
     this.happens({ type: 'ringJoined', generation: 1 });
-    this.happens({ type: 'computed', step: 0, microbatch: 0, gradient: GRADIENT, goesOn: true });
+    this.happens({ type: 'computed', step: 0, microbatch: 0, gradient: gradientOf(0), goesOn: true });
   }
 
   happens(event: Event): Effect[] {
@@ -37,11 +43,11 @@ class Played {
 
   /** The early bucket of microbatch 1 is there, and that of all microbatches is given to the ring. */
   ringsEarly(): void {
-    const said = this.happens({ type: 'early', step: 0, microbatch: 1, exponents: [2, 3] });
+    const said = this.happens({ type: 'early', step: 0, microbatch: 1, exponents: [2, 3], stored: begun(1) });
     const message = { type: 'early', generation: 1, step: 0, microbatch: 1, exponents: [2, 3] };
     assert.deepEqual(said, [{ type: 'send', message }]);
     const fold = this.says({ type: 'sum', generation: 1, step: 0, contribute: [0, 1], exponents: [2, 3] });
-    assert.deepEqual(fold, [{ type: 'fold', ...EARLY, contribute: [0, 1], exponents: [2, 3] }]);
+    assert.deepEqual(fold, [{ type: 'fold', ...EARLY, gradients: [whole(0), begun(1)], exponents: [2, 3] }]);
     assert.deepEqual(this.happens({ type: 'folded', ...EARLY }), [{ type: 'allReduce', ...EARLY }]);
   }
 
@@ -72,10 +78,12 @@ const kinds = (effects: readonly Effect[]): string[] => effects.map(({ type }) =
 test('the early bucket is summed while the last gradient is computed, then the late one alone, then the step is applied', () => {
   const worker = new Played();
   worker.ringsEarly();
-  const computed = worker.happens({ type: 'computed', step: 0, microbatch: 1, gradient: GRADIENT, goesOn: false });
+  const computed = worker.happens({ type: 'computed', step: 0, microbatch: 1, gradient: gradientOf(1), goesOn: false });
   assert.deepEqual(kinds(computed), ['send']);
   // The late bucket may be folded beside the early one in the ring, and waits with the ring for that to be over.
-  assert.deepEqual(worker.reduce(false), [{ type: 'fold', ...LATE, contribute: [0, 1], exponents: [1, 2, 3] }]);
+  assert.deepEqual(worker.reduce(false), [
+    { type: 'fold', ...LATE, gradients: [whole(0), whole(1)], exponents: [1, 2, 3] },
+  ]);
   assert.deepEqual(worker.happens({ type: 'folded', ...LATE }), []);
   assert.deepEqual(worker.happens({ type: 'summed', ...EARLY, milliseconds: 3, bytes: 10 }), []);
   assert.deepEqual(worker.happens({ type: 'ringReleased' }), [{ type: 'allReduce', ...LATE }]);
@@ -86,7 +94,13 @@ test('the early bucket is summed while the last gradient is computed, then the l
 test('a step that is skipped is so after its early bucket went through the ring, in which the others wait', () => {
   const worker = new Played();
   worker.ringsEarly();
-  worker.happens({ type: 'computed', step: 0, microbatch: 1, gradient: { ...GRADIENT, loss: null }, goesOn: false });
+  worker.happens({
+    type: 'computed',
+    step: 0,
+    microbatch: 1,
+    gradient: { ...gradientOf(1), loss: null },
+    goesOn: false,
+  });
   assert.deepEqual(worker.reduce(true), []);
   assert.deepEqual(kinds(worker.happens({ type: 'summed', ...EARLY, milliseconds: 3, bytes: 10 })), ['apply']);
 });
@@ -102,7 +116,7 @@ test('a ring that breaks under the early bucket is reported, and the next genera
     message: '',
   });
   assert.deepEqual(kinds(failed), ['log', 'send']);
-  worker.happens({ type: 'computed', step: 0, microbatch: 1, gradient: GRADIENT, goesOn: false });
+  worker.happens({ type: 'computed', step: 0, microbatch: 1, gradient: gradientOf(1), goesOn: false });
   const work = { microbatches: [0, 1], digests: [], anew: [] };
   const alone = { ...place, size: 1, total: 1 };
   const planned = worker.says({
@@ -125,7 +139,7 @@ test('a ring that breaks under the early bucket is reported, and the next genera
     generation: 2,
     step: 0,
     part: 'whole',
-    contribute: [0, 1],
+    gradients: [whole(0), whole(1)],
     exponents: [1, 2, 3],
   });
 });
@@ -167,7 +181,7 @@ test('a worker that leaves says so, computes nothing more, and stays until it is
   const bye = { type: 'bye', code: 'LEFT', reason: 'SIGTERM' };
   assert.deepEqual(effects, [{ type: 'send', message: bye }]);
   assert.deepEqual(worker.happens({ type: 'leave', reason: 'SIGTERM', atOnce: false }), [], 'it says so once');
-  worker.happens({ type: 'computed', step: 0, microbatch: 1, gradient: GRADIENT, goesOn: false });
+  worker.happens({ type: 'computed', step: 0, microbatch: 1, gradient: gradientOf(1), goesOn: false });
   const work = { microbatches: [0, 1, 2], digests: [], anew: [] };
   assert.deepEqual(worker.says({ type: 'assign', generation: 1, step: 0, work }), [], 'it begins nothing');
   assert.deepEqual(kinds(worker.reduce(false)), ['fold'], 'the ring is gone through to its end');

@@ -12,6 +12,7 @@
  * a gradient that another worker delivered first holds nobody up, though it cannot be stopped.
  */
 import { type CoordinatorMessage, type HeldState, PROTOCOL_VERSION, type WorkerMessage } from '@lockstep/comm';
+import type { StoredGradient } from '../compute/reducer.js';
 import { following, isBeginning, tasksAfter, tasksNow } from './tasks.js';
 import type { EarlySum, Effect, Event, HeldGradient, Plan, Reduction, State, SumName, SumStage } from './state.js';
 
@@ -27,6 +28,7 @@ export function step(state: State, event: Event): { state: State; effects: Effec
 
 class Turn {
   readonly effects: Effect[] = [];
+  private isOwn = false;
 
   constructor(public state: State) {}
 
@@ -211,7 +213,14 @@ class Turn {
 
   private loaded({ step: loadedStep, digest, source, bytes, milliseconds }: Extract<Event, { type: 'loaded' }>): void {
     const { generation } = this.state;
-    this.update({ busy: null, have: { step: loadedStep, digest }, record: null, applied: -1, held: new Map() });
+    this.update({
+      busy: null,
+      have: { step: loadedStep, digest },
+      record: null,
+      applied: -1,
+      held: new Map(),
+      begun: null,
+    });
     this.send({ type: 'loaded', generation, step: loadedStep, source, bytes, milliseconds });
     this.checkState();
   }
@@ -228,16 +237,18 @@ class Turn {
     // Anything else is fetched by `advance`, as soon as the compute thread is free.
   }
 
-  private earlyDone({ step: ofStep, microbatch, exponents }: Extract<Event, { type: 'early' }>): void {
+  private earlyDone({ step: ofStep, microbatch, exponents, stored }: Extract<Event, { type: 'early' }>): void {
     const { have, plan, generation } = this.state;
-    if (have?.step !== ofStep || plan?.step !== ofStep) return;
+    if (have?.step !== ofStep) return;
+    this.update({ begun: stored });
+    if (plan?.step !== ofStep) return;
     this.send({ type: 'early', generation, step: ofStep, microbatch, exponents: [...exponents] });
   }
 
   private computed({ step: ofStep, microbatch, gradient, goesOn }: Extract<Event, { type: 'computed' }>): void {
     this.update({ busy: following(this.state.busy, goesOn, ofStep) });
     if (this.state.have?.step !== ofStep) return;
-    this.update({ held: new Map(this.state.held).set(microbatch, gradient) });
+    this.update({ held: new Map(this.state.held).set(microbatch, gradient), begun: null });
     if (this.state.plan?.step === ofStep) this.reportGradient(microbatch, gradient);
   }
 
@@ -265,6 +276,7 @@ class Turn {
       have: { step: done + 1, digest },
       applied: done,
       held: new Map(),
+      begun: null,
     });
     // A newer generation may have come while the step was being applied: then its plan stands, and has no `next`.
     if (reduction !== null && plan !== null && plan.generation === reduction.message.generation) {
@@ -355,7 +367,7 @@ class Turn {
     const name: SumName = { generation, step: ofStep, part: 'early' };
     if (early.stage === 'waiting' && this.mayFold(name)) {
       this.update({ early: { ...early, stage: 'folding' }, reducing: { kind: 'fold' } });
-      this.effects.push({ type: 'fold', ...name, contribute, exponents });
+      this.effects.push({ type: 'fold', ...name, gradients: this.stored(contribute), exponents });
     } else if (early.stage === 'folded' && this.state.ringReady === generation) {
       this.update({ early: { ...early, stage: 'ringing' }, inRing: name });
       this.effects.push({ type: 'allReduce', ...name });
@@ -375,6 +387,16 @@ class Turn {
     return beside && part === 'late';
   }
 
+  /** Where these gradients lie: the coordinator names only what this worker reported. */
+  private stored(microbatches: readonly number[]): StoredGradient[] {
+    const { held, begun } = this.state;
+    return microbatches.map((microbatch) => {
+      const stored = held.get(microbatch)?.stored ?? (begun?.microbatch === microbatch ? begun : undefined);
+      if (stored === undefined) throw new Error(`microbatch ${microbatch} is to be summed, but is not held here`);
+      return stored;
+    });
+  }
+
   /** The step's last stages: sum, ring, apply. */
   private reduce(reduction: Reduction): void {
     const { busy, reducing, early } = this.state;
@@ -389,7 +411,7 @@ class Turn {
           if (idle && earlyDone) this.apply(reduction.message);
         } else if (this.mayFold(name)) {
           this.update({ reduction: { ...reduction, stage: 'folding' }, reducing: { kind: 'fold' } });
-          this.effects.push({ type: 'fold', ...name, contribute, exponents });
+          this.effects.push({ type: 'fold', ...name, gradients: this.stored(contribute), exponents });
         }
         return;
       case 'folded':
@@ -484,7 +506,9 @@ class Turn {
   }
 
   private update(change: Partial<State>): void {
-    this.state = { ...this.state, ...change };
+    // The state that came in stays as it was; the turn's own copy is one.
+    this.state = this.isOwn ? Object.assign(this.state, change) : { ...this.state, ...change };
+    this.isOwn = true;
   }
 
   private log(level: 'info' | 'warn' | 'error', text: string): void {

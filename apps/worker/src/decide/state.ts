@@ -1,8 +1,9 @@
 /**
  * What a worker knows, what can happen to it, and what it can do. No I/O, no clock, no randomness: core.ts decides,
- * worker.ts carries the effects out on two threads (sockets here, tensors there).
+ * edge/worker.ts carries the effects out on two threads (sockets here, tensors there).
  */
 import type { Part } from '../compute/buckets.js';
+import type { StoredGradient } from '../compute/reducer.js';
 import type {
   CommitRecord,
   CoordinatorMessage,
@@ -14,8 +15,10 @@ import type {
   WorkerMessage,
 } from '@lockstep/comm';
 
-/** A gradient of the step that `have` starts, kept by the compute thread until the step is applied. */
+/** A gradient of the step that `have` starts, kept until the step is applied. */
 export interface HeldGradient {
+  /** Where it lies. */
+  readonly stored: StoredGradient;
   readonly loss: number | null;
   readonly exponents: readonly number[];
   /** Names the samples that it is of. */
@@ -112,7 +115,10 @@ export interface State extends Identity {
   readonly probe: string | null;
   readonly engine: EngineDescription;
   readonly plan: Plan | null;
+  /** The only book of the gradients that are whole, by microbatch. */
   readonly held: ReadonlyMap<number, HeldGradient>;
+  /** The gradient that is being computed, once its early bucket is there. */
+  readonly begun: StoredGradient | null;
   readonly busy: Busy | null;
   readonly reducing: Reducing | null;
   /** Others came to other bits than this worker: it looks at its own memory before it computes anything more. */
@@ -150,6 +156,7 @@ export type Event =
       readonly step: number;
       readonly microbatch: number;
       readonly exponents: readonly number[];
+      readonly stored: StoredGradient;
     }
   /** `goesOn`: the compute thread has begun the next task of its queue. */
   | {
@@ -207,7 +214,7 @@ export type Effect =
    */
   | ({
       readonly type: 'fold';
-      readonly contribute: readonly number[];
+      readonly gradients: readonly StoredGradient[];
       readonly exponents: readonly number[];
     } & SumName)
   /** Check the weights against their checksum. */
@@ -247,6 +254,7 @@ export function initialState(identity: Identity): State {
     engine: {},
     plan: null,
     held: new Map(),
+    begun: null,
     busy: null,
     reducing: null,
     owesCheck: false,

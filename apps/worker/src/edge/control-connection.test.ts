@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, test } from 'node:test';
-import { RequestGate, type RequestRefusal } from '@lockstep/comm';
+import { MONOTONIC, RequestGate, dialControl, type RequestRefusal } from '@lockstep/comm';
 import { ControlConnection, type ControlOptions } from '#src/edge/control-connection.js';
 import { PlayedCoordinator } from './coordinator.fixture.js';
 
@@ -24,11 +24,10 @@ afterEach(async () => {
 });
 
 /** A connection whose callbacks a test may replace; anything unexpected fails it. */
-function connect(callbacks: Partial<ControlOptions>): void {
+function connect(callbacks: Partial<ControlOptions>, now = () => MONOTONIC.now()): void {
   connection = new ControlConnection({
     coordinator: coordinator.url,
-    monotonicNow: () => performance.now(),
-    random: () => 0,
+    ports: { clock: { ...MONOTONIC, now }, random: () => 0, dial: dialControl },
     onOpen: () => connection.pace(HEARTBEAT_TIMEOUT_MS),
     onMessage: () => undefined,
     onLost: () => undefined,
@@ -65,8 +64,7 @@ test("a worker that stood still does not take that for its coordinator's silence
   let beats = 0;
   let silences = 0;
   await new Promise<void>((resolve) => {
-    connect({
-      monotonicNow: () => clock,
+    const callbacks: Partial<ControlOptions> = {
       onBeat: () => {
         // As after SIGCONT: the clock has gone on, the beat is the first thing that runs, what was sent meanwhile is unread.
         clock += beats < standstills ? 60_000 : 100;
@@ -75,7 +73,8 @@ test("a worker that stood still does not take that for its coordinator's silence
         if (beats === standstills + beatsAfter) resolve();
       },
       onSilent: () => (silences += 1),
-    });
+    };
+    connect(callbacks, () => clock);
   });
   assert.equal(silences, 0);
 });

@@ -2,21 +2,17 @@
  * The control connection to the coordinator: dialled again and again, watched for silence, given up after a long time.
  * It says what happens; the worker decides what that means.
  */
-import { WebSocket } from 'ws';
 import {
-  CONTROL_PATH,
-  MAX_CONTROL_BYTES,
   SilenceClock,
-  parseCoordinatorMessage,
-  refusalIn,
-  sendMessage,
   timeoutsFrom,
-  unpackMessage,
   type CoordinatorMessage,
+  type MessageError,
+  type Pipe,
   type RequestRefusal,
   type Timeouts,
   type WorkerMessage,
 } from '@lockstep/comm';
+import type { WorkerPorts } from './ports.js';
 
 /** First pause before dialling again; doubles up to one heartbeat interval, with jitter. Milliseconds. */
 const FIRST_BACKOFF_MS = 100;
@@ -26,10 +22,7 @@ const UNTIL_WELCOME_TIMEOUT_MS = 10_000;
 export interface ControlOptions {
   /** The coordinator's base URL, ws://host:port. */
   readonly coordinator: string;
-  /** Milliseconds of a clock that never goes back. */
-  readonly monotonicNow: () => number;
-  /** In [0, 1): jitter of the pauses. */
-  readonly random: () => number;
+  readonly ports: Pick<WorkerPorts, 'clock' | 'random' | 'dial'>;
   readonly onOpen: () => void;
   readonly onMessage: (message: CoordinatorMessage) => void;
   readonly onLost: () => void;
@@ -38,7 +31,7 @@ export interface ControlOptions {
   /** The coordinator does not let this connection in: it is not known by the name in its URL. */
   readonly onRefused: (refusal: RequestRefusal) => void;
   /** What came is no message of this protocol. */
-  readonly onInvalid: (error: unknown) => void;
+  readonly onInvalid: (error: MessageError) => void;
   /** There was no coordinator for so long, in milliseconds, that waiting on makes no sense. */
   readonly onUnreachable: (waitedMs: number) => void;
   /** Nothing heard for so long, in milliseconds: the connection is dropped and dialled anew. */
@@ -49,14 +42,15 @@ export class ControlConnection {
   /** All waits follow from the coordinator's heartbeat timeout; `pace` says it. */
   timeouts: Timeouts = timeoutsFrom(UNTIL_WELCOME_TIMEOUT_MS);
   heartbeatTimeoutMs = UNTIL_WELCOME_TIMEOUT_MS;
-  private socket: WebSocket | null = null;
+  private pipe: Pipe<WorkerMessage> | null = null;
   private open = false;
   private backoff = FIRST_BACKOFF_MS;
   /** Judges the coordinator's silence while the connection is open, its absence while it is not. */
   private silence: SilenceClock;
   private bytesReceived = 0;
-  private beat: NodeJS.Timeout | null = null;
-  private redial: NodeJS.Timeout | null = null;
+  private cancelBeat: () => void = () => undefined;
+  private cancelRedial: () => void = () => undefined;
+  private closed: () => void = () => undefined;
   private over = false;
 
   constructor(private readonly options: ControlOptions) {
@@ -76,99 +70,99 @@ export class ControlConnection {
     this.timeouts = timeoutsFrom(heartbeatTimeoutMs);
     this.silence = this.watch(this.timeouts.controlSilenceMs);
     // The beat that is pending was set at the old pace, at which a worker would count as lost before it.
-    if (this.beat !== null) clearTimeout(this.beat);
+    this.cancelBeat();
     this.scheduleBeat();
   }
 
   /** A message while the connection is down is dropped. */
   send(message: WorkerMessage): void {
-    if (this.socket !== null) sendMessage(this.socket, message);
+    this.pipe?.send(message);
   }
 
   /** Says goodbye with a close frame and waits, for a short time, until it is answered. */
   async close(reason: string): Promise<void> {
     this.over = true;
-    if (this.beat !== null) clearTimeout(this.beat);
-    if (this.redial !== null) clearTimeout(this.redial);
-    const { socket } = this;
-    if (socket !== null && socket.readyState === socket.OPEN) {
+    this.cancelBeat();
+    this.cancelRedial();
+    const { pipe } = this;
+    if (pipe?.open === true) {
       await new Promise<void>((resolve) => {
-        socket.once('close', () => resolve());
-        setTimeout(resolve, this.timeouts.leaveMs).unref();
-        socket.close(1000, reason);
+        const cancel = this.options.ports.clock.after(this.timeouts.leaveMs, resolve);
+        this.closed = () => {
+          cancel();
+          resolve();
+        };
+        pipe.close(1000, reason);
       });
     }
-    socket?.terminate();
+    pipe?.terminate();
   }
 
   private watch(timeoutMs: number): SilenceClock {
-    return new SilenceClock({ timeoutMs, tickMs: this.timeouts.heartbeatIntervalMs, now: this.options.monotonicNow() });
+    const { clock } = this.options.ports;
+    return new SilenceClock({ timeoutMs, tickMs: this.timeouts.heartbeatIntervalMs, now: clock.now() });
   }
 
   private dial(): void {
-    if (this.over) return;
-    const socket = new WebSocket(this.options.coordinator + CONTROL_PATH, {
-      perMessageDeflate: false,
-      maxPayload: MAX_CONTROL_BYTES,
-      handshakeTimeout: this.timeouts.controlDialMs,
-    });
-    this.socket = socket;
-    socket.on('open', () => {
-      if (this.over) return;
-      this.open = true;
-      this.silence = this.watch(this.timeouts.controlSilenceMs);
-      this.options.onOpen();
-    });
-    socket.on('message', (data) => {
-      if (this.socket !== socket || this.over) return;
-      this.bytesReceived += Array.isArray(data) ? data.reduce((sum, part) => sum + part.length, 0) : data.byteLength;
-      let message: CoordinatorMessage;
-      try {
-        message = parseCoordinatorMessage(unpackMessage(data));
-      } catch (error) {
-        this.options.onInvalid(error);
-        return;
-      }
-      this.options.onMessage(message);
-    });
-    socket.on('unexpected-response', (_request, response) => {
-      void refusalIn(response).then((refusal) => {
-        if (refusal !== null && this.socket === socket && !this.over) this.options.onRefused(refusal);
-        socket.terminate();
-      });
-    });
-    // `close` follows.
-    socket.on('error', () => undefined);
-    socket.on('close', () => {
-      if (this.socket === socket && !this.over) this.lost();
-    });
+    const { coordinator, ports, onOpen, onMessage, onInvalid, onRefused } = this.options;
+    const isCurrent = (): boolean => this.pipe === pipe && !this.over;
+    const pipe = ports.dial(
+      { coordinator, timeoutMs: this.timeouts.controlDialMs },
+      {
+        onOpen: () => {
+          if (!isCurrent()) return;
+          this.open = true;
+          this.silence = this.watch(this.timeouts.controlSilenceMs);
+          onOpen();
+        },
+        onMessage: (message, bytes) => {
+          if (!isCurrent()) return;
+          this.bytesReceived += bytes;
+          onMessage(message);
+        },
+        onInvalid: (error) => {
+          if (isCurrent()) onInvalid(error);
+        },
+        onRefused: (refusal) => {
+          if (isCurrent()) onRefused(refusal);
+        },
+        onClose: () => {
+          this.closed();
+          if (isCurrent()) this.lost();
+        },
+      },
+    );
+    this.pipe = pipe;
   }
 
   private lost(): void {
-    this.socket = null;
+    this.pipe = null;
     if (this.open) {
       this.open = false;
       this.silence = this.watch(this.timeouts.giveUpMs);
       this.options.onLost();
+      // Without a coordinator it may have ended.
+      if (this.over) return;
     }
-    this.redial = setTimeout(() => this.dial(), this.backoff * (0.5 + this.options.random()));
+    const { clock, random } = this.options.ports;
+    this.cancelRedial = clock.after(this.backoff * (0.5 + random()), () => this.dial());
     this.backoff = Math.min(this.timeouts.heartbeatIntervalMs, this.backoff * 2);
   }
 
   private scheduleBeat(): void {
-    this.beat = setTimeout(() => {
+    this.cancelBeat = this.options.ports.clock.after(this.timeouts.heartbeatIntervalMs, () => {
       if (this.open) this.options.onBeat();
       if (!this.over) this.look();
       if (!this.over) this.scheduleBeat();
-    }, this.timeouts.heartbeatIntervalMs);
+    });
   }
 
   private look(): void {
     const { bytesReceived } = this;
-    if (!this.silence.isSilent({ now: this.options.monotonicNow(), bytesReceived, reading: true })) return;
+    if (!this.silence.isSilent({ now: this.options.ports.clock.now(), bytesReceived, reading: true })) return;
     if (this.open) {
       this.options.onSilent(this.timeouts.controlSilenceMs);
-      this.socket?.terminate();
+      this.pipe?.terminate();
     } else {
       this.options.onUnreachable(this.timeouts.giveUpMs);
     }

@@ -7,7 +7,8 @@ import { endByHangup, guardOutput, Log, machineNames, type StopSignal } from '@l
 import { failureOf } from '@lockstep/base';
 import { engineDirectory, engineEnvironment, graphDirectory } from '@lockstep/engine';
 import { obeyOrders } from './worker-orders.js';
-import { TrainingWorker, type Ending } from './worker.js';
+import { startWorker } from './start.js';
+import type { Ending } from './worker.js';
 
 /** 128 bits: nobody else ever draws the same. */
 const INSTANCE_BYTES = 16;
@@ -19,7 +20,7 @@ async function train(log: Log, config: WorkerConfig, computeModule: URL | undefi
   const module = computeModule === undefined ? {} : { module: computeModule };
   const id = config.name ?? `${hostname()}-${process.pid}`;
   const trace = config.trace === null ? null : { file: config.trace, process: id };
-  const worker = await TrainingWorker.start({
+  const worker = await startWorker({
     id,
     instance: randomBytes(INSTANCE_BYTES).toString('hex'),
     coordinator: config.coordinator.replace(/\/+$/, ''),
@@ -37,7 +38,6 @@ async function train(log: Log, config: WorkerConfig, computeModule: URL | undefi
       trace,
       ...module,
     },
-    monotonicNow: () => performance.now(),
     random: Math.random,
     log: log.line,
   });

@@ -8,7 +8,8 @@ import { initialTrainingState, parseRecipe } from '@lockstep/diffusion';
 import { engineDirectory, engineEnvironment } from '@lockstep/engine';
 import { PlayedCoordinator } from './coordinator.fixture.js';
 import { tinySettings } from '../compute/run.fixture.js';
-import { TrainingWorker, type Ending } from '#src/edge/worker.js';
+import { startWorker } from '#src/edge/start.js';
+import type { Ending, TrainingWorker } from '#src/edge/worker.js';
 
 /** No test waits for it: nothing here falls silent. */
 const HEARTBEAT_TIMEOUT_MS = 30 * 60_000;
@@ -56,7 +57,7 @@ afterEach(async () => {
 async function started(module?: URL): Promise<Extract<WorkerMessage, { type: 'ready' }>> {
   Object.assign(process.env, engineEnvironment({ device: 'cpu', threads: 1 }));
   const thread = module === undefined ? {} : { module };
-  worker = await TrainingWorker.start({
+  worker = await startWorker({
     id: self,
     instance: '0'.repeat(32),
     coordinator: coordinator.url,
@@ -72,7 +73,6 @@ async function started(module?: URL): Promise<Extract<WorkerMessage, { type: 're
       trace: null,
       ...thread,
     },
-    monotonicNow: () => performance.now(),
     random: () => 0,
     log: () => undefined,
   });

@@ -1,6 +1,7 @@
 // Our side of step.ts: one training step for every line on standard input.
 //
 //   node test/bench/dist/step/step-ours.js THREADS MICROBATCH IMAGES        in engineEnvironment()
+import { setImmediate as otherWork } from 'node:timers/promises';
 import { engineDirectory, loadEngine } from '@lockstep/engine';
 import { initialTrainingState, loadMnist, parameterCount, parameterTable, recipeOf } from '@lockstep/diffusion';
 import type { RunSettings } from '@lockstep/comm';
@@ -35,7 +36,7 @@ const arena = openArena(allocateArena(parameterCount(parameterTable(recipe.model
 copyState(initialTrainingState(recipe, 0), arena.state);
 const passes = passesFor(settings, engineDirectory('cpu', process.env));
 const trainer = new Trainer(engine, settings, arena, { passes });
-const reducer = new Reducer(arena, passes);
+const reducer = new Reducer(arena, passes, otherWork);
 const indices = Array.from({ length: images / microbatchSize }, (_, index) => index);
 const { table } = trainer;
 const whole = bucketsIn(bucketsOf(recipe.model), 'whole');

@@ -1,0 +1,216 @@
+/**
+ * The worker's numbers: what the edge asks of the compute thread, the sums and checks that it makes itself, and what it must know
+ * of the memory meanwhile. Which of these may run at a time, core.ts decides.
+ */
+import { failureOf, type EffectQueue } from '@lockstep/base';
+import type { RunSettings } from '@lockstep/comm';
+import type { SumArray, Wire } from '@lockstep/exact';
+import type { TrainingState } from '@lockstep/diffusion';
+import { copyState, snapshotOf } from '../compute/arena.js';
+import { bucketsIn, type Bucket, type Part } from '../compute/buckets.js';
+import type { ComputeReply } from '../compute/compute.js';
+import type { OpenEngine, RunEngine } from '../compute/engine.js';
+import { Reducer, type AtRest, type StoredBucket } from '../compute/reducer.js';
+import { fromWire, onWire, toWire } from '../compute/wire-sum.js';
+import type { Effect, SumName } from '../decide/state.js';
+import type { Deciding } from './ports.js';
+
+type Of<T extends Effect['type']> = Extract<Effect, { type: T }>;
+
+/** What of a sum is of one bucket. */
+interface BucketSum {
+  readonly bucket: Bucket;
+  readonly gradients: readonly StoredBucket[];
+  readonly exponents: readonly number[];
+}
+
+/** A run's, from `welcome` on. */
+interface Opened extends RunEngine {
+  readonly reducer: Reducer;
+  readonly wire: Wire;
+  readonly checkpointEvery: number;
+}
+
+export class Computation {
+  /** Kept until the next one, so that the coordinator can fetch it while training goes on. */
+  retained: { readonly step: number; readonly state: TrainingState } | null = null;
+  /** Whether it has come so far that this worker could take part in the run. */
+  initialised = false;
+  private engine: Opened | null = null;
+  /** Number of the newest request to the compute thread that has tasks, and up to which number they are halted. */
+  private job = 0;
+  private readonly halted: Int32Array<SharedArrayBuffer> = new Int32Array(
+    new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT),
+  );
+  /** Of the weights in memory; null while they are being changed, or before a thread has told it. */
+  private weights: number | null = null;
+
+  constructor(
+    private readonly openEngine: OpenEngine,
+    private readonly deciding: Deciding,
+    private readonly effects: EffectQueue<Effect>,
+  ) {}
+
+  initialise(settings: RunSettings): void {
+    const { wire, checkpointEvery } = settings;
+    const engine = this.openEngine(settings, this.halted, (reply) => this.replied(reply));
+    const { arena, passes, pause } = engine;
+    this.engine = { ...engine, reducer: new Reducer(arena, passes, pause), wire, checkpointEvery };
+  }
+
+  compute({ step, tasks }: Of<'compute'>): void {
+    this.opened.thread.request({ kind: 'compute', step, tasks, job: ++this.job });
+  }
+
+  halt(): void {
+    Atomics.store(this.halted, 0, this.job);
+  }
+
+  prepare({ step, microbatches }: Of<'prepare'>): void {
+    this.opened.thread.request({ kind: 'prepare', step, microbatches });
+  }
+
+  apply({ step, exponents, skip, then }: Of<'apply'>): void {
+    const { digest } = this.atRest();
+    this.weights = null;
+    this.opened.thread.request({ kind: 'apply', step, exponents, skip, digest, then, job: ++this.job });
+  }
+
+  check(): void {
+    const state = this.atRest();
+    this.effects.afterwards(() => {
+      const what = this.opened.reducer.check(state);
+      this.deciding.dispatch(what === null ? { type: 'checked' } : { type: 'corrupt', what });
+    });
+  }
+
+  fold(effect: Of<'fold'>): void {
+    const { part, gradients, exponents } = effect;
+    const { buckets } = this.opened;
+    const state = this.atRest();
+    const sums = bucketsIn(buckets, part).map((bucket): BucketSum => {
+      const first = part === 'early' ? 0 : bucket.tensor;
+      return {
+        bucket,
+        gradients: gradients.map(({ microbatch, buffer, early, late }) => {
+          const marks = bucket === buckets.early ? early : late;
+          if (marks === null) throw new Error(`microbatch ${microbatch} is to be summed, but is still being computed`);
+          return { microbatch, buffer, marks };
+        }),
+        exponents: exponents.slice(first, first + bucket.table.length),
+      };
+    });
+    this.effects.afterwards(() => void this.sum(effect, state, sums));
+  }
+
+  private async sum({ generation, step, part }: SumName, state: AtRest, sums: readonly BucketSum[]): Promise<void> {
+    const { reducer, wire, pause } = this.opened;
+    try {
+      for (const { bucket, gradients, exponents } of sums) {
+        const what = await reducer.fold(state, bucket, gradients, exponents);
+        if (what === null) continue;
+        this.deciding.dispatch({ type: 'corrupt', what });
+        return;
+      }
+      await toWire(this.sumOf(part), wire, pause);
+      this.deciding.dispatch({ type: 'folded', generation, step, part });
+    } catch (error) {
+      this.deciding.fail(failureOf(error));
+    }
+  }
+
+  /** A part of this worker's sum, for the ring to add the others' to. */
+  toRing(part: Part): SumArray {
+    return onWire(this.sumOf(part), this.opened.wire);
+  }
+
+  /** The ring has made the total of it. */
+  async fromRing(part: Part): Promise<void> {
+    const { wire, pause } = this.opened;
+    await fromWire(this.sumOf(part), wire, pause);
+  }
+
+  /** A copy of the state in memory. */
+  snapshot(): TrainingState {
+    return snapshotOf(this.opened.arena.state);
+  }
+
+  get parameters(): number {
+    return this.opened.parameters;
+  }
+
+  /** Puts another state into memory. Returns its digest, as it lies there now. */
+  replace(state: TrainingState): string {
+    copyState(state, this.opened.arena.state);
+    const { digest, weights } = this.opened.reducer.mark();
+    this.weights = weights;
+    return digest;
+  }
+
+  /** Nobody asks anything more. */
+  release(): void {
+    this.engine?.thread.release();
+  }
+
+  private get opened(): Opened {
+    if (this.engine === null) throw new Error('nothing is initialised');
+    return this.engine;
+  }
+
+  /** The part's place in memory. */
+  private sumOf(part: Part): Int32Array {
+    const { arena, buckets } = this.opened;
+    const ranges = bucketsIn(buckets, part);
+    return arena.sum.subarray(ranges[0]?.from, ranges.at(-1)?.to);
+  }
+
+  /** The state in memory, which core.ts has nobody change now. */
+  private atRest(): AtRest & { readonly digest: string } {
+    const { have } = this.deciding.state;
+    if (have === null || this.weights === null) throw new Error('the state is not at rest');
+    return { ...have, weights: this.weights };
+  }
+
+  private replied(reply: ComputeReply): void {
+    const { deciding } = this;
+    switch (reply.kind) {
+      case 'initialised': {
+        const { marks, probe, engine } = reply;
+        this.weights = marks.weights;
+        this.initialised = true;
+        deciding.dispatch({ type: 'initialised', have: { step: 0, digest: marks.digest }, probe, engine });
+        break;
+      }
+      case 'early': {
+        const { step, microbatch, buffer, early } = reply;
+        const stored = { microbatch, buffer, early, late: null };
+        deciding.dispatch({ type: 'early', step, microbatch, exponents: [...early.exponents], stored });
+        break;
+      }
+      case 'computed': {
+        const { step, microbatch, buffer, early, late, goesOn } = reply;
+        const { loss, samples, digest, milliseconds, cpuMilliseconds } = reply;
+        const exponents = [...late.exponents, ...early.exponents];
+        const stored = { microbatch, buffer, early, late };
+        const gradient = { loss, exponents, samples, digest, milliseconds, cpuMilliseconds, stored };
+        deciding.dispatch({ type: 'computed', step, microbatch, gradient, goesOn });
+        break;
+      }
+      case 'applied': {
+        const { step, marks, goesOn } = reply;
+        this.weights = marks.weights;
+        if ((step + 1) % this.opened.checkpointEvery === 0) this.retained = { step: step + 1, state: this.snapshot() };
+        deciding.dispatch({ type: 'applied', step, digest: marks.digest, goesOn });
+        break;
+      }
+      case 'corrupt':
+        deciding.dispatch({ type: 'corrupt', what: reply.what });
+        break;
+      case 'failed':
+        deciding.fail(reply);
+        break;
+      default:
+        reply satisfies never;
+    }
+  }
+}
