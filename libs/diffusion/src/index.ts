@@ -29,7 +29,8 @@ export {
 export type { GradientFunction, GraphFunction } from './training/loss.js';
 export { makeMicrobatch, MIN_SNR_GAMMA, networkTimeOf } from './training/microbatch.js';
 export type { LossWeighting, Microbatch, MicrobatchTask, NetworkTime } from './training/microbatch.js';
-export { loadMnist, MNIST_FILES, mnistDirectory, pixelToFloat } from './data/mnist.js';
+export { loadMnist, MNIST_FILES, mnistDirectory } from './data/mnist.js';
+export { PIXEL_VALUES, pixelToFloat } from './data/pixels.js';
 export {
   classCount,
   earlyFrom,

@@ -9,6 +9,7 @@ import type { ClassifierConfig } from './classifier.js';
 import {
   type Dataset,
   DiffusionError,
+  PIXEL_VALUES,
   STREAMS,
   type TrainingState,
   adamStep,
@@ -51,7 +52,6 @@ export const CLASSIFIER_RECIPE: ClassifierRecipe = {
 
 const ADAM = { beta1: 0.9, beta2: 0.999, eps: 1e-8, clipScale: 1 } as const;
 const BACKGROUND = pixelToFloat(0);
-const PIXELS = Float32Array.from({ length: 256 }, (_, byte) => pixelToFloat(byte));
 
 /** Calls with the number of steps done and the step's mean cross-entropy, nats. */
 export type OnClassifierStep = (done: number, loss: number) => void;
@@ -114,7 +114,7 @@ function classifierBatch(
       const to = i * size + row * line;
       const [first, end] = [Math.max(0, right) * channels, Math.min(columns, columns + right) * channels];
       for (let v = first; v < end; v++) {
-        x[to + v] = PIXELS[images[from + v]];
+        x[to + v] = PIXEL_VALUES[images[from + v]];
       }
     }
   }

@@ -5,7 +5,7 @@ import { classifierPrediction, FEATURES } from './classifier.js';
 import type { ClassifierConfig } from './classifier.js';
 import { trainClassifier } from './classifier-training.js';
 import type { ClassifierRecipe, LabelledImages } from './classifier-training.js';
-import { type Dataset, pixelToFloat, valuesOf } from '@lockstep/diffusion';
+import { type Dataset, PIXEL_VALUES, valuesOf } from '@lockstep/diffusion';
 
 /** Images of bytes, as in a data set. */
 export type Images = Pick<Dataset, 'images' | 'count' | 'shape'>;
@@ -22,7 +22,6 @@ export type Judge = ((images: Images) => Judgement) & { readonly dispose: () => 
 
 /** The last batch is filled up with its own first image, so one graph does. */
 const BATCH = 200;
-const PIXELS = Float32Array.from({ length: 256 }, (_, byte) => pixelToFloat(byte));
 
 /** @param weights [P] of the classifier */
 export function makeJudge(engine: Engine, config: ClassifierConfig, weights: Float32Array): Judge {
@@ -37,7 +36,7 @@ export function makeJudge(engine: Engine, config: ClassifierConfig, weights: Flo
     for (let first = 0; first < count; first += BATCH) {
       const here = Math.min(BATCH, count - first);
       const bytes = images.subarray(first * size, (first + here) * size);
-      for (let i = 0; i < x.length; i++) x[i] = PIXELS[bytes[i % bytes.length]];
+      for (let i = 0; i < x.length; i++) x[i] = PIXEL_VALUES[bytes[i % bytes.length]];
       const [found, logits] = compiled.run([weights, x]);
       for (let i = 0; i < here * FEATURES; i++) features[first * FEATURES + i] = found[i];
       for (let i = 0; i < here; i++) labels[first + i] = largest(logits, i * classes, classes);

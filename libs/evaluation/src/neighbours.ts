@@ -1,7 +1,7 @@
 /** Nearest neighbours among many points, block by block: the distances of all pairs never lie in memory at once. */
 import { type Engine, compile } from '@lockstep/engine';
 
-import { DiffusionError, pixelToFloat, valuesOf } from '@lockstep/diffusion';
+import { DiffusionError, PIXEL_VALUES, valuesOf } from '@lockstep/diffusion';
 import type { Images } from './judge.js';
 
 /** Points of d numbers each, handed out as rows [count, d] where they are needed: all pixels of a data set are a large array. */
@@ -13,8 +13,6 @@ export type SquaredDistances = (a: Float32Array, b: Float32Array) => Float32Arra
 /** Rows of a block of queries and of points: 8 MB of distances, and 13 MB of points of 784 numbers. */
 const QUERY_BLOCK = 512;
 const POINT_BLOCK = 4096;
-
-const PIXELS = Float32Array.from({ length: 256 }, (_, byte) => pixelToFloat(byte));
 
 /** The rows of an array [n, d]. @throws E_METRIC if they are not whole */
 export function arrayPoints(array: Float32Array, d: number): Points {
@@ -28,7 +26,8 @@ export function pixelPoints({ images, count, shape }: Images): Points {
   const d = valuesOf(shape);
   return {
     count,
-    rows: (first, some) => Float32Array.from(images.subarray(first * d, (first + some) * d), (byte) => PIXELS[byte]),
+    rows: (first, some) =>
+      Float32Array.from(images.subarray(first * d, (first + some) * d), (byte) => PIXEL_VALUES[byte]),
   };
 }
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { loadMnist, mnistDirectory, MNIST_FILES, pixelToFloat } from '#src/data/mnist.js';
+import { loadMnist, mnistDirectory, MNIST_FILES } from '#src/data/mnist.js';
 
 test('the training half is 60,000 images of 28 by 28 with the known first labels and ink', () => {
   const { images, labels, count, shape } = loadMnist('train');
@@ -52,10 +52,4 @@ test('a file with one bit changed, and a file that is not there, are refused wit
   } finally {
     rmSync(directory, { recursive: true });
   }
-});
-
-test('pixels span -1 to 1', () => {
-  assert.equal(pixelToFloat(0), -1);
-  assert.equal(pixelToFloat(255), 1);
-  assert.ok(Math.abs(pixelToFloat(128) - 1 / 255) < 1e-7);
 });

@@ -90,8 +90,3 @@ export function loadMnist(split: Split, directory: string = mnistDirectory()): D
   const shape = { rows, columns, channels: GREY };
   return { images: images.data, labels: labels.data, count, shape, digest, classNames };
 }
-
-/** A byte of a pixel as the network sees it: 0..255 to -1..1, rounded to float32. */
-export function pixelToFloat(byte: number): number {
-  return Math.fround(byte / 127.5 - 1);
-}

@@ -7,7 +7,7 @@
 import type { Dataset } from '../data/dataset.js';
 import { valuesOf } from '../data/image-shape.js';
 import { checkedLabel, dropsLabel, noLabel } from './labels.js';
-import { pixelToFloat } from '../data/mnist.js';
+import { PIXEL_VALUES } from '../data/pixels.js';
 import { fillNormal, STREAMS, microbatchIndices } from '@lockstep/task';
 import type { Prediction, Schedule } from './schedule.js';
 import { minSnrWeight } from './schedule.js';
@@ -58,8 +58,6 @@ export type Microbatch = {
 
 /** Hang et al. 2023 chose 5. */
 export const MIN_SNR_GAMMA = 5;
-
-const PIXELS = Float32Array.from({ length: 256 }, (_, byte) => pixelToFloat(byte));
 
 /** The number that the network is given for t = 1..T; the same in training and in sampling. */
 export function networkTimeOf(networkTime: NetworkTime, t: number, T: number): number {
@@ -120,7 +118,7 @@ export function makeMicrobatch(task: MicrobatchTask, step: number, index: number
     const t = timesteps[i];
     const image = indices[i] * size;
     for (let v = 0; v < size; v++) {
-      batch.x0[i * size + v] = PIXELS[dataset.images[image + v]];
+      batch.x0[i * size + v] = PIXEL_VALUES[dataset.images[image + v]];
     }
     fillNormal(batch.eps.subarray(i * size, (i + 1) * size), { seed, stream: STREAMS.noise, step, position });
     batch.sqrtAlphaBar[i] = Math.sqrt(schedule.alphaBar[t]);
