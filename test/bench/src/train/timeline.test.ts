@@ -13,7 +13,10 @@ const named = (kind: 'process_name' | 'thread_name', tid: number, name: string):
   tid,
   args: { name },
 });
-const span = (tid: number, name: string, ts: number, dur: number): object => ({ name, ph: 'X', pid: 7, tid, ts, dur });
+const span = (tid: number, name: string, ts: number, dur: number): object => ({
+  ...{ name, ph: 'X', pid: 7, tid, ts, dur },
+  args: { step: 1 },
+});
 
 /** Steps of 10 ms: 6 of gradient, 2 of update, 2 idle; the ring runs for 4, half of them beside the gradient. */
 const events = (steps: number): object[] => [

@@ -21,7 +21,7 @@ const eventSchema = z.object({
   /** Begin and length of a span, microseconds. */
   ts: z.number().default(0),
   dur: z.number().default(0),
-  args: z.looseObject({ name: z.unknown() }).optional(),
+  args: z.looseObject({ name: z.unknown().optional() }).optional(),
 });
 const timelineSchema = z.object({ traceEvents: z.array(eventSchema) });
 
