@@ -82,19 +82,21 @@ def seed_unet(p, x, t):
     def norm_relu(name, h):
         return F.relu(F.group_norm(h, 8, p[f"{name}.weight"], p[f"{name}.bias"], eps=1e-5))
 
-    def up(name, h, output_padding=0):
+    def up(name, h, to):
         weight, bias = p[f"{name}.up.weight"], p[f"{name}.up.bias"]
-        return F.conv_transpose2d(h, weight, bias, stride=weight.shape[-1], output_padding=output_padding)
+        kernel = weight.shape[-1]
+        # A row and a column that pooling left out are put on again.
+        return F.conv_transpose2d(h, weight, bias, stride=kernel, output_padding=to.shape[-1] - kernel * h.shape[-1])
 
     x_f = block("in", x)
     d1 = F.max_pool2d(block("down.1", x_f), 2)
     d2 = F.max_pool2d(block("down.2", d1), 2)
     d3 = F.max_pool2d(block("down.3", d2), 2)
-    latent = F.relu(F.avg_pool2d(d3, 3))
+    latent = F.relu(F.avg_pool2d(d3, d3.shape[-1]))
     waves = torch.sin(F.linear(t[:, None], p["time.linear1.weight"]))
     e = F.linear(waves, p["time.linear2.weight"], p["time.linear2.bias"])
-    u1 = norm_relu("up.1.norm", up("up.1", latent + e[:, :, None, None]))
-    u2 = block("up.2", up("up.2", torch.cat([u1, d3], dim=1), output_padding=1))
-    u3 = block("up.3", up("up.3", torch.cat([u2, d2], dim=1)))
-    u4 = block("up.4", up("up.4", torch.cat([u3, d1], dim=1)))
+    u1 = norm_relu("up.1.norm", up("up.1", latent + e[:, :, None, None], d3))
+    u2 = block("up.2", up("up.2", torch.cat([u1, d3], dim=1), d2))
+    u3 = block("up.3", up("up.3", torch.cat([u2, d2], dim=1), d1))
+    u4 = block("up.4", up("up.4", torch.cat([u3, d1], dim=1), x_f))
     return F.conv2d(torch.cat([u4, x_f], dim=1), p["out.weight"], p["out.bias"], padding=1)

@@ -21,6 +21,7 @@ import {
   type TrainingState,
 } from '@lockstep/run';
 import {
+  COLOUR,
   classCount,
   fillNormal,
   dimensionsOf,
@@ -28,6 +29,7 @@ import {
   initialTrainingState,
   parameterTable,
   predictionFunction,
+  recipeFor,
   recipeOf,
   savedPrediction,
   STREAMS,
@@ -92,6 +94,11 @@ function predictionOf(
   ];
 }
 
+/** A preset on square images in colour, of ten classes. */
+function inColour(preset: string, side: number): Preset {
+  return recipeFor({ preset }, { labels: Uint8Array.of(9), shape: { rows: side, columns: side, channels: COLOUR } });
+}
+
 /** Who opens what we write; undefined: nobody loads SavedModels. */
 interface Pythons {
   readonly python: string;
@@ -140,6 +147,8 @@ async function main(): Promise<number> {
     await compare(engine, pythons, recipeOf({ preset: 'default' }), [1, 500, 1000]),
     await compare(engine, pythons, recipeOf({ preset: 'default', classes: 0 }), [1, 500, 1000]),
     await compare(engine, pythons, recipeOf({ preset: 'seed' }), [0.001, 0.5, 1]),
+    await compare(engine, pythons, inColour('default', 48), [1, 500, 1000]),
+    await compare(engine, pythons, inColour('seed', 45), [0.001, 0.5, 1]),
   ];
   return same.every(Boolean) ? 0 : 1;
 }
