@@ -135,6 +135,10 @@ export default tseslint.config(
       'import/resolver': { [fileURLToPath(import.meta.url)]: {} },
     },
     rules: {
+      'no-restricted-imports': [
+        'error',
+        { patterns: [{ regex: '/(dist|dist-test|src)/', message: 'Import what the package exports, by its name.' }] },
+      ],
       'boundaries/dependencies': ['error', { default: 'disallow', policies }],
       'boundaries/no-unknown-files': 'error',
       'boundaries/no-unknown-dependencies': 'error',
