@@ -48,6 +48,16 @@ const MOST_COMMITS_APART = 4;
 /** Connections that are being closed by an end that comes are given so long. Milliseconds. */
 const CLOSE_GRACE_MS = 1_000;
 
+/** Messages about a step, which are of one generation only. */
+const STEPPING: ReadonlySet<WorkerMessage['type']> = new Set([
+  'early',
+  'gradient',
+  'loaded',
+  'applied',
+  'broken',
+  'unable',
+]);
+
 type Accept = (pipe: Pipe<CoordinatorMessage>) => PipeEvents<WorkerMessage>;
 
 export class CoordinatorNode extends SimulatedProcess {
@@ -59,6 +69,8 @@ export class CoordinatorNode extends SimulatedProcess {
   private takeIn: Accept | null = null;
   /** Heartbeats since each worker process was heard. */
   private readonly unheard = new Map<string, number>();
+  /** Messages of older generations that it has heard and not dropped. */
+  private readonly stale: string[] = [];
   /** Commits that each worker has been ready for without being in the ring. */
   private readonly apart = new Map<string, number>();
 
@@ -134,8 +146,14 @@ export class CoordinatorNode extends SimulatedProcess {
   }
 
   /** A worker process is about to be heard. */
-  hears(instance: string): void {
+  hears({ instance, coordinatorEnd }: Connection, message: WorkerMessage): void {
     this.unheard.delete(instance);
+    const { phase, generation, workers } = this.coordinator.state;
+    if (!STEPPING.has(message.type) || !('generation' in message) || message.generation >= generation) return;
+    const view = [...workers.values()].find((each) => each.instance === instance);
+    const isCurrent = this.open.filter((each) => each.instance === instance).at(-1)?.coordinatorEnd === coordinatorEnd;
+    if (view === undefined || !isCurrent || coordinatorEnd?.open !== true || phase.kind === 'over') return;
+    this.stale.push(`${view.id}'s ${message.type} of generation ${message.generation}`);
   }
 
   /** What is said is looked at. */
@@ -186,6 +204,10 @@ export class CoordinatorNode extends SimulatedProcess {
 
   private told(note: Note): void {
     this.say(note);
+    if (note.note === 'dropped') {
+      const place = this.stale.indexOf(`${note.worker}'s ${note.type} of generation ${note.generation}`);
+      if (place >= 0) this.stale.splice(place, 1);
+    }
     if (note.note === 'committed') this.lookForForgotten();
     this.cluster.note(note.note);
   }
@@ -193,6 +215,7 @@ export class CoordinatorNode extends SimulatedProcess {
   private ended({ kind, code, reason }: Outcome): void {
     const { cluster } = this;
     this.leavesNothing(this.open.length);
+    if (this.stale[0] !== undefined) cluster.violation(`the coordinator takes ${this.stale[0]}`);
     this.alive = false;
     cluster.outcome = `${kind} ${code} ${reason}`;
     cluster.world.end();

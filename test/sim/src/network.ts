@@ -20,6 +20,7 @@ class End<Said, Heard> implements Pipe<Said> {
     private readonly direction: Direction,
     private readonly process: SimulatedProcess,
     private readonly inspect: (message: Said) => void,
+    private readonly onClosing: (reason: string) => void = () => undefined,
   ) {}
 
   send(message: Said): void {
@@ -30,6 +31,7 @@ class End<Said, Heard> implements Pipe<Said> {
 
   close(_code: number, reason: string): void {
     if (this.gone || this.closing) return;
+    this.onClosing(reason);
     this.closing = true;
     this.open = false;
     this.connection.carry(this.direction, () => this.peer?.closed(reason));
@@ -109,8 +111,16 @@ export class Connection {
 
   dial(coordinator: CoordinatorNode, onOpen: () => void): void {
     const { workerEnd } = this;
-    const end = new End<CoordinatorMessage, WorkerMessage>(this, 'down', coordinator, (message) =>
-      coordinator.says(message),
+    let greeted = false;
+    const end = new End<CoordinatorMessage, WorkerMessage>(
+      this,
+      'down',
+      coordinator,
+      (message) => coordinator.says(message),
+      (reason) => {
+        if (greeted && reason === 'E_NO_HELLO')
+          this.cluster.violation('the coordinator closes a connection for want of a hello that it heard');
+      },
     );
     end.peer = workerEnd;
     workerEnd.peer = end;
@@ -122,7 +132,8 @@ export class Connection {
       end.events = {
         ...events,
         onMessage: (message, bytes) => {
-          coordinator.hears(this.instance);
+          coordinator.hears(this, message);
+          greeted = true;
           events.onMessage(message, bytes);
         },
       };

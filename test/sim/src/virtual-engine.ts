@@ -116,10 +116,15 @@ function passesOf(node: WorkerNode): SumPasses {
 
 class VirtualThread implements ComputeThread {
   /** Microbatch of which only the early bucket is there. */
-  private begun: { readonly microbatch: number; readonly buffer: SharedArrayBuffer } | null = null;
+  private begun: {
+    readonly microbatch: number;
+    readonly buffer: SharedArrayBuffer;
+    readonly marks: BucketMarks;
+  } | null = null;
   private lastReply = 0;
-  /** Gradients of the step that is being done; their memory is used again for the next one. */
-  private slots: Int32Array[] = [];
+  /** Memory of the gradients of the step that is being done, and memory that is free. */
+  private taken: SharedArrayBuffer[] = [];
+  private readonly free: SharedArrayBuffer[] = [];
   private slotsOf = 0;
 
   constructor(
@@ -210,16 +215,15 @@ class VirtualThread implements ComputeThread {
   /** The early bucket of the last task is there. */
   private early(step: number, microbatch: number): void {
     const buffer = this.slot(step);
-    this.begun = { microbatch, buffer };
-    this.reply({ kind: 'early', step, microbatch, buffer, early: this.made(buffer, step, microbatch, 'early') });
+    const marks = this.made(buffer, step, microbatch, 'early');
+    this.begun = { microbatch, buffer, marks };
+    this.reply({ kind: 'early', step, microbatch, buffer, early: marks });
   }
 
   private computed(step: number, { microbatch, digest }: WorkerTask, milliseconds: number, goesOn: boolean): void {
     const { begun, node } = this;
     const [buffer, early] =
-      begun?.microbatch === microbatch
-        ? [begun.buffer, this.marks(begun.buffer, step, microbatch, 'early')]
-        : this.whole(step, microbatch);
+      begun?.microbatch === microbatch ? [begun.buffer, begun.marks] : this.whole(step, microbatch);
     this.begun = null;
     const late = this.made(buffer, step, microbatch, 'late');
     const bad = node.cluster.options.nonFinite === 'skip' && step === BAD_STEP && microbatch === BAD_MICROBATCH;
@@ -246,27 +250,26 @@ class VirtualThread implements ComputeThread {
   }
 
   private made(buffer: SharedArrayBuffer, step: number, microbatch: number, bucket: Bucket): BucketMarks {
-    const { node } = this;
+    const { node, digest } = this;
     const bit = node.isStruck('gradient') ? 1 + Math.floor(node.cluster.world.random.unit() * 1_000) : 0;
-    new Int32Array(buffer)[PLACES[bucket]] = gradientOf(this.digest, step, microbatch, bucket) ^ bit;
-    return this.marks(buffer, step, microbatch, bucket);
-  }
-
-  private marks(buffer: SharedArrayBuffer, step: number, microbatch: number, bucket: Bucket): BucketMarks {
-    const exponents = Int16Array.from(exponentsIn(bucket, exponentsOf(this.digest, step, microbatch)));
-    return { exponents, checksum: new Int32Array(buffer)[PLACES[bucket]] ?? 0 };
+    const checksum = gradientOf(digest, step, microbatch, bucket) ^ bit;
+    new Int32Array(buffer)[PLACES[bucket]] = checksum;
+    return { exponents: Int16Array.from(exponentsIn(bucket, exponentsOf(digest, step, microbatch))), checksum };
   }
 
   private slot(step: number): SharedArrayBuffer {
     if (step !== this.slotsOf) this.forget();
     this.slotsOf = step;
-    const buffer = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT * TENSORS);
-    this.slots.push(new Int32Array(buffer));
+    const buffer = this.free.pop() ?? new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT * TENSORS);
+    this.taken.push(buffer);
     return buffer;
   }
 
   /** The gradients' memory gets other numbers: nobody may read it any more. */
   private forget(): void {
-    for (const slot of this.slots.splice(0)) slot.fill(-1);
+    for (const buffer of this.taken.splice(0)) {
+      new Int32Array(buffer).fill(-1);
+      this.free.push(buffer);
+    }
   }
 }
