@@ -102,7 +102,8 @@ export default tseslint.config(
     },
   },
   {
-    files: ['**/*.ts'],
+    // Plain JavaScript below src is compiled with its package, checked as TypeScript is.
+    files: ['**/*.ts', 'libs/*/src/**/*.mjs'],
     extends: [tseslint.configs.strictTypeChecked],
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: ROOT } },
     rules: {
@@ -155,11 +156,5 @@ export default tseslint.config(
         },
       ],
     },
-  },
-  // .d.mts files belong to plain JavaScript that runs before the first build; no tsconfig lists them.
-  {
-    files: ['**/*.d.mts'],
-    languageOptions: { parser: tseslint.parser },
-    rules: { 'no-undef': 'off', 'no-unused-vars': 'off' },
   },
 );

@@ -13,7 +13,8 @@ const SHARED = ['package.json', 'package-lock.json', 'tsconfig.base.json', 'tsco
 const NOT_SOURCES = new Set(['dist', 'dist-test', 'node_modules']);
 /** Compiled into dist-test, by `npm test` alone. */
 const OF_TESTS = /\.(test|fixture)\.ts$/;
-const OUTPUT = /^(.*?)(\.js|\.js\.map|\.d\.ts|\.d\.ts\.map)$/;
+/** What a compiler makes of a source, .ts or .mjs: the source's name, and the m of plain JavaScript. */
+const OUTPUT = /^(.*?)(?:\.(m?)js(?:\.map)?|\.d\.(m?)ts(?:\.map)?)$/;
 
 /** Folders of the workspaces that package.json names. */
 function projects(root) {
@@ -57,7 +58,7 @@ function digestOutputs(root) {
     const dist = join(folder, 'dist');
     const ofTests = existsSync(join(folder, 'tsconfig.test.json')) ? OF_TESTS : /^$/;
     const compiled = files(source).filter(
-      (file) => file.endsWith('.ts') && !file.endsWith('.d.ts') && !ofTests.test(file),
+      (file) => /\.(ts|mjs)$/.test(file) && !file.endsWith('.d.ts') && !ofTests.test(file),
     );
     const missing = compiled.some((file) => !existsSync(join(dist, relative(source, file).replace(/\.ts$/, '.js'))));
     if (missing) return undefined;
@@ -88,8 +89,9 @@ export function pruneStale(root) {
   for (const folder of projects(root)) {
     for (const dist of [join(folder, 'dist'), join(folder, 'dist-test')])
       for (const file of files(dist)) {
-        const stem = OUTPUT.exec(relative(dist, file))?.[1];
-        if (stem === undefined || existsSync(join(folder, 'src', `${stem}.ts`))) continue;
+        const [, stem, ofJs, ofTypes] = OUTPUT.exec(relative(dist, file)) ?? [];
+        const source = `${stem}.${ofJs || ofTypes ? 'mjs' : 'ts'}`;
+        if (stem === undefined || existsSync(join(folder, 'src', source))) continue;
         rmSync(file);
         removed += 1;
       }

@@ -9,7 +9,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
-import { defaultCacheDir } from '../libs/engine/recipe.mjs';
+import { defaultCacheDir } from '../libs/engine/src/device/engine-parts.mjs';
 
 const ROOT = join(import.meta.dirname, '..');
 const KUBERNETES = join(ROOT, 'deploy', 'kubernetes');

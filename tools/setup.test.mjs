@@ -43,7 +43,7 @@ for (const [what, change] of Object.entries({
   'a new source': () => put('libs/a/src/mesh.ts', ''),
   'a new source in a subfolder': () => put('libs/a/src/deep/mesh.ts', ''),
   'a source that is gone': () => rmSync(join(root, 'libs/a/src/ring.ts')),
-  'a changed file beside src': () => put('libs/a/recipe.mjs', ''),
+  'a changed file beside src': () => put('libs/a/native/ops.cc', ''),
   'a changed tsconfig of a project': () => put('test/integration/tsconfig.json', '{ }'),
   'a changed shared tsconfig': () => put('tsconfig.base.json', '{ }'),
   'a changed lock file': () => put('package-lock.json', '{ }'),
@@ -65,17 +65,21 @@ test('a source edited while the build ran is built the next time', () => {
   assert.equal(isBuilt(root), false);
 });
 
-test('a build that left a source without output is never up to date', () => {
-  put('libs/a/src/mesh.ts', '');
-  recordBuild(root, digestSources(root));
-  assert.equal(isBuilt(root), false);
-});
+for (const source of ['mesh.ts', 'mesh.mjs'])
+  test(`a build that left ${source} without output is never up to date`, () => {
+    put(`libs/a/src/${source}`, '');
+    recordBuild(root, digestSources(root));
+    assert.equal(isBuilt(root), false);
+  });
 
 test('outputs of deleted sources are removed and nothing else is', () => {
   for (const name of ['gone.test.js', 'gone.test.js.map', 'gone.test.d.ts']) put(`libs/a/dist/${name}`, '');
-  put('libs/a/dist/table.json', '');
-  assert.equal(pruneStale(root), 3);
-  for (const name of ['ring.js', '.tsbuildinfo', 'table.json']) assert.ok(existsSync(join(root, 'libs/a/dist', name)));
+  for (const name of ['gone.mjs', 'gone.mjs.map', 'gone.d.mts']) put(`libs/a/dist/${name}`, '');
+  for (const path of ['src/plain.mjs', 'dist/plain.mjs', 'dist/plain.d.mts', 'dist/table.json'])
+    put(`libs/a/${path}`, '');
+  assert.equal(pruneStale(root), 6);
+  for (const name of ['ring.js', 'plain.mjs', 'plain.d.mts', '.tsbuildinfo', 'table.json'])
+    assert.ok(existsSync(join(root, 'libs/a/dist', name)));
   assert.equal(pruneStale(root), 0);
 });
 

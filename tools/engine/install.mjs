@@ -11,11 +11,11 @@ import { hostname } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
-import * as recipe from '../../libs/engine/recipe.mjs';
+import * as parts from '../../libs/engine/src/device/engine-parts.mjs';
 import { EngineInstallError } from './errors.mjs';
 import { checkDisk, checkPlatform, checkTools, compile, fetchWheel, unzipWheel } from './steps.mjs';
 
-export { defaultCacheDir, engineDir } from '../../libs/engine/recipe.mjs';
+export { defaultCacheDir, engineDir } from '../../libs/engine/src/device/engine-parts.mjs';
 export { ENGINE_INSTALL_ERRORS, EngineInstallError } from './errors.mjs';
 
 /** Kept, so that changed kernels can be compiled without fetching the wheel again. */
@@ -25,9 +25,9 @@ const LIBRARIES = ['tensorflow/libtensorflow_cc.so.2', 'tensorflow/libtensorflow
 /** The binding's sha256 and the libraries' sizes: enough to tell a whole engine in milliseconds; the wheels were hashed. */
 async function fingerprint(dir) {
   const sha256 = createHash('sha256')
-    .update(await readFile(join(dir, recipe.BINDING_FILE)))
+    .update(await readFile(join(dir, parts.BINDING_FILE)))
     .digest('hex');
-  await Promise.all(recipe.COMPILED_FILES.map((name) => stat(join(dir, name))));
+  await Promise.all(parts.COMPILED_FILES.map((name) => stat(join(dir, name))));
   return { binding: { sha256 }, libraries: await librarySizes(dir) };
 }
 
@@ -38,7 +38,7 @@ async function librarySizes(dir) {
 
 async function isWhole(dir) {
   try {
-    const { binding, libraries } = JSON.parse(await readFile(join(dir, recipe.STAMP_FILE), 'utf8'));
+    const { binding, libraries } = JSON.parse(await readFile(join(dir, parts.STAMP_FILE), 'utf8'));
     return JSON.stringify({ binding, libraries }) === JSON.stringify(await fingerprint(dir));
   } catch {
     return false;
@@ -69,7 +69,7 @@ async function sweep(parent) {
 
 function locate(device) {
   try {
-    return { sourceDir: recipe.bindingPackageDir(), headersDir: recipe.nodeApiHeadersDir() };
+    return { sourceDir: parts.bindingPackageDir(), headersDir: parts.nodeApiHeadersDir() };
   } catch (error) {
     if (error.code !== 'MODULE_NOT_FOUND') throw error;
     throw new EngineInstallError(
@@ -108,7 +108,7 @@ async function reuseWheels(dir, { wheels, log }) {
   for (const name of await readdir(parent)) {
     const other = join(parent, name);
     try {
-      const stamp = JSON.parse(await readFile(join(other, recipe.STAMP_FILE), 'utf8'));
+      const stamp = JSON.parse(await readFile(join(other, parts.STAMP_FILE), 'utf8'));
       const wanted = JSON.stringify([wheels, await librarySizes(other)]);
       if (JSON.stringify([stamp.wheels, stamp.libraries]) !== wanted) continue;
       await stat(join(other, HEADERS));
@@ -127,15 +127,15 @@ async function build(dir, { device, wheels, folders, context, log }) {
   const started = performance.now();
   if (!(await reuseWheels(dir, { wheels, log }))) await fetchWheels(dir, { wheels, context, log });
   log('engine: compiling the binding and the kernels');
-  await compile(recipe.compileArguments(folders), dir, context);
+  await compile(parts.compileArguments(folders), dir, context);
   const stamp = {
-    tensorflow: recipe.TENSORFLOW_VERSION,
+    tensorflow: parts.TENSORFLOW_VERSION,
     device,
     arch: process.arch,
     wheels,
     ...(await fingerprint(dir)),
   };
-  await writeFile(join(dir, recipe.STAMP_FILE), `${JSON.stringify(stamp, null, 2)}\n`);
+  await writeFile(join(dir, parts.STAMP_FILE), `${JSON.stringify(stamp, null, 2)}\n`);
   log(`engine: built in ${((performance.now() - started) / 1000).toFixed(0)} s`);
 }
 
@@ -175,12 +175,12 @@ export async function installEngine({
   log,
   env = process.env,
   signal,
-  wheels = recipe.wheelsFor(device, process.arch),
+  wheels = parts.wheelsFor(device, process.arch),
 }) {
-  if (!recipe.DEVICES.includes(device))
-    throw new EngineInstallError('E_ENGINE_ARGUMENT', `device is ${recipe.DEVICES.join(' or ')}, not ${device}`);
+  if (!parts.DEVICES.includes(device))
+    throw new EngineInstallError('E_ENGINE_ARGUMENT', `device is ${parts.DEVICES.join(' or ')}, not ${device}`);
   const folders = locate(device);
-  const dir = recipe.engineDir({ device, cacheDir });
+  const dir = parts.engineDir({ device, cacheDir });
   if (await isWhole(dir)) return { dir, installed: false };
 
   const context = { env, signal };
@@ -225,7 +225,7 @@ async function main() {
   for (const name of ['SIGINT', 'SIGTERM']) process.once(name, () => abort.abort());
   const { dir, installed } = await installEngine({
     device,
-    cacheDir: recipe.defaultCacheDir(process.env),
+    cacheDir: parts.defaultCacheDir(process.env),
     log: console.error,
     signal: abort.signal,
   });

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { EngineInstallError, ENGINE_INSTALL_ERRORS, defaultCacheDir, engineDir, installEngine } from './install.mjs';
 import { checkDisk, checkPlatform } from './steps.mjs';
-import { COMPILED_FILES, wheelsFor } from '../../libs/engine/recipe.mjs';
+import { COMPILED_FILES, wheelsFor } from '../../libs/engine/src/device/engine-parts.mjs';
 
 const root = await mkdtemp(join(tmpdir(), 'lockstep-install-'));
 after(() => rm(root, { recursive: true, force: true }));

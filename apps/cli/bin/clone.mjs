@@ -117,7 +117,7 @@ export function lacksOf(root, entry) {
     // The compiler's record of what it compiled, which it writes last.
     const record = look(join(dist, '.tsbuildinfo'));
     for (const file of filesBelow(source)) {
-      if (!file.endsWith('.ts') || file.endsWith('.d.ts') || OF_TESTS.test(file)) continue;
+      if (!/\.(ts|mjs)$/.test(file) || file.endsWith('.d.ts') || OF_TESTS.test(file)) continue;
       const output = join(dist, relative(source, file).replace(/\.ts$/, '.js'));
       // An output is never empty: that one is being written.
       if (!look(output)?.size) lacks.output ??= relative(root, output);

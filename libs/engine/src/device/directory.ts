@@ -1,6 +1,6 @@
 /** Where the engine and compiled graphs lie, by the same rule as the set-up script. */
 import { join } from 'node:path';
-import { defaultCacheDir, engineDir, type Device } from '../../recipe.mjs';
+import { defaultCacheDir, engineDir, type Device } from './engine-parts.mjs';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 

@@ -1,7 +1,7 @@
 /** What an engine is, for logs and for a first guess at whether two engines give the same bits (a probe proves it). */
 import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
-import type { Device } from '../../recipe.mjs';
+import type { Device } from './engine-parts.mjs';
 
 export type EngineIdentity = {
   readonly tensorflow: string;
@@ -27,7 +27,7 @@ export function cpuFlags(cpuinfo: string): string[] {
     .sort();
 }
 
-/** Whether a processor with these flags runs what is compiled for it by recipe.mjs: on x86 it needs AVX2 and FMA. */
+/** Whether a processor with these flags runs what is compiled for it by engine-parts.mjs: on x86 it needs AVX2 and FMA. */
 export function runsNative(arch: string, flags: readonly string[]): boolean {
   return arch !== 'x64' || (flags.includes('avx2') && flags.includes('fma'));
 }

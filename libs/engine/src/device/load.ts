@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 import { Module, createRequire } from 'node:module';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
-import { BINDING_FILE, PRELUDE_FILE } from '../../recipe.mjs';
+import { BINDING_FILE, PRELUDE_FILE } from './engine-parts.mjs';
 import { toOpAttributes, type Attributes } from '../kernels/attributes.js';
 import { backendOf, type Backend, type Tensor, type TF } from './binding.js';
 import { checkEnvironment, realEnvironment, type EngineSetting } from './environment.js';
@@ -87,7 +87,7 @@ function makeEngine(tf: TF, backend: Backend, options: EngineOptions): Engine {
   });
 }
 
-/** The kernels are compiled for the CPU, on x86 with AVX2 and FMA (recipe.mjs). */
+/** The kernels are compiled for the CPU, on x86 with AVX2 and FMA (engine-parts.mjs). */
 function runsKernels({ device, arch, cpuFlags }: EngineIdentity): boolean {
   return device === 'cpu' && runsNative(arch, cpuFlags);
 }

@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { PASSES_FILE } from '../../recipe.mjs';
+import { PASSES_FILE } from './engine-parts.mjs';
 import { EngineError } from '../errors.js';
 import { remedyFor, requireFile } from './failures.js';
 import { cpuFlags, runsNative } from './identity.js';

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { compileArguments, kernelsDir } from '../../recipe.mjs';
+import { compileArguments, kernelsDir } from '#src/device/engine-parts.mjs';
 
 /** Runs every kernel on fixed numbers of awkward shapes and prints a hash of all results' bytes. */
 const DRIVER = String.raw`

@@ -1,11 +1,12 @@
 /**
  * What the tensor engine is made of, and where it lies: the one rule that both the set-up script (tools/engine, which must
- * run before anything is built) and the library (libs/engine) follow. Plain JavaScript for that reason.
+ * run before anything is built) and the library (libs/engine) follow. Plain JavaScript for that reason, checked by the
+ * compiler; the set-up reads this file, the library the copy of it in dist, as deep in the package.
  *
  * engine  = the Node-API binding of @tensorflow/tfjs-node-gpu, compiled against a current libtensorflow, beside that library.
  * cache   = the folder that outlives node_modules: LOCKSTEP_CACHE, else XDG_CACHE_HOME/lockstep, else ~/.cache/lockstep.
- * key     = name of the engine's folder: a digest of everything that decides its bytes, so that a changed recipe never
- *           meets an old build.
+ * key     = name of the engine's folder: a digest of everything that decides its bytes, so that changed parts never
+ *           meet an old build.
  */
 import { createHash } from 'node:crypto';
 import { readFileSync, readdirSync } from 'node:fs';
@@ -13,7 +14,25 @@ import { createRequire } from 'node:module';
 import { homedir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 
+/** @typedef {'cpu' | 'cuda'} Device */
+/** @typedef {Readonly<Record<string, string | undefined>>} Environment the process environment, handed in */
+/**
+ * A file of PyPI.
+ * @typedef {object} Wheel
+ * @property {string} project
+ * @property {string} version
+ * @property {string} file
+ * @property {string} sha256
+ */
+/**
+ * Where what we compile is read from.
+ * @typedef {object} SourceFolders
+ * @property {string} sourceDir the binding's source
+ * @property {string} headersDir the headers of the Node-API
+ */
+
 export const TENSORFLOW_VERSION = '2.21.0';
+/** @type {readonly Device[]} */
 export const DEVICES = Object.freeze(['cpu', 'cuda']);
 export const BINDING_FILE = 'tfjs_binding.node';
 export const PRELUDE_FILE = 'prelude.node';
@@ -24,9 +43,11 @@ export const STAMP_FILE = 'engine.json';
 
 const require = createRequire(import.meta.url);
 
+/** @typedef {[project: string, version: string, file: string, sha256: string]} WheelLine the sha256 is the one that the registry publishes */
+
 /**
- * Wheels that hold the libraries, by `device-arch`: project, version, file name and the sha256 that the registry publishes.
- * The CUDA set is what `pip install tensorflow[and-cuda]==2.21.0` resolves to, minus the pure Python parts.
+ * Wheels that hold the CUDA libraries. The set is what `pip install tensorflow[and-cuda]==2.21.0` resolves to, minus the pure Python parts.
+ * @type {WheelLine[]}
  */
 const CUDA_X64 = [
   [
@@ -108,6 +129,7 @@ const CUDA_X64 = [
     'e3f1171dbdc83c5932a45f0f4c99180a70de9bd2718c1ab77d14104f6d7147f9',
   ],
 ];
+/** By `device-arch`. @type {Partial<Record<string, WheelLine[]>>} */
 const WHEELS = {
   'cpu-x64': [
     [
@@ -131,6 +153,9 @@ const WHEELS = {
 
 /**
  * The pinned wheels of one device and architecture (Node's names: x64, arm64); an empty list where none is published.
+ * @param {Device} device
+ * @param {string} arch
+ * @returns {Wheel[]}
  */
 export function wheelsFor(device, arch) {
   return (WHEELS[`${device}-${arch}`] ?? []).map(([project, version, file, sha256]) => ({
@@ -153,9 +178,13 @@ export function nodeApiHeadersDir() {
 
 /** The folder of our own kernels' source. */
 export function kernelsDir() {
-  return join(import.meta.dirname, 'native');
+  return join(import.meta.dirname, '..', '..', 'native');
 }
 
+/**
+ * @param {string} dir
+ * @param {string} suffix
+ */
 function filesIn(dir, suffix) {
   return readdirSync(dir)
     .filter((name) => name.endsWith(suffix))
@@ -166,6 +195,7 @@ function filesIn(dir, suffix) {
 /**
  * Processor features that the kernels are compiled for, and without which they are not used (libs/engine, identity.ts).
  * Their results are the same with or without: only explicit multiply-adds are fused.
+ * @type {Partial<Record<string, string[]>>}
  */
 const PROCESSOR_FLAGS = { x64: ['-mavx2', '-mfma'], arm64: [] };
 
@@ -173,6 +203,8 @@ const PROCESSOR_FLAGS = { x64: ['-mavx2', '-mfma'], arm64: [] };
  * Arguments of g++, one list a call, run inside the engine's folder, where the wheel's files lie under tensorflow/: the
  * binding and our kernels become one library, the prelude and the passes one each. TensorFlow is found relative to them ($ORIGIN), so that
  * the folder can be moved or mounted elsewhere.
+ * @param {SourceFolders & { arch?: string }} options
+ * @returns {string[][]}
  */
 export function compileArguments({ sourceDir, headersDir, arch = process.arch }) {
   const common = [
@@ -193,27 +225,38 @@ export function compileArguments({ sourceDir, headersDir, arch = process.arch })
   ];
 }
 
-/** Where engines and other things that outlive node_modules are kept. `env` is the process environment, handed in. */
+/**
+ * Where engines and other things that outlive node_modules are kept.
+ * @param {Environment} env
+ */
 export function defaultCacheDir(env) {
   if (env.LOCKSTEP_CACHE) return env.LOCKSTEP_CACHE;
   const base = env.XDG_CACHE_HOME || join(env.HOME || homedir(), '.cache');
   return join(base, 'lockstep');
 }
 
-/** Name of the engine's folder: `tensorflow-2.21.0-cpu-x64-<first 16 hex digits of sha256 over the recipe>`. */
+/**
+ * Name of the engine's folder: `tensorflow-2.21.0-cpu-x64-<first 16 hex digits of sha256 over its parts>`.
+ * @param {{ device: Device, arch?: string }} options
+ */
 export function engineKey({ device, arch = process.arch }) {
   const sources = join(bindingPackageDir(), 'binding');
   const hash = createHash('sha256');
-  const put = (text) => hash.update(`${Buffer.byteLength(text)}:`).update(text);
-  for (const path of [...filesIn(sources, ''), ...filesIn(kernelsDir(), '')])
-    (put(basename(path)), put(readFileSync(path, 'utf8')));
+  const put = (/** @type {string} */ text) => hash.update(`${Buffer.byteLength(text)}:`).update(text);
+  for (const path of [...filesIn(sources, ''), ...filesIn(kernelsDir(), '')]) {
+    put(basename(path));
+    put(readFileSync(path, 'utf8'));
+  }
   const calls = compileArguments({ sourceDir: '', headersDir: '', arch });
   put(JSON.stringify(calls.map((call) => call.map((argument) => basename(argument)))));
   put(JSON.stringify(wheelsFor(device, arch)));
   return `tensorflow-${TENSORFLOW_VERSION}-${device}-${arch}-${hash.digest('hex').slice(0, 16)}`;
 }
 
-/** The engine's folder, whether or not it has been made. */
+/**
+ * The engine's folder, whether or not it has been made.
+ * @param {{ device: Device, cacheDir: string }} options
+ */
 export function engineDir({ device, cacheDir }) {
   return join(cacheDir, 'engine', engineKey({ device }));
 }
