@@ -15,7 +15,7 @@ let interrupted = false;
 
 /**
  * Runs a `lockstep` command on our stdio and passes on what we are sent, also if it is npm that is ended. A terminal sends its signals
- * to the child too, which knows copies (libs/config, stop-signals.ts) and decides what each means. Resolves to its exit code.
+ * to the child too, which knows copies (libs/process, stop-signals.ts) and decides what each means. Resolves to its exit code.
  */
 async function lockstep(...args) {
   // Not before the set-up has built it.

@@ -4,7 +4,7 @@ import { decodeState } from '@lockstep/run';
 import { Skipped } from './fault.js';
 import { LOCAL } from './local.js';
 
-/** Byte 24 of an encoded state: the number of parameters (libs/checkpoint, `encodeState`). */
+/** Byte 24 of an encoded state: the number of parameters (libs/run, `encodeState`). */
 const LENGTH_OFFSET = 24;
 /** Enough of the weights to be found nowhere else by chance. Bytes. */
 const NEEDLE_BYTES = 64;

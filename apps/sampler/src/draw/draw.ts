@@ -82,7 +82,7 @@ export interface Drawn extends Cells {
 
 /**
  * Draws rows * columns images and writes them as one PNG, and on request their denoising as an animation; each file whole or
- * not at all (libs/checkpoint, output-file.ts).
+ * not at all (libs/run, output-file.ts).
  * @throws SamplerError; ConfigError E_CONFIG_GPUS; CheckpointError, also E_OUTPUT_*; DiffusionError E_SAMPLER, E_LABEL; WorkerFailure with a code of EngineError
  */
 export async function draw(request: DrawRequest): Promise<Drawn> {

@@ -16,14 +16,14 @@ export interface BucketMarks {
 
 /** A state as it is told from others, and what its weights at rest are checked against. */
 export interface StateMarks {
-  /** libs/checkpoint, `stateDigest`. */
+  /** libs/run, `stateDigest`. */
   readonly digest: string;
   /** Checksum of the weights' fingerprint. */
   readonly weights: number;
 }
 
 export interface Passes {
-  /** Checksum of the fingerprint (libs/checkpoint, fingerprint.ts): it changes with any bit of any number. */
+  /** Checksum of the fingerprint (libs/exact, fingerprint.ts): it changes with any bit of any number. */
   checksum(numbers: Float32Array): number;
   /** What a bucket of a gradient [P] is. */
   describe(bucket: Bucket, gradient: Float32Array): BucketMarks;

@@ -1,6 +1,6 @@
 /**
  * The worker's sum on its way round the ring. It is int32 before and after; where the run's wire is int16 it is narrow meanwhile, in
- * the same memory (libs/comm, narrow.ts).
+ * the same memory (libs/exact, narrow.ts).
  */
 import { narrow, narrowView, widen, type SumArray, type Wire } from '@lockstep/exact';
 

@@ -1,4 +1,4 @@
-/** What a worker is at, in a word or two, for its timeline (libs/checkpoint, trace-file.ts). Pure. */
+/** What a worker is at, in a word or two, for its timeline (libs/run, trace-file.ts). Pure. */
 import type { TraceValues } from '@lockstep/run';
 import type { State } from './state.js';
 

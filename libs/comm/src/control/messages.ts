@@ -3,7 +3,7 @@
  *
  * Every message about a step carries the generation it was written in; the receiver drops (and counts) one from an older
  * generation. Steps and microbatches count from 0. State k is the state after k steps, so a worker that `applied` step k
- * holds state k+1. Digests are sha256 in hex (see libs/checkpoint, `stateDigest`).
+ * holds state k+1. Digests are sha256 in hex (see libs/run, `stateDigest`).
  */
 import { z } from 'zod';
 import { hostInUrl } from '../http/addresses.js';

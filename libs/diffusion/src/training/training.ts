@@ -6,7 +6,7 @@
  *   g = mean over the samples of the gradient of  w_t |target - network(x_t, t, c)|^2                          loss.ts
  *   weights -= Adam(clip(g)), average = decay average + (1 - decay) weights                    updateAt, optimizer.ts
  *
- * The mean over microbatches, which different workers compute, is an exact sum of integers (libs/comm, fixedpoint.ts).
+ * The mean over microbatches, which different workers compute, is an exact sum of integers (libs/exact, fixedpoint.ts).
  */
 import { clipScale, emaDecayAt, learningRateAt, type AdamStep } from '@lockstep/task';
 import type { Preset } from '../recipe/presets.js';
