@@ -31,4 +31,4 @@ export { silu } from './kernels/silu.js';
 export type { Stages } from './record/stages.js';
 export type { Targets, TensorSpec } from './record/tensor-spec.js';
 export type { TensorFunction } from './record/trace.js';
-export type { Device } from './device/engine-parts.mjs';
+export type { Device } from './device/device.js';

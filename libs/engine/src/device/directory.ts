@@ -1,6 +1,7 @@
 /** Where the engine and compiled graphs lie, by the same rule as the set-up script. */
 import { join } from 'node:path';
-import { defaultCacheDir, engineDir, type Device } from './engine-parts.mjs';
+import type { Device } from './device.js';
+import { defaultCacheDir, engineDir } from './engine-parts.mjs';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 

@@ -4,7 +4,7 @@
  * Assigning to process.env does that on the main thread only; in a worker_thread process.env is a copy.
  */
 import { EngineError } from '../errors.js';
-import type { Device } from './engine-parts.mjs';
+import type { Device } from './device.js';
 
 /** What an engine is loaded for. Threads are part of the numerics class: filter gradients differ between 1 and 2. */
 export type EngineSetting = { readonly device: Device; readonly threads: number };

@@ -1,7 +1,7 @@
 /** What an engine is, for logs and for a first guess at whether two engines give the same bits (a probe proves it). */
 import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
-import type { Device } from './engine-parts.mjs';
+import type { Device } from './device.js';
 
 export type EngineIdentity = {
   readonly tensorflow: string;
