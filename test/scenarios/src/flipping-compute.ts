@@ -1,4 +1,7 @@
-/** A compute thread that flips one bit of its gradient number CHAOS_HONEST + 1, before anybody has looked at it. */
+/**
+ * A compute thread that flips one bit of every gradient after its first CHAOS_HONEST, before anybody has looked at it. Of every one: a
+ * single gradient may be one that nobody asks for any more, as another worker was faster.
+ */
 import { makeTrainer, serveCompute } from '@lockstep/worker/compute-service';
 
 /** The highest bit of a float32's fraction: a change that rounding does not hide. */
@@ -13,16 +16,18 @@ function flip(values: Float32Array): void {
 }
 
 let honest = Number(process.env['CHAOS_HONEST']);
+let isTold = false;
 
 serveCompute((...given) => {
   const training = makeTrainer(...given);
   const compute = training.gradient.bind(training);
   training.gradient = (step, microbatch, into, onEarly) => {
     const mean = compute(step, microbatch, into, () => {
-      if (honest === 0) {
+      if (honest <= 0) {
         // The second half is in the early bucket, which is looked at as soon as it is there.
         flip(into.subarray(into.length >> 1));
-        process.stdout.write('flipped a bit\n');
+        if (!isTold) process.stdout.write('flipped a bit\n');
+        isTold = true;
       }
       onEarly?.();
     });
