@@ -1,7 +1,7 @@
 /**
  * Lint rules of the whole workspace. `eslint .` works at the root and inside each project: patterns are relative to this file.
  *
- * Imports point one way (docs/architecture.md has the table): apps -> libs, and among libs and apps only as LIBS and APPS below allow.
+ * Imports point one way (docs/internals/architecture.md has the table): apps -> libs, and among libs and apps only as LIBS and APPS below allow.
  */
 import { basename, dirname, relative, resolve as resolvePath, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';

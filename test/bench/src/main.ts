@@ -1,6 +1,6 @@
 /**
  * All benchmarks, or some, one after another; their results go to results/latest.json (merged: other parts keep theirs, each with its
- * own date and commit), results/latest.md, and the plots in docs/.
+ * own date and commit), results/latest.md, and the plots in docs/results/.
  *
  *   npm run bench [-- [step] [train] [ring] [sample] [scale] [--quick]]
  *   npm run bench -- --report        writes the table and the plots anew from latest.json, measures nothing

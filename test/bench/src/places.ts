@@ -6,7 +6,7 @@ export const ROOT = new URL('../../../', import.meta.url);
 /** latest.json, the tables, and what else is kept. */
 export const RESULTS = new URL('../results/', import.meta.url);
 /** Plots that the documentation shows. */
-export const PLOTS = new URL('docs/', ROOT);
+export const PLOTS = new URL('docs/results/', ROOT);
 /** Pictures to be looked at; nothing here is kept. */
 export const PICTURES = new URL('runs/ablation/', ROOT);
 

@@ -3,7 +3,7 @@
  *
  * batch  = IMAGES_A_BATCH images in a row: batch b holds the images b * IMAGES_A_BATCH and following. It is the unit of work, as
  *          the microbatch is in training, for the bits of an image depend on the number of images that a graph is made for and on
- *          the image's place among them (docs/numerics.md). Batches are always whole, so that an image has the same
+ *          the image's place among them (docs/internals/numerics.md). Batches are always whole, so that an image has the same
  *          pixels whatever the grid, the number of workers, and whoever draws it.
  */
 import { z } from 'zod';

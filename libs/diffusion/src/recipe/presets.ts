@@ -102,7 +102,7 @@ function seedPreset(features: number): Preset {
 }
 
 /**
- * `default`: the best digits of a few minutes on two cores; of an hour those of width 32 (docs/quality.md). `tiny`: of the default's shape, for tests; without
+ * `default`: the best digits of a few minutes on two cores; of an hour those of width 32 (docs/results/quality.md). `tiny`: of the default's shape, for tests; without
  * classes, and its images are not digits. `seed-F`: the seed tutorial's network of F features. The tutorial leaves F open;
  * `seed` has 32, with which two cores do its ten epochs in a quarter of an hour, where 64 need three and 128 nine times as long.
  */

@@ -1,4 +1,4 @@
-/** The plots in docs/, drawn from latest.json alone. */
+/** The plots in docs/results/, drawn from latest.json alone. */
 import { contestsSchema } from '../step/contest-details.js';
 import { pointsSchema } from '../ring/ring-points.js';
 import { networkDetailsSchema } from '../scale/network-details.js';

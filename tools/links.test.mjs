@@ -1,0 +1,60 @@
+/** Every link in the pages leads to a file that is there, and to a heading that it has. */
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { test } from 'node:test';
+
+const ROOT = join(import.meta.dirname, '..');
+const FOLDERS = ['docs', 'deploy', 'examples', 'test/bench'];
+
+/**
+ * @param {string} folder
+ * @returns {Generator<string>}
+ */
+function* pagesIn(folder) {
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory() && entry.name !== 'node_modules') yield* pagesIn(path);
+    else if (entry.name.endsWith('.md')) yield path;
+  }
+}
+
+const pages = [
+  ...readdirSync(ROOT)
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => join(ROOT, name)),
+  ...FOLDERS.flatMap((folder) => [...pagesIn(join(ROOT, folder))]),
+];
+
+/**
+ * A heading as GitHub's anchor of it.
+ * @param {string} heading
+ */
+const anchorOf = (heading) =>
+  heading
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N} _-]/gu, '')
+    .replaceAll(' ', '-');
+
+/** @param {string} text */
+const anchorsOf = (text) => new Set([...text.matchAll(/^#+ (.+)$/gm)].map(([, heading]) => anchorOf(heading ?? '')));
+
+/**
+ * Links of a page that lead nowhere, each with the page's name.
+ * @param {string} page
+ */
+function brokenIn(page) {
+  const broken = [];
+  for (const [, link = ''] of readFileSync(page, 'utf8').matchAll(/\]\(([^)\s]+)\)/g)) {
+    if (/^[a-z]+:/.test(link)) continue;
+    const [path = '', anchor] = link.split('#');
+    const target = path === '' ? page : join(dirname(page), path);
+    const found = existsSync(target) && (anchor === undefined || anchorsOf(readFileSync(target, 'utf8')).has(anchor));
+    if (!found) broken.push(`${relative(ROOT, page)}: ${link}`);
+  }
+  return broken;
+}
+
+test('links of the pages lead to files and headings that are there', () => {
+  assert.deepEqual(pages.flatMap(brokenIn), []);
+});
