@@ -22,6 +22,7 @@ const LIBS = {
   engine: ['base'],
   task: ['base', 'engine'],
   diffusion: ['base', 'engine', 'task'],
+  catalog: ['task', 'diffusion'],
   evaluation: ['base', 'engine', 'task', 'diffusion'],
 };
 /** What each app may import among apps; every app may import every lib. */

@@ -118,4 +118,5 @@ export {
   recipeOf,
 } from './recipe/recipe.js';
 export type { RecipeChanges, RecipeChoice } from './recipe/recipe.js';
+export { diffusionTask } from './task/diffusion-task.js';
 export { parseRecipe } from './recipe/recipe-schema.js';

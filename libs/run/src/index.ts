@@ -44,6 +44,7 @@ export {
   type RunPaths,
   type RunRecord,
 } from './record/run.js';
+export { configToStore, storedRun, type StoredRun, type TaskReference } from './record/stored-run.js';
 export { keepOrigin, originOf, readOrigin } from './record/origin.js';
 export { readCoordinatorAddress, writeCoordinatorAddress, type CoordinatorAddress } from './record/address.js';
 export { FIRST_STEP, type LedgerEntry } from './ledger/ledger-entry.js';

@@ -21,6 +21,8 @@ export { TASK_ERROR_CODES, TaskError } from './errors.js';
 export type { TaskErrorCode } from './errors.js';
 export { loadTask } from './load/load-task.js';
 export type { LoadedTask } from './load/load-task.js';
+export { openRunData } from './load/run-data.js';
+export type { RunData } from './load/run-data.js';
 export { checkCode, taskCode } from './load/task-code.js';
 export type { TaskCode } from './load/task-code.js';
 export { measure } from './measure.js';

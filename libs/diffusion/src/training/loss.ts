@@ -103,11 +103,16 @@ export function gradientFunction(
   return { fn, specs, identity, stages: [[0, 1], [2]], targets };
 }
 
+/** A microbatch's arrays as inputs of a gradient function, after the weights. */
+export function microbatchInputs(batch: Microbatch): TypedArray[] {
+  const { x0, eps, sqrtAlphaBar, sqrtOneMinusAlphaBar, t, lossWeight, labels } = batch;
+  const inputs = [x0, eps, sqrtAlphaBar, sqrtOneMinusAlphaBar, t, lossWeight];
+  return labels === null ? inputs : [...inputs, labels];
+}
+
 /** The inputs of a gradient function, in order. */
 export function gradientInputs(weights: Float32Array, batch: Microbatch): TypedArray[] {
-  const { x0, eps, sqrtAlphaBar, sqrtOneMinusAlphaBar, t, lossWeight, labels } = batch;
-  const inputs = [weights, x0, eps, sqrtAlphaBar, sqrtOneMinusAlphaBar, t, lossWeight];
-  return labels === null ? inputs : [...inputs, labels];
+  return [weights, ...microbatchInputs(batch)];
 }
 
 /**

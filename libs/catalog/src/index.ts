@@ -1,0 +1,1 @@
+export { DIFFUSION, moduleName, openTask } from './catalog.js';
