@@ -58,3 +58,27 @@ function brokenIn(page) {
 test('links of the pages lead to files and headings that are there', () => {
   assert.deepEqual(pages.flatMap(brokenIn), []);
 });
+
+test('files that the page "to change X, go to Y" names are there, and have what it says that they have', () => {
+  const text = readFileSync(join(ROOT, 'docs', 'internals', 'where.md'), 'utf8');
+  const paths = [...text.matchAll(/`((?:apps|libs|test)\/[^`]+)`/g)].map(([, path = '']) => path);
+  assert.ok(paths.length > 20);
+  assert.deepEqual(
+    paths.filter((path) => !existsSync(join(ROOT, path))),
+    [],
+  );
+  const named = [...text.matchAll(/`(\w+)`\s+(?:in|of)\s+`((?:apps|libs|test)\/[^`]+)`/g)];
+  assert.ok(named.length > 10);
+  assert.deepEqual(
+    named.flatMap(([, name = '', path = '']) =>
+      new RegExp(`\\b${name}\\b`).test(readFileSync(join(ROOT, path), 'utf8')) ? [] : [`${name} in ${path}`],
+    ),
+    [],
+  );
+});
+
+test('the README is for a newcomer: at most 200 lines and 16 kB', () => {
+  const text = readFileSync(join(ROOT, 'README.md'), 'utf8');
+  assert.ok(text.trimEnd().split('\n').length <= 200);
+  assert.ok(Buffer.byteLength(text) <= 16_000);
+});
