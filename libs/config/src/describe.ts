@@ -13,17 +13,21 @@ export type KeyDescription = {
   readonly doc: string;
   /** A flag that stands alone, without a value. */
   readonly isSwitch: boolean;
+  /** A flag that may be given several times. */
+  readonly isRepeated: boolean;
 };
 
 /** The keys of a schema in the order in which it declares them. */
 export function describeConfig(schema: SchemaName): readonly KeyDescription[] {
-  return Object.entries(SCHEMAS[schema].keys).map(([key, { default: value, allowed, doc, isSwitch = false }]) => ({
+  const { keys } = SCHEMAS[schema];
+  return Object.entries(keys).map(([key, { default: value, allowed, doc, isSwitch = false, repeated }]) => ({
     key,
-    flag: `--${flagName(key)}`,
+    flag: `--${flagName(keys, key)}`,
     env: environmentName(key),
     default: value,
     allowed,
     doc,
     isSwitch,
+    isRepeated: repeated !== undefined,
   }));
 }

@@ -8,6 +8,7 @@ export {
   type LoadedConfig,
   type Part,
 } from './load.js';
+export { checkTaskKeys, type TrainedTask } from './task-keys.js';
 export { describeConfig, type KeyDescription } from './describe.js';
 export type { FlagValue, Origin } from './layers.js';
 export { PROCESS_VARIABLES, type SchemaName } from './schemas.js';

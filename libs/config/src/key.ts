@@ -12,6 +12,8 @@ export type Key<T> = {
   readonly isSwitch?: true;
   /** The value that `text` stands for; text that stands for none comes back as it is, for the schema to refuse. */
   readonly fromText: (text: string) => unknown;
+  /** Of a flag that may be given several times: its name, and the value that all its texts together stand for. */
+  readonly repeated?: { readonly flag: string; readonly fromTexts: (texts: readonly string[]) => unknown };
 };
 
 // Method-free and covariant in T, so that keys of any type fit one record.
@@ -205,6 +207,54 @@ export function switchKey(options: { doc: string }): Key<boolean> {
   };
 }
 
+/** What a task's option may be. */
+export type OptionValue = string | number | boolean;
+
+// Neither dots, which are paths in what holds the values, nor what every object has.
+const OPTION_NAME = /^[a-z][\w-]{0,63}$/i;
+
+/** Values by name: an object in a file, `--FLAG name=value` several times; as one text also JSON. */
+export function optionsKey(options: { flag: string; doc: string }): Key<Readonly<Record<string, OptionValue>>> {
+  const fromTexts = (texts: readonly string[]): unknown => {
+    const parts = texts.map(optionFrom);
+    return parts.every((part) => part !== null) ? Object.fromEntries(parts.flat()) : texts.join(' ');
+  };
+  return {
+    schema: z.custom<Readonly<Record<string, OptionValue>>>(isOptions),
+    default: {},
+    doc: options.doc,
+    allowed: 'name=value, in a file an object of texts, numbers, true and false',
+    fromText: (text) => fromTexts([text]),
+    repeated: { flag: options.flag, fromTexts },
+  };
+}
+
+// Not by zod's own record, which lets the name __proto__ pass and forgets it.
+function isOptions(value: unknown): boolean {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    !Array.isArray(value) &&
+    Object.entries(value).every(
+      ([name, one]) => OPTION_NAME.test(name) && ['string', 'number', 'boolean'].includes(typeof one),
+    )
+  );
+}
+
+/** Null for text that is neither `name=value` nor a JSON object. */
+function optionFrom(text: string): [string, unknown][] | null {
+  if (text.startsWith('{')) {
+    try {
+      const value: unknown = JSON.parse(text);
+      return typeof value === 'object' && value !== null ? Object.entries(value) : null;
+    } catch {
+      return null;
+    }
+  }
+  const at = text.indexOf('=');
+  return at < 0 ? null : [[text.slice(0, at), text.slice(at + 1)]];
+}
+
 /** A WebSocket address. */
 export function webSocketUrlKey(options: { default: string; doc: string }): Key<string> {
   return {
@@ -216,14 +266,19 @@ export function webSocketUrlKey(options: { default: string; doc: string }): Key<
   };
 }
 
-/** The flag of a key, without the dashes: globalBatch -> global-batch. */
-export function flagName(key: string): string {
+/** A key's name with dashes: globalBatch -> global-batch. */
+export function dashed(key: string): string {
   return key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+/** The flag of a key, without the dashes: globalBatch -> global-batch. */
+export function flagName(keys: Keys, key: string): string {
+  return keys[key].repeated?.flag ?? dashed(key);
 }
 
 /** The environment variable of a key: globalBatch -> LOCKSTEP_GLOBAL_BATCH. */
 export function environmentName(key: string): string {
-  return `${ENVIRONMENT_PREFIX}${flagName(key).replaceAll('-', '_').toUpperCase()}`;
+  return `${ENVIRONMENT_PREFIX}${dashed(key).replaceAll('-', '_').toUpperCase()}`;
 }
 
 export const ENVIRONMENT_PREFIX = 'LOCKSTEP_';

@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { nearest } from './edit-distance.js';
 import { ConfigError } from './errors.js';
-import { ENVIRONMENT_PREFIX, environmentName, flagName, type Keys } from './key.js';
+import { dashed, ENVIRONMENT_PREFIX, environmentName, flagName, type Key, type Keys } from './key.js';
 
 /** Where a value comes from: the layer, and its name for messages. */
 export type Origin = { readonly layer: 'file' | 'environment' | 'flag'; readonly source: string };
@@ -18,8 +18,8 @@ export type Setting = {
   readonly written: string;
 };
 
-/** A parsed flag: text, or a value that the command-line library has converted; undefined means not given. */
-export type FlagValue = string | number | boolean | null | undefined;
+/** A parsed flag: text, texts of one given several times, or a value that a library has converted; undefined means not given. */
+export type FlagValue = string | readonly string[] | number | boolean | null | undefined;
 
 /** A config file is a few kB; more than this is another kind of file. */
 const MAX_FILE_BYTES = 1024 * 1024;
@@ -80,12 +80,12 @@ export function environmentLayer(
  * @throws ConfigError E_CONFIG_UNKNOWN_KEY.
  */
 export function flagLayer(keys: Keys, flags: Readonly<Record<string, FlagValue>>): Setting[] {
-  const byFlag = new Map(Object.keys(keys).map((key) => [flagName(key), key]));
+  const byFlag = new Map(Object.keys(keys).map((key) => [flagName(keys, key), key]));
   const settings: Setting[] = [];
   for (const [name, value] of Object.entries(flags)) {
     if (value === undefined) continue;
-    const flag = flagName(name);
-    const key = byFlag.get(flag);
+    const key = byFlag.get(name) ?? (Object.hasOwn(keys, name) ? name : undefined);
+    const flag = key === undefined ? dashed(name) : flagName(keys, key);
     if (key === undefined) {
       const meant = nearest(flag, [...byFlag.keys()]);
       return refuseUnknown(
@@ -97,12 +97,17 @@ export function flagLayer(keys: Keys, flags: Readonly<Record<string, FlagValue>>
     }
     settings.push({
       key,
-      value: typeof value === 'string' ? keys[key].fromText(value) : value,
+      value: valueOf(keys[key], value),
       origin: { layer: 'flag', source: `flag --${flag}` },
       written: JSON.stringify(value),
     });
   }
   return settings;
+}
+
+function valueOf({ fromText, repeated }: Key<unknown>, value: FlagValue): unknown {
+  if (typeof value === 'string') return fromText(value);
+  return Array.isArray(value) && repeated !== undefined ? repeated.fromTexts(value.map(String)) : value;
 }
 
 function readObject(path: string): object {

@@ -8,6 +8,7 @@ import { ConfigError } from '#src/errors.js';
 import { parseFlags } from '#src/flags.js';
 import { loadConfig, loadGiven } from '#src/load.js';
 import type { RunConfig } from '#src/keys/run-schema.js';
+import { checkTaskKeys, type TrainedTask } from '#src/task-keys.js';
 import { PROCESS_VARIABLES, SCHEMAS, type SchemaName } from '#src/schemas.js';
 
 const nothing = { env: {}, flags: {} };
@@ -306,4 +307,56 @@ test('every key is described once, with its flag and variable, and none collides
   }
   const batch = describeConfig('run').find(({ key }) => key === 'globalBatch');
   assert.deepEqual([batch?.flag, batch?.env, batch?.default], ['--global-batch', 'LOCKSTEP_GLOBAL_BATCH', null]);
+  const options = describeConfig('up').find(({ key }) => key === 'options');
+  assert.deepEqual([options?.flag, options?.env, options?.isRepeated], ['--option', 'LOCKSTEP_OPTIONS', true]);
+});
+
+test('options are given one a flag, as an object in a file, and as JSON in a variable; of each name the highest layer counts', (context) => {
+  const file = configFile(context, '{"task": "./t.mjs", "options": {"width": 8, "deep": true, "text": "a"}}');
+  const env = { LOCKSTEP_OPTIONS: '{"width": 16, "rate": "0.1"}' };
+  const flags = parseFlags('up', ['--option', 'rate=2', '--option=text=a=b', '--task', './u.mjs']);
+  assert.deepEqual(flags, { flags: { option: ['rate=2', 'text=a=b'], task: './u.mjs' } });
+  const { config, given } = loadGiven({ schema: 'up', file, env, ...flags });
+  assert.equal(config.task, './u.mjs');
+  assert.deepEqual({ ...config.options }, { width: 16, deep: true, rate: '2', text: 'a=b' });
+  assert.equal(given.get('options')?.source, 'flag --option');
+  assert.deepEqual(loadConfig({ schema: 'run', env: { LOCKSTEP_OPTIONS: 'width=4' }, flags: {} }).options, {
+    width: '4',
+  });
+  assert.deepEqual(loadConfig({ schema: 'run', env: {}, flags: { options: '{}' } }).options, {});
+});
+
+test('an option that is no name=value is refused, and so is a name that is none', (context) => {
+  for (const option of ['width', '=5', '{"a": [1]}', '{"a"', '[1]', 'a.b=1', '__proto__=1', '{"__proto__": 1}', ' a=1'])
+    assert.throws(
+      () => loadConfig({ schema: 'run', env: {}, flags: { option: ['b=1', option] } }),
+      refused('E_CONFIG_BAD_VALUE', 'options', 'flag --option', 'name=value'),
+      option,
+    );
+  const file = configFile(context, '{"options": {"a": null}}');
+  assert.throws(() => loadConfig({ schema: 'run', file, ...nothing }), refused('E_CONFIG_BAD_VALUE', 'options', file));
+});
+
+test("keys of diffusion do not go with a task of the user's own, nor options with diffusion", () => {
+  const own = { path: '/t.mjs', source: 'flag --task', keys: [], evaluates: false };
+  const diffusion = { path: null, source: 'the default', keys: ['preset', 'classes'], evaluates: true };
+  const check = (flags: Record<string, string>, task: TrainedTask) => (): void => {
+    const { config, given } = loadGiven({ schema: 'up', env: {}, flags });
+    checkTaskKeys(config, given, task);
+  };
+  for (const flags of [{}, { preset: 'tiny', classes: '0' }, { 'evaluate-every': '1' }])
+    assert.doesNotThrow(check(flags, diffusion));
+  assert.throws(
+    check({ option: 'a=1' }, diffusion),
+    refused('E_CONFIG_CONFLICT', 'options is {"a":"1"} (from flag --option)', 'task is null (from the default)'),
+  );
+  assert.throws(
+    check({ classes: '0' }, own),
+    refused('E_CONFIG_CONFLICT', 'classes is 0 (from flag --classes)', 'task is "/t.mjs" (from flag --task)'),
+  );
+  assert.throws(check({ preset: 'default' }, own), refused('E_CONFIG_CONFLICT', 'preset is "default"'));
+  assert.throws(check({ 'evaluate-every': '1' }, own), refused('E_CONFIG_CONFLICT', 'evaluateEvery is 1'));
+  assert.doesNotThrow(check({ classes: '0', option: 'a=1' }, { ...own, keys: ['classes'] }));
+  for (const flags of [{}, { classes: 'null' }, { option: 'a=1' }, { steps: '5', data: 'x' }])
+    assert.doesNotThrow(check(flags, own));
 });

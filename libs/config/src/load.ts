@@ -52,6 +52,7 @@ export function loadGiven<N extends SchemaName>({
     given.set(setting.key, setting.origin);
   }
   const values = held.getProperties();
+  for (const value of Object.values(values)) Object.freeze(value);
   // The one boundary: every value has passed the zod schema from which Configs[N] is derived, inside convict.
   const config = Object.freeze(values) as Configs[N];
   checkTogether(config, values, checks, given);

@@ -53,10 +53,8 @@ async function runUp(options: Readonly<Record<string, unknown>>): Promise<number
     maxRestarts: config.maxRestarts,
     warningSignal: config.warningSignal,
     coordinatorArgs: keys.flatMap(({ key, flag }) =>
-      // The environment is the coordinator's too; and what was not given, a run that is there already decides.
-      key === 'out' || (!NOT_FOR_COORDINATOR.has(key) && ['flag', 'file'].includes(given.get(key)?.layer ?? ''))
-        ? [`${flag}=${textOf(config, key, out)}`]
-        : [],
+      // What was not given, a run that is there already decides.
+      key === 'out' || (!NOT_FOR_COORDINATOR.has(key) && given.has(key)) ? [`${flag}=${textOf(config, key, out)}`] : [],
     ),
     host: config.host,
     port: config.port,

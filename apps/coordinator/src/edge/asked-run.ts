@@ -244,8 +244,8 @@ function part(key: 'from' | 'out', config: RunConfig, given: Given): { key: stri
 }
 
 /** Workers may run in another folder. */
-function locationOf(data: string): string {
-  return data === MNIST ? MNIST : resolve(data);
+function locationOf(data: string | null): string {
+  return data === null || data === MNIST ? MNIST : resolve(data);
 }
 
 function sameFolder(a: string, b: string): boolean {

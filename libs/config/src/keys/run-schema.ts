@@ -1,16 +1,17 @@
 /** The config of a run, as its coordinator reads it. */
 import { allowedHostsKey } from './allowed-hosts-key.js';
 import { deviceKey } from './device-key.js';
+import { diffusionKeys } from './diffusion-keys.js';
 import {
   choiceKey,
   fractionKey,
   hostKey,
   integerKey,
-  optionalChoiceKey,
   optionalFractionKey,
   optionalIntegerKey,
   optionalPositiveKey,
   optionalTextKey,
+  optionsKey,
   portKey,
   switchKey,
   textKey,
@@ -31,14 +32,15 @@ const MAX_HEARTBEAT_TIMEOUT_MS = 3_600_000;
 const MIN_HEARTBEAT_TIMEOUT_MS = 500;
 
 export const runKeys = {
-  preset: choiceKey({
-    default: 'default',
-    choices: ['default', 'tiny', 'seed', 'seed-16', 'seed-64', 'seed-128'],
-    doc: 'network and recipe; seed: the tutorial that this project comes from, with 32 features; seed-F: with F',
+  task: optionalTextKey({
+    doc: 'file with a task of your own (docs/guide/your-own-task.md), such as ./task.mjs; null: diffusion',
   }),
-  data: textKey({
-    default: 'mnist',
-    doc: 'training data: mnist, or a folder of IDX files (Fashion-MNIST, KMNIST) or of PNGs, subfolders being classes',
+  options: optionsKey({
+    flag: 'option',
+    doc: "an option of your own task, several times if need be; else the task's default",
+  }),
+  data: optionalTextKey({
+    doc: "training data. Diffusion: mnist, or a folder of IDX files (Fashion-MNIST, KMNIST) or of PNGs, subfolders being classes; a task of your own: what it takes. null: the task's (mnist)",
   }),
   from: optionalTextKey({
     doc: "directory of a run that this one starts from: its newest checkpoint's weights and average, and its recipe where nothing else is given; null: from the seed",
@@ -46,18 +48,18 @@ export const runKeys = {
   steps: optionalIntegerKey({
     min: 1,
     max: MAX_RANDOM_WORDS,
-    doc: "optimiser updates in the whole run; null: the preset's",
+    doc: "optimiser updates in the whole run; null: the task's",
   }),
   seed: integerKey({ default: 0, min: 0, doc: 'of all random numbers; the same seed gives the same weights' }),
   globalBatch: optionalIntegerKey({
     min: 1,
     max: MAX_RANDOM_WORDS,
-    doc: "samples a step, whatever the number of workers; null: the preset's",
+    doc: "samples a step, whatever the number of workers; null: the task's",
   }),
   microbatchSize: optionalIntegerKey({
     min: 1,
     max: MAX_MICROBATCH,
-    doc: "samples a microbatch, the unit of work; divides globalBatch; null: the preset's",
+    doc: "samples a microbatch, the unit of work; divides globalBatch; null: the task's",
   }),
   checkpointEvery: integerKey({ default: 200, min: 1, doc: 'steps between checkpoints' }),
   keepCheckpoints: integerKey({ default: 3, min: 1, doc: 'how many of the newest checkpoints are kept' }),
@@ -99,38 +101,12 @@ export const runKeys = {
   takeOver: switchKey({
     doc: 'go on though the coordinator before may still write the ledger: one on a machine that cannot be asked, as over NFS. Only if it is gone for certain; one that is seen to live is never replaced',
   }),
-  learningRate: optionalPositiveKey({ doc: "Adam's peak learning rate; null: the preset's" }),
-  timesteps: optionalChoiceKey({
-    choices: ['uniform', 'stratified'],
-    doc: "how timesteps are drawn over a global batch; null: the preset's",
-  }),
-  warmupSteps: optionalIntegerKey({ min: 0, doc: "steps of linear warm-up of the learning rate; null: the preset's" }),
+  learningRate: optionalPositiveKey({ doc: "Adam's peak learning rate; null: the task's" }),
+  warmupSteps: optionalIntegerKey({ min: 0, doc: "steps of linear warm-up of the learning rate; null: the task's" }),
   emaDecay: optionalFractionKey({
-    doc: "most that a step keeps of the moving average of the weights, from which samples are drawn; 0: the average is the weights; null: the preset's",
+    doc: "most that a step keeps of the moving average of the weights, from which samples are drawn; 0: the average is the weights; null: the task's",
   }),
-  schedule: optionalChoiceKey({
-    choices: ['seed', 'linear', 'cosine', 'sigmoid'],
-    doc: "noise schedule; null: the preset's",
-  }),
-  prediction: optionalChoiceKey({
-    choices: ['eps', 'v'],
-    doc: "what the network predicts: the noise, or v, a mixture of noise and image; null: the preset's",
-  }),
-  lossWeighting: optionalChoiceKey({
-    choices: ['none', 'min-snr'],
-    doc: "weight of a sample's loss by its timestep; null: the preset's",
-  }),
-  baseWidth: optionalIntegerKey({
-    min: 1,
-    doc: "channels of the network's first level, of which the others' are multiples (the seed's F); null: the preset's",
-  }),
-  classes: optionalIntegerKey({
-    min: 0,
-    doc: "classes of the labels that the network is given, for digits of a class; 0: it is given none; null: the data's",
-  }),
-  labelDrop: optionalFractionKey({
-    doc: "share of samples that a conditional network is trained on without their label; null: the preset's",
-  }),
+  ...diffusionKeys,
   device: deviceKey,
   trace: traceKey,
   logLevel: logLevelKey,
