@@ -1,5 +1,6 @@
 export { datasetIndex, epochPermutation, MAX_SAMPLES, shuffled } from './batch/order.js';
 export { microbatchIndices, samplesDigest } from './batch/samples.js';
+export { compileGradient } from './compile-gradient.js';
 export { DefinedTask, definedModule, isDefinition } from './define/defined-task.js';
 export type {
   DataDefinition,

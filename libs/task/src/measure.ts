@@ -1,5 +1,6 @@
 /** What weights are worth on data that they were not trained on: loss and figures, means over one half of the task's data. */
-import { compile, type Engine } from '@lockstep/engine';
+import type { Engine } from '@lockstep/engine';
+import { compileGradient } from './compile-gradient.js';
 import { TaskError } from './errors.js';
 import type { Task, TaskData } from './task.js';
 
@@ -28,11 +29,9 @@ export function measure(
       'E_MICROBATCH',
       `there are ${data.count} samples to test on, and a microbatch has ${microbatchSize}: name more data, or train with smaller microbatches`,
     );
-  const { fn, specs, identity, stages, losses, figures = [], targets } = data.gradient(engine);
-  const compiled = compile(engine, fn, specs, {
-    ...(identity === undefined ? {} : { identity }),
-    ...(stages === undefined ? {} : { stages }),
-  });
+  const graph = data.gradient(engine);
+  const { losses, figures = [], targets } = graph;
+  const compiled = compileGradient(engine, graph);
   const gradient = new Float32Array(weights.length);
   const sums = [losses, ...figures].map((output) => ({ output, sum: 0 }));
   const inStep = globalBatch / microbatchSize;

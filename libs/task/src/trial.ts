@@ -13,11 +13,11 @@ import type { GradientFunction, Task, TaskData } from './task.js';
 export function tryGradient(
   { name, table }: Pick<Task, 'name' | 'table'>,
   weights: Float32Array,
-  { prepare }: Pick<TaskData, 'prepare'>,
+  data: Pick<TaskData, 'prepare'>,
   { losses, targets }: Pick<GradientFunction, 'losses' | 'targets'>,
   compiled: Pick<Compiled, 'run'>,
 ): void {
-  const inputs = [weights, ...prepare(0, 0, 0).inputs];
+  const inputs = [weights, ...data.prepare(0, 0, 0).inputs];
   const once = (): { gradient: Float32Array; loss: number } => {
     const gradient = new Float32Array(weights.length);
     const outputs = compiled.run(inputs, targets(gradient));

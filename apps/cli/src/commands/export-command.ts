@@ -1,7 +1,7 @@
 /** `lockstep export`: the newest checkpoint as a TensorFlow SavedModel. */
 import { Command, InvalidArgumentError } from 'commander';
+import { loadEngineHere } from '@lockstep/engine';
 import { checkExportFolder, exportSavedModel } from '@lockstep/sampler';
-import { loadEngineHere } from '@lockstep/worker/replay';
 
 /** Shapes are fixed in the graph; more images at once than this are a slip. */
 const MOST_IMAGES = 4096;
@@ -23,7 +23,7 @@ export function exportCommand(env: NodeJS.ProcessEnv): Command {
     .action(async (run: string, { out, images }: { readonly out: string; readonly images: number }) => {
       // Before the engine is loaded, which takes seconds.
       checkExportFolder(out);
-      const engine = loadEngineHere('cpu', 1, env);
+      const engine = loadEngineHere({ device: 'cpu', threads: 1 }, env);
       const warn = (text: string): void => {
         process.stderr.write(`${text}\n`);
       };

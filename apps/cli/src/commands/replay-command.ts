@@ -1,8 +1,9 @@
 /** `lockstep replay`: computes one microbatch of a run again and says what it was made of. */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { canRedraw, TerminalLine } from '@lockstep/process';
+import { loadEngineHere } from '@lockstep/engine';
 import { DATA_DOC } from '@lockstep/sampler';
-import { defaultReplayFile, loadEngineHere, replay, type ReplayReport } from '@lockstep/worker/replay';
+import { defaultReplayFile, replay, type ReplayReport } from '@lockstep/worker/replay';
 
 type Options = {
   readonly step: number;
@@ -83,7 +84,7 @@ export function replayCommand(env: NodeJS.ProcessEnv): Command {
         microbatch,
         data: data ?? null,
         out: out === true ? defaultReplayFile(directory, step, microbatch) : (out ?? null),
-        engine: loadEngineHere(device, threads, env),
+        engine: loadEngineHere({ device, threads }, env),
         onStep: (done, total) => {
           const text = `redoing step ${done + 1} of ${total}`;
           if (terminal === null) process.stderr.write(`${text}\n`);

@@ -20,7 +20,7 @@ import {
   trainOnSyntheticAccuracy,
 } from '@lockstep/evaluation';
 import { classCount, valuesOf } from '@lockstep/diffusion';
-import { engineEnvironment, loadEngine, type EngineOptions } from '@lockstep/engine';
+import { loadEngineHere } from '@lockstep/engine';
 import { classifierFor } from './classifier-store.js';
 import { chosenCondition } from '../draw/choice.js';
 import { networkOf, unlabelled } from '../draw/draw-batch.js';
@@ -99,7 +99,7 @@ export async function evaluate(request: EvaluateRequest): Promise<Evaluated> {
   const data = request.dataOf(record);
   checkCompared(count, data);
   const { shape } = data.train;
-  const engine = loadHere(job.engine, env);
+  const engine = loadEngineHere(job.engine, env);
 
   const config = { kind: 'lenet', shape, classes: data.classes } as const;
   const classifier = await classifierFor({
@@ -193,12 +193,6 @@ function checkSynthetic(synthetic: number | null, classes: number): void {
       'E_EVALUATE_SAMPLES',
       `--synthetic is ${synthetic}: use ${LEAST_SAMPLES} to ${MOST_SYNTHETIC}`,
     );
-}
-
-/** Before it is loaded its settings must be in the process' own environment. */
-function loadHere(options: EngineOptions, env: NodeJS.ProcessEnv): ReturnType<typeof loadEngine> {
-  Object.assign(env, engineEnvironment(options));
-  return loadEngine(options);
 }
 
 /** @throws SamplerError E_EVALUATE_WRITE for what is wrong with a file */

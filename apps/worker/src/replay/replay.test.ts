@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { Ledger, decodeSafetensors, openRun, runPaths } from '@lockstep/run';
 import { parseRecipe } from '@lockstep/diffusion';
-import type { Engine } from '@lockstep/engine';
+import { loadEngineHere, type Engine } from '@lockstep/engine';
 import { digestOf } from '#src/compute/checksum.js';
 import { jsonOf, tinySettings, writeRun, type WrittenRun } from '../compute/run.fixture.js';
-import { defaultReplayFile, loadEngineHere, replay, type ReplayReport } from '#src/replay/replay.js';
+import { defaultReplayFile, replay, type ReplayReport } from '#src/replay/replay.js';
 
 const STEPS = 5;
 const SKIPPED = 3;
@@ -18,7 +18,7 @@ let run: string;
 let written: WrittenRun;
 
 before(async () => {
-  engine = loadEngineHere('cpu', 1, process.env);
+  engine = loadEngineHere({ device: 'cpu', threads: 1 }, process.env);
   root = await mkdtemp(join(tmpdir(), 'lockstep-replay-'));
   run = join(root, 'run');
   written = await writeRun(engine, run, { settings: tinySettings(), steps: STEPS, checkpoints: [2], skipped: SKIPPED });

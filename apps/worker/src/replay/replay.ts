@@ -32,7 +32,6 @@ import { ReplayError } from './replay-error.js';
 import { openLedger, openRunOnDisk, startingPoint, type RunOnDisk } from './replay-run.js';
 import { Trainer } from '../compute/trainer.js';
 
-export { loadEngineHere } from './replay-engine.js';
 export { REPLAY_ERRORS, ReplayError } from './replay-error.js';
 
 export interface ReplayOptions {

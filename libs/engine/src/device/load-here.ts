@@ -1,5 +1,7 @@
-/** The engine of a command that computes on its own main thread, as replay does. */
-import { engineDirectory, engineEnvironment, graphDirectory, loadEngine, type Engine } from '@lockstep/engine';
+/** The engine of a program that computes on its own main thread: one command, one engine. */
+import { engineDirectory, graphDirectory } from './directory.js';
+import { engineEnvironment, type EngineSetting } from './environment.js';
+import { loadEngine, type Engine } from './load.js';
 
 /**
  * Sets the process's environment up for the engine, and loads it. Call it on the main thread, once.
@@ -7,7 +9,7 @@ import { engineDirectory, engineEnvironment, graphDirectory, loadEngine, type En
  * @param environment process.env itself: libtensorflow reads its settings there
  * @throws EngineError E_ENGINE_*; RangeError for bad threads
  */
-export function loadEngineHere(device: 'cpu' | 'cuda', threads: number, environment: NodeJS.ProcessEnv): Engine {
+export function loadEngineHere({ device, threads }: EngineSetting, environment: NodeJS.ProcessEnv): Engine {
   Object.assign(environment, engineEnvironment({ device, threads }));
   return loadEngine({
     device,
