@@ -1,9 +1,8 @@
 /** The sample command, shared by `lockstep sample` and `nx run sampler:sample`. */
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { shownName } from '@lockstep/diffusion';
+import { SAMPLER_KINDS, shownName, type SamplerKind } from '@lockstep/diffusion';
 import { draw } from './draw/draw.js';
 import { DrawingView } from './draw/drawing-view.js';
-import type { SamplerKind } from './draw/choice.js';
 
 const MOST_CELLS = 100;
 /** Each worker is a process of some hundred MB: more on one machine is a slip. */
@@ -153,7 +152,7 @@ function optionsOf(command: Command, env: NodeJS.ProcessEnv): Command {
     .option('--all-classes', 'a row for each class, with its name at the left; of --grid only the columns count')
     .option('--guidance <scale>', GUIDANCE_DOC, decimal)
     .option('--seed <number>', 'of the noise: the same seed gives the same images', wholeNumber, 0)
-    .option('--sampler <name>', "ddpm, ddim or dpmpp2m; default: the preset's", oneOf('ddpm', 'ddim', 'dpmpp2m'))
+    .option('--sampler <name>', `${SAMPLER_KINDS.join(', ')}; default: the preset's`, oneOf(...SAMPLER_KINDS))
     .option('--steps <number>', "denoising steps; default: the sampler's", positive)
     .option('--eta <number>', 'fresh noise of ddim, from 0 (none) to 1 (as ddpm); default: 0', decimal)
     .option(

@@ -98,8 +98,8 @@ export {
   respacedTimesteps,
 } from './sampling/reverse.js';
 export type { DdpmVariance, Level, ReverseStep } from './sampling/reverse.js';
-export { checkSampler, MAX_BATCH, sample, sampleSteps } from './sampling/sampler.js';
-export type { EpsFunction, SampleProgress, SampleRequest, SamplerConfig } from './sampling/sampler.js';
+export { checkSampler, MAX_BATCH, sample, SAMPLER_KINDS, SAMPLERS, sampleSteps } from './sampling/sampler.js';
+export type { EpsFunction, SampleProgress, SampleRequest, SamplerConfig, SamplerKind } from './sampling/sampler.js';
 export { makeSchedule, minSnrWeight, qSample, standardSchedule } from './training/schedule.js';
 export type { Prediction, Schedule, ScheduleConfig } from './training/schedule.js';
 export type { SeedUNetConfig } from './network/seed-unet.js';

@@ -21,7 +21,7 @@ import {
   type Cells,
   type ClassChoice,
   type SamplerChoice,
-} from './choice.js';
+} from './options.js';
 import { chosenClass, classNamesOf, namedRows, rowLabels } from './class-names.js';
 import { SamplerError } from '../errors.js';
 import { IMAGES_A_BATCH, THREADS, type DrawCondition, type DrawJob } from './job.js';

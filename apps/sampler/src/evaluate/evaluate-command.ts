@@ -2,9 +2,9 @@
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { encodeEvaluation } from '@lockstep/run';
+import { SAMPLER_KINDS, type SamplerKind } from '@lockstep/diffusion';
 import { CLASSIFIER_RECIPE } from '@lockstep/evaluation';
 import { cacheDirectory } from '@lockstep/engine';
-import type { SamplerKind } from '../draw/choice.js';
 import { DATA_DOC, decimal, GUIDANCE_DOC, positive, wholeNumber, withMachine } from '../cli.js';
 import { DrawingView } from '../draw/drawing-view.js';
 import { evaluate } from './evaluate.js';
@@ -42,7 +42,7 @@ export function evaluateCommand(name: string, processors: number, env: NodeJS.Pr
     )
     .option('--guidance <scale>', GUIDANCE_DOC, decimal)
     .option('--seed <number>', 'of the noise: the same seed gives the same images', wholeNumber, 0)
-    .addOption(new Option('--sampler <name>', "default: the preset's").choices(['ddpm', 'ddim', 'dpmpp2m']))
+    .addOption(new Option('--sampler <name>', "default: the preset's").choices([...SAMPLER_KINDS]))
     .option('--steps <number>', "denoising steps; default: the sampler's", positive);
   return withMachine(command, env, 'figures')
     .option('--out <file>', 'JSON to write; default: DIR/evaluations/step-NNNNNNNN.json')

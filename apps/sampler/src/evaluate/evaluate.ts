@@ -22,7 +22,7 @@ import {
 import { classCount, valuesOf } from '@lockstep/diffusion';
 import { loadEngineHere } from '@lockstep/engine';
 import { classifierFor } from './classifier-store.js';
-import { chosenCondition } from '../draw/choice.js';
+import { chosenCondition } from '../draw/options.js';
 import { networkOf, unlabelled } from '../draw/draw-batch.js';
 import { checkTwo, drawImages, jobOf, newestCheckpoint, storedModel, type ImagesRequest } from '../draw/draw.js';
 import { SamplerError } from '../errors.js';

@@ -2,7 +2,7 @@
  * The memory that the worker's threads share: the training state, the integer sum of gradients, and the gradients.
  * The compute thread alone writes the state while it applies a step; the I/O thread writes it only when it loads one. It
  * also reads state and gradients and writes the sum, which the ring then adds into. core.ts keeps these times
- * apart; checksums (checksum.ts) tell whether what should be at rest has stayed as it was.
+ * apart; checksums (passes.ts) tell whether what should be at rest has stayed as it was.
  */
 import type { TrainingState } from '@lockstep/diffusion';
 

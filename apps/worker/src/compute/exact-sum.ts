@@ -1,6 +1,6 @@
 /**
- * The step's sum of gradients in integers: the one place where it is formed, by the worker's reducer and by replay.
- * libs/comm (fixedpoint.ts) has the proof that it is exact.
+ * The step's sum of gradients in integers, whole: what it is by definition. Replay forms it so; a worker forms it a bucket at a time, in
+ * its passes (passes.ts), which give the same bits. libs/exact (fixedpoint.ts) has the proof that it has no order.
  */
 import {
   ZERO_TENSOR,
@@ -17,7 +17,7 @@ import type { Preset } from '@lockstep/diffusion';
 export interface Summand {
   /** [P] */
   readonly values: Float32Array;
-  /** [tensors], its own (libs/comm, `tensorExponents`). */
+  /** [tensors], its own (libs/exact, `tensorExponents`). */
   readonly exponents: Int16Array;
 }
 

@@ -5,7 +5,7 @@
  */
 import type { Arena } from './arena.js';
 import type { Bucket } from './buckets.js';
-import { changedInMemory } from './checksum.js';
+import { changedInMemory } from './changed-memory.js';
 import type { Summand } from './exact-sum.js';
 import type { BucketMarks, StateMarks, SumPasses } from './passes.js';
 

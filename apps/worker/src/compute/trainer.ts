@@ -29,7 +29,7 @@ import {
 import { compile, type Compiled, type Engine } from '@lockstep/engine';
 import type { Arena } from './arena.js';
 import { bucketsOf, type Buckets } from './buckets.js';
-import { digestOf } from './checksum.js';
+import { digestOf } from './gradient-digest.js';
 import { sumFormOf } from './exact-sum.js';
 import { GradientPool } from './gradient-pool.js';
 import type { BucketMarks, Passes, StateMarks } from './passes.js';

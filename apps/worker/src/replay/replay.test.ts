@@ -6,7 +6,7 @@ import { after, before, test } from 'node:test';
 import { Ledger, decodeSafetensors, openRun, runPaths } from '@lockstep/run';
 import { parseRecipe } from '@lockstep/diffusion';
 import { loadEngineHere, type Engine } from '@lockstep/engine';
-import { digestOf } from '#src/compute/checksum.js';
+import { digestOf } from '#src/compute/gradient-digest.js';
 import { jsonOf, tinySettings, writeRun, type WrittenRun } from '../compute/run.fixture.js';
 import { defaultReplayFile, replay, type ReplayReport } from '#src/replay/replay.js';
 

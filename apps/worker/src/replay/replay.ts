@@ -25,7 +25,7 @@ import {
 } from '@lockstep/diffusion';
 import type { Engine } from '@lockstep/engine';
 import { allocateArena, copyState, openArena, type Arena } from '../compute/arena.js';
-import { digestOf } from '../compute/checksum.js';
+import { digestOf } from '../compute/gradient-digest.js';
 import { describeEngine } from '../compute/engine-description.js';
 import { agreedExponents, summandOf, sumFormOf, sumGradients } from '../compute/exact-sum.js';
 import { ReplayError } from './replay-error.js';

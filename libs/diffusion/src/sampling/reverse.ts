@@ -5,8 +5,8 @@
  * s = t - 1 these are the papers' formulas, and otherwise alphaBar_t / alphaBar_s takes alpha_t's place.
  *
  * Nomenclature: eps is the predicted noise, x0 the image that x_t and eps stand for (x_t = sqrt(alphaBar_t) x0 +
- * sqrt(1 - alphaBar_t) eps), both after clipping; z is fresh noise. Every sampler's step is a sum of them, and its coefficients
- * are all there is to compute.
+ * sqrt(1 - alphaBar_t) eps), both after clipping; z is fresh noise. The step of a sampler with one evaluation of the network a step is a sum of them, and its
+ * coefficients are all there is to compute.
  */
 import type { Schedule } from '../training/schedule.js';
 

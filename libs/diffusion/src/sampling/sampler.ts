@@ -20,6 +20,17 @@ export type SamplerConfig =
   /** DPM-Solver++ (2M) of Lu et al. 2022: a function of x_T too, close to where it ends after far fewer steps. */
   | { readonly kind: 'dpmpp2m'; readonly steps: number; readonly clip: boolean };
 
+export type SamplerKind = SamplerConfig['kind'];
+
+/** The list of all samplers, each as it is where it is named without more: what is in it can be chosen by every command that draws. */
+export const SAMPLERS: { readonly [K in SamplerKind]: Extract<SamplerConfig, { readonly kind: K }> } = {
+  ddpm: { kind: 'ddpm', steps: 1000, variance: 'beta', clip: true },
+  ddim: { kind: 'ddim', steps: 50, eta: 0, clip: true },
+  dpmpp2m: { kind: 'dpmpp2m', steps: 20, clip: true },
+};
+
+export const SAMPLER_KINDS: readonly SamplerKind[] = Object.values(SAMPLERS).map(({ kind }) => kind);
+
 /**
  * Predicts the noise in `x`, `count` images one after another, all at timestep t = 1..T. The array returned has x's length and
  * may be reused by the next call; x must not be kept or written.

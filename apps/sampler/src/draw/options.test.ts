@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PRESETS } from '@lockstep/diffusion';
-import { chosenCells, chosenCondition, chosenSampler, type ClassChoice, type SamplerChoice } from '#src/draw/choice.js';
+import {
+  chosenCells,
+  chosenCondition,
+  chosenSampler,
+  type ClassChoice,
+  type SamplerChoice,
+} from '#src/draw/options.js';
 
 const { model } = PRESETS.default;
 const USUAL = { kind: 'ddim', steps: 10, eta: 0.3, clip: false } as const;

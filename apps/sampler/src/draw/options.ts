@@ -1,22 +1,22 @@
-/** What is to be drawn, from what was asked for and what the run's recipe allows: the sampler, and each image's class. Pure. */
+/**
+ * What the options of a drawing mean, with what the run's recipe allows: the sampler, the grid's cells, each image's class. No input or
+ * output. Which samplers there are is said in libs/diffusion, sampling/sampler.ts.
+ */
 import {
   checkedLabel,
   classCount,
   MAX_GUIDANCE,
   noLabel,
+  SAMPLERS,
   type ModelConfig,
   type SamplerConfig,
+  type SamplerKind,
 } from '@lockstep/diffusion';
 import { SamplerError } from '../errors.js';
 import { IMAGES_A_BATCH, type DrawCondition } from './job.js';
 
-/** Steps of a sampler that is named without them. */
-const USUAL_STEPS = { ddpm: 1000, ddim: 50, dpmpp2m: 20 } as const;
-
 /** Strong enough that nearly every digit is of its class, while they still differ from one another. */
 const USUAL_GUIDANCE = 2;
-
-export type SamplerKind = SamplerConfig['kind'];
 
 export interface SamplerChoice {
   /** Null: the recipe's. */
@@ -33,8 +33,8 @@ export interface SamplerChoice {
  * @throws SamplerError E_SAMPLE_OPTION for an option that the sampler does not have
  */
 export function chosenSampler(usual: SamplerConfig, { sampler, steps, eta, variance }: SamplerChoice): SamplerConfig {
-  const base = sampler === null || sampler === usual.kind ? usual : samplerOf(sampler);
-  const chosen = { ...base, steps: steps ?? (sampler === null ? usual.steps : USUAL_STEPS[sampler]) };
+  const base = sampler === null || sampler === usual.kind ? usual : SAMPLERS[sampler];
+  const chosen = { ...base, steps: steps ?? (sampler === null ? usual.steps : SAMPLERS[sampler].steps) };
   if (eta !== null && chosen.kind !== 'ddim') throw optionOfAnother('--eta', 'ddim', chosen.kind);
   if (variance !== null && chosen.kind !== 'ddpm') throw optionOfAnother('--variance', 'ddpm', chosen.kind);
   switch (chosen.kind) {
@@ -46,20 +46,6 @@ export function chosenSampler(usual: SamplerConfig, { sampler, steps, eta, varia
       return chosen;
     default:
       return chosen satisfies never;
-  }
-}
-
-function samplerOf(kind: SamplerKind): SamplerConfig {
-  const steps = USUAL_STEPS[kind];
-  switch (kind) {
-    case 'ddpm':
-      return { kind, steps, variance: 'beta', clip: true };
-    case 'ddim':
-      return { kind, steps, eta: 0, clip: true };
-    case 'dpmpp2m':
-      return { kind, steps, clip: true };
-    default:
-      return kind satisfies never;
   }
 }
 
