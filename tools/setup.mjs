@@ -16,11 +16,16 @@ export const ROOT = join(import.meta.dirname, '..');
 export const NX = join(ROOT, 'node_modules', '.bin', 'nx');
 export const NX_ENV = { NX_DAEMON: 'false', NX_TUI: 'false' };
 
+/** Every code that the set-up can end with besides the engine's. libs/base says what each means (src/errors/setup-errors.ts): it may not be built yet. */
+export const SETUP_ERRORS = Object.freeze(/** @type {const} */ (['E_SETUP_NODE', 'E_SETUP_PACKAGES', 'E_SETUP_BUILD']));
+
 /** What is missing and the command that fixes it. */
 export class SetupError extends Error {
   name = 'SetupError';
-  constructor(message, fix, options) {
-    super(`${message}\n  fix: ${fix}`, options);
+  /** @param {typeof SETUP_ERRORS[number]} code @param {string} message @param {string} fix @param {ErrorOptions} [options] */
+  constructor(code, message, fix, options) {
+    super(`${code}: ${message}\n  fix: ${fix}`, options);
+    this.code = code;
   }
 }
 
@@ -46,6 +51,7 @@ async function checkNode() {
   const [haveMajor, haveMinor] = process.versions.node.split('.').map(Number);
   if (haveMajor < major || (haveMajor === major && haveMinor < minor)) {
     throw new SetupError(
+      'E_SETUP_NODE',
       `Node ${major}.${minor} or newer is needed, this is ${process.versions.node}`,
       'install the current LTS release from https://nodejs.org, or with a version manager: nvm install --lts',
     );
@@ -83,10 +89,14 @@ async function installPackages(log) {
     code = await runShown(npm, args);
   } catch (cause) {
     const fix = cause.code === 'ENOENT' ? 'install npm; it comes with Node' : 'find out why by hand: npm --version';
-    throw new SetupError(`npm could not be started (${cause.code})`, fix, { cause });
+    throw new SetupError('E_SETUP_PACKAGES', `npm could not be started (${cause.code})`, fix, { cause });
   }
   if (code !== 0)
-    throw new SetupError(`npm ci ended with exit code ${code}`, `read what it says above, then: ${command}`);
+    throw new SetupError(
+      'E_SETUP_PACKAGES',
+      `npm ci ended with exit code ${code}`,
+      `read what it says above, then: ${command}`,
+    );
   return 'installed';
 }
 
@@ -111,7 +121,11 @@ async function build(log) {
   const sources = digestSources(ROOT);
   const code = await runShown(NX, ['run-many', '-t', 'build', '--outputStyle=static'], NX_ENV);
   if (code !== 0)
-    throw new SetupError(`the build ended with exit code ${code}`, 'read the errors above, then: npm run build');
+    throw new SetupError(
+      'E_SETUP_BUILD',
+      `the build ended with exit code ${code}`,
+      'read the errors above, then: npm run build',
+    );
   const removed = pruneStale(ROOT);
   recordBuild(ROOT, sources);
   return removed === 0 ? 'done' : `done, ${removed} stale outputs removed`;
@@ -141,7 +155,7 @@ export async function setupOrExit() {
     await setup();
   } catch (error) {
     console.error(
-      `set-up failed: ${typeof error.code === 'string' || error instanceof SetupError ? error.message : error.stack}`,
+      `set-up failed: ${String(error.code).startsWith('E_') ? error.message : `E_INTERNAL: ${error.stack ?? error}`}`,
     );
     process.exit(1);
   }

@@ -17,7 +17,7 @@ const failsWith =
   (error) =>
     error instanceof EngineInstallError &&
     error.code === code &&
-    code in ENGINE_INSTALL_ERRORS &&
+    ENGINE_INSTALL_ERRORS.includes(code) &&
     words.test(error.message);
 
 /** A wheel with two files in the place of the libraries, one header, and one file that is not wanted. */

@@ -1,18 +1,14 @@
 /** What keeps a program of this clone from being started: found by looking, never read out of an error of Node's loader. */
 import { closeSync, openSync, readFileSync, readdirSync } from 'node:fs';
 
-/** Every code that a start can end with, and what each means. Stable: documentation and scripts refer to them. */
-export const LAUNCH_ERRORS = Object.freeze({
-  E_NOT_BUILT: 'an output of the build is not there, and nobody builds',
-  E_PACKAGES_MISSING: 'packages are not installed, and nobody installs them',
-  E_BUILD_CHANGING: 'a build or an installation goes on and does not come to an end',
-  E_BUILD_GONE: 'a part of the copy of the build that is run was deleted',
-  E_OPEN_FILES: 'the limit of open files is too low, or the system has no more of them',
-});
+/** Every code that a start can end with. libs/base says what each means (src/errors/start-errors.ts): it may not be built yet. */
+export const LAUNCH_ERRORS = Object.freeze(
+  /** @type {const} */ (['E_NOT_BUILT', 'E_PACKAGES_MISSING', 'E_BUILD_CHANGING', 'E_BUILD_GONE', 'E_OPEN_FILES']),
+);
 
 export class LaunchError extends Error {
   name = 'LaunchError';
-  /** @param {keyof typeof LAUNCH_ERRORS} code @param {string} message what happened and what to do */
+  /** @param {typeof LAUNCH_ERRORS[number]} code @param {string} message what happened and what to do */
   constructor(code, message, options) {
     super(`${code}: ${message}`, options);
     this.code = code;

@@ -23,7 +23,7 @@ const say = (text) => process.stderr.write(`lockstep: ${text}\n`);
 
 /**
  * What speaks against copying the clone as it is, and who may be changing that.
- * @returns {{ what: string, code?: keyof typeof import('./failure.mjs').LAUNCH_ERRORS, fix?: string, writers: object[] } | undefined}
+ * @returns {{ what: string, code?: typeof import('./failure.mjs').LAUNCH_ERRORS[number], fix?: string, writers: object[] } | undefined}
  * with a code: it cannot be run as it is, unless somebody changes that
  */
 function objectionTo({ changed }, entry) {

@@ -1,11 +1,10 @@
 /** The `lockstep` command: one file a subcommand; owns no logic of training. */
 import { availableParallelism } from 'node:os';
 import { Command, CommanderError } from 'commander';
-import { failureLine } from '@lockstep/base';
+import { exitStatusOf, failureLine, failureOf } from '@lockstep/base';
 import { guardOutput, outliveTerminal } from '@lockstep/process';
 import { evaluateCommand, sampleCommand } from '@lockstep/sampler';
 import { digestCommand } from './commands/digest-command.js';
-import { exitStatusOf } from './errors.js';
 import { exportCommand } from './commands/export-command.js';
 import { replayCommand } from './commands/replay-command.js';
 import { statusCommand } from './commands/status-command.js';
@@ -46,5 +45,5 @@ program.parseAsync().catch((error: unknown) => {
     return;
   }
   process.stderr.write(`${failureLine(error)}\n`);
-  process.exitCode = exitStatusOf(error);
+  process.exitCode = exitStatusOf(failureOf(error).code, 'lockstep');
 });

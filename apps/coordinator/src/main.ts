@@ -4,9 +4,9 @@ import { dirname, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { makeFolderSync, openTrace, writeCoordinatorAddress, type Trace } from '@lockstep/run';
 import { hostInUrl, reachableHere } from '@lockstep/comm';
-import { ConfigError, loadGiven, parseFlags, type LoadedConfig, type RunConfig } from '@lockstep/config';
+import { loadGiven, parseFlags, type LoadedConfig, type RunConfig } from '@lockstep/config';
 import { endByHangup, guardOutput, Log, machineNames, type LogLineLevel } from '@lockstep/process';
-import { failureLine, failureOf } from '@lockstep/base';
+import { failureLine, failureOf, exitStatusOf } from '@lockstep/base';
 import { systemClocks } from './decide/clocks.js';
 import { openCoordinator } from './edge/open.js';
 import { Orders } from './edge/orders.js';
@@ -131,10 +131,10 @@ async function main(): Promise<void> {
     process.exitCode = kind === 'failed' ? 1 : 0;
     hungUp = asked === 'SIGHUP';
   } catch (error) {
-    const text = failureLine(error);
-    log.line('error', text);
-    tellParent({ kind: 'fatal', code: failureOf(error).code, text });
-    process.exitCode = error instanceof ConfigError ? error.exitCode : 1;
+    const failure = failureOf(error);
+    log.line('error', failureLine(error));
+    tellParent({ kind: 'fatal', ...failure });
+    process.exitCode = exitStatusOf(failure.code, 'coordinator');
   }
   if (process.connected) process.disconnect();
   // Lines that nobody reads must not keep the process, and with it the run's lock.

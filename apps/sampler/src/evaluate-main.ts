@@ -1,6 +1,6 @@
 /** `nx run sampler:evaluate`, and the evaluations that a coordinator starts. */
 import { availableParallelism } from 'node:os';
-import { failureLine } from '@lockstep/base';
+import { exitStatusOf, failureLine, failureOf } from '@lockstep/base';
 import { guardOutput, outliveTerminal } from '@lockstep/process';
 import { evaluateCommand } from './evaluate/evaluate-command.js';
 
@@ -13,5 +13,5 @@ evaluateCommand('evaluate', availableParallelism(), process.env)
   .parseAsync()
   .catch((error: unknown) => {
     process.stderr.write(`${failureLine(error)}\n`);
-    process.exitCode = 1;
+    process.exitCode = exitStatusOf(failureOf(error).code, 'lockstep');
   });

@@ -1,6 +1,6 @@
 /** `nx run sampler:sample`, and the sample job's container. */
 import { availableParallelism } from 'node:os';
-import { failureLine } from '@lockstep/base';
+import { exitStatusOf, failureLine, failureOf } from '@lockstep/base';
 import { guardOutput, outliveTerminal } from '@lockstep/process';
 import { sampleCommand } from './cli.js';
 
@@ -12,7 +12,6 @@ outliveTerminal();
 sampleCommand('sample', availableParallelism(), process.env)
   .parseAsync()
   .catch((error: unknown) => {
-    process.stderr.write(`${failureLine(error)}
-`);
-    process.exitCode = 1;
+    process.stderr.write(`${failureLine(error)}\n`);
+    process.exitCode = exitStatusOf(failureOf(error).code, 'lockstep');
   });

@@ -1,3 +1,19 @@
 export { EffectQueue } from './effect-queue.js';
-export { failureLine, failureOf, type Failure } from './failure.js';
+export { EXIT, type ErrorEntry, type ExitStatus, type Program, type Severity } from './errors/entry.js';
+export { failureLine, failureOf, type Failure } from './errors/failure.js';
+export { LockstepError } from './errors/lockstep-error.js';
+export { ERROR_ROOMS, ERRORS, exitStatusOf, isErrorCode, type ErrorCode } from './errors/registry.js';
+export type {
+  CliErrorCode,
+  ConfigErrorCode,
+  CoordinatorErrorCode,
+  DiffusionErrorCode,
+  EngineErrorCode,
+  FixedPointErrorCode,
+  ReplayErrorCode,
+  RunErrorCode,
+  SamplerErrorCode,
+  TaskErrorCode,
+} from './errors/codes.js';
+export { isSystemError, messageOf, remedyFor, systemCode, systemReason } from './errors/system.js';
 export { isJsonObject, toJson, type JsonObject, type JsonValue } from './json.js';

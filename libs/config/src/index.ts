@@ -1,4 +1,4 @@
-export { CONFIG_ERRORS, CONFIG_EXIT_CODE, ConfigError, type ConfigErrorCode } from './errors.js';
+export { ConfigError } from './errors.js';
 export {
   contradiction,
   loadConfig,

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { describeConfig } from '#src/describe.js';
+import { exitStatusOf } from '@lockstep/base';
 import { ConfigError } from '#src/errors.js';
 import { parseFlags } from '#src/flags.js';
 import { loadConfig, loadGiven } from '#src/load.js';
@@ -27,7 +28,7 @@ const refused =
   (error: unknown): boolean => {
     assert.ok(error instanceof ConfigError);
     assert.equal(error.code, code);
-    assert.equal(error.exitCode, 2);
+    assert.equal(exitStatusOf(error.code, 'coordinator'), 2);
     for (const part of parts)
       assert.ok(error.message.includes(part), `${JSON.stringify(error.message)} must name ${part}`);
     return true;

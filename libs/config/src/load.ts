@@ -26,7 +26,7 @@ export type LoadedConfig<C> = { readonly config: C; readonly given: Given };
 
 /**
  * Loads and checks a config; the result is frozen.
- * @throws ConfigError (exitCode 2): E_CONFIG_FILE, E_CONFIG_UNKNOWN_KEY, E_CONFIG_BAD_VALUE, E_CONFIG_CONFLICT.
+ * @throws ConfigError E_CONFIG_FILE, E_CONFIG_UNKNOWN_KEY, E_CONFIG_BAD_VALUE, E_CONFIG_CONFLICT.
  */
 export function loadConfig<N extends SchemaName>(sources: ConfigSources<N>): Configs[N] {
   return loadGiven(sources).config;

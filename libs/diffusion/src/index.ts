@@ -14,8 +14,7 @@ export { COLOUR, dimensionsOf, GREY, isSameShape, shownShape, valuesOf } from '.
 export type { ImageShape } from './data/image-shape.js';
 export { classBalance } from './data/class-balance.js';
 export type { ClassBalance } from './data/class-balance.js';
-export { DIFFUSION_ERROR_CODES, DiffusionError } from './errors.js';
-export type { DiffusionErrorCode } from './errors.js';
+export { DiffusionError } from './errors.js';
 export { IDX_NAMES, parseIdx } from './data/idx.js';
 export type { IdxFile } from './data/idx.js';
 export { checkedLabel, noLabel } from './training/labels.js';

@@ -12,8 +12,7 @@ export { cacheDirectory, engineDirectory, graphDirectory } from './device/direct
 export { runEager } from './program/eager.js';
 export { checkEnvironment, engineEnvironment, realEnvironment } from './device/environment.js';
 export type { EngineSetting } from './device/environment.js';
-export { ENGINE_ERRORS, EngineError } from './errors.js';
-export type { EngineErrorCode } from './errors.js';
+export { EngineError } from './errors.js';
 export { codeDigest } from './record/graph-key.js';
 export type { FunctionIdentity, JsonValue } from './record/graph-key.js';
 export { exportModel } from './record/export-model.js';

@@ -3,4 +3,4 @@ export * from './fixedpoint.js';
 export * from './narrow.js';
 export * from './wire-type.js';
 export { AddKernel, copyBytes } from './add-kernel.js';
-export { FixedPointError, type FixedPointErrorCode } from './errors.js';
+export { FixedPointError } from './errors.js';

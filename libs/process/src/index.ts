@@ -1,5 +1,5 @@
 export { machineNames } from './machine-names.js';
-export { guardOutput } from './output.js';
+export { guardOutput, usageOutput } from './output.js';
 export { Log, type LogLineLevel } from './log.js';
 export { canRedraw, columnsOf, TerminalLine, type Fit, type TerminalStream } from './terminal-line.js';
 export {

@@ -1,8 +1,8 @@
 /** What becomes of a process whose standard output or error nobody takes any more: it goes on. */
-import { failureOf } from '@lockstep/base';
+import { messageOf, remedyFor, systemCode } from '@lockstep/base';
 
 /** Whoever read it has gone: a pipe's reader (`| head`), a connection's other end, a terminal that was closed. */
-const READER_GONE: ReadonlySet<string> = new Set(['EPIPE', 'ECONNRESET', 'EIO', 'ENXIO']);
+const READER_GONE: ReadonlySet<string | undefined> = new Set(['EPIPE', 'ECONNRESET', 'EIO', 'ENXIO']);
 
 export interface OutputStreams {
   readonly stdout: NodeJS.WritableStream;
@@ -22,12 +22,17 @@ export function guardOutput(
 ): AbortSignal {
   const gone = new AbortController();
   stdout.on('error', (error: unknown) => {
-    const { code } = failureOf(error);
-    const message = error instanceof Error ? error.message : String(error);
-    if (!gone.signal.aborted && !READER_GONE.has(code))
-      onLost(`E_OUTPUT_WRITE: standard output cannot be written, what was to be printed is lost: ${message}`);
+    if (!gone.signal.aborted && !READER_GONE.has(systemCode(error)))
+      onLost(
+        `E_OUTPUT_WRITE: standard output cannot be written, what was to be printed is lost: ${messageOf(error)}; ${remedyFor(error)}`,
+      );
     gone.abort();
   });
   stderr.on('error', () => undefined);
   return gone.signal;
 }
+
+/** How commander says that a command line is wrong: with a code, as all that a user sees. Given to `configureOutput`. */
+export const usageOutput = {
+  outputError: (text: string, write: (text: string) => void): void => write(`E_USAGE: ${text.replace(/^error: /, '')}`),
+};

@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { constants, mkdirSync, statSync } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { systemCode } from './errors.js';
+import { systemCode } from '@lockstep/base';
 
 export interface NewFile {
   /** Writes all of `chunk` at the end. */

@@ -1,4 +1,4 @@
-export { CHECKPOINT_ERRORS, CheckpointError, systemReason, type CheckpointErrorCode } from './errors.js';
+export { CheckpointError } from './errors.js';
 export { canonicalJson, type JsonValue } from './canonical-json.js';
 export {
   decodeSafetensors,

@@ -18,8 +18,7 @@ export type {
   TaskDefinition,
   Tools,
 } from './define/definition.js';
-export { TASK_ERROR_CODES, TaskError } from './errors.js';
-export type { TaskErrorCode } from './errors.js';
+export { TaskError } from './errors.js';
 export { loadTask } from './load/load-task.js';
 export type { LoadedTask } from './load/load-task.js';
 export { openRunData } from './load/run-data.js';

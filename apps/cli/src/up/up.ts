@@ -19,13 +19,13 @@ import {
   watchLaunchers,
   type StopSignal,
 } from '@lockstep/process';
-import { failureLine, failureOf } from '@lockstep/base';
+import { failureLine, failureOf, isErrorCode } from '@lockstep/base';
 import { type UpConfig } from '@lockstep/config';
 import type { Order, Outcome, Report } from '@lockstep/coordinator';
 import { describeEnd, onceEnded, type ChildEnd } from './child-end.js';
 import { LogFile } from './log-file.js';
 import { describeNote, makeView, type View } from '../status/view.js';
-import { isWorthAnotherTry, wordsOf, workerChannelSchema, type WorkerEnd } from './worker-end.js';
+import { firstLineOf, isWorthAnotherTry, wordsOf, workerChannelSchema, type WorkerEnd } from './worker-end.js';
 
 /** Programs of this build, found once: what it was found by may be deleted later. */
 const COORDINATOR = fileURLToPath(import.meta.resolve('@lockstep/coordinator/main'));
@@ -75,7 +75,7 @@ const channelSchema = z.discriminatedUnion('kind', [
   /** For a person, once at its start. */
   z.object({ kind: z.literal('told'), text: z.string() }),
   /** It cannot start; it ends right after. */
-  z.object({ kind: z.literal('fatal'), code: z.string(), text: z.string() }),
+  z.object({ kind: z.literal('fatal'), code: z.string(), message: z.string() }),
 ]);
 
 /** Runs until the training is over. Returns the exit status: 0 complete, 128 + n stopped by signal n, 1 failed. */
@@ -107,7 +107,7 @@ class Supervisor {
   /** What the coordinator said until it listened: before that nothing is written, as it may refuse to start. Then null. */
   private early: Buffer[] | null = [];
   /** Why the coordinator cannot start, in its words. */
-  private fatal: { readonly code: string; readonly text: string } | null = null;
+  private fatal: { readonly code: string; readonly message: string } | null = null;
   /** Why the run was given up here: the last line, which begins with its code. */
   private lastWords: string | null = null;
   private port: number;
@@ -301,7 +301,8 @@ class Supervisor {
     this.view.line(`${name} ${how}; ${gone ?? `its log is ${join(this.logs, `${name}.log`)}`}`);
     if (this.workers.size > 0 || this.restarting.size > 0) return;
     // What the last one could not go on by is what the run cannot go on by.
-    this.abandon(said === null || said.status === 0 ? `${LOST}: no worker is left; see ${this.logs}` : wordsOf(said));
+    if (said === null || said.status === 0) this.abandon(LOST, `no worker is left; see ${this.logs}`);
+    else this.abandon(said.code, firstLineOf(said.reason));
   }
 
   private coordinatorEnded(end: ChildEnd): void {
@@ -332,7 +333,8 @@ class Supervisor {
     if (this.early !== null) return this.notStarted(how, end, gone);
     const when = this.stopping === null ? '' : ' before it said that a checkpoint is written';
     const where = gone ?? `its log is ${join(this.logs, 'coordinator.log')}`;
-    this.abandon(this.fatal?.text ?? `${LOST}: the coordinator ${how}${when}; ${where}`);
+    if (this.fatal === null) this.abandon(LOST, `the coordinator ${how}${when}; ${where}`);
+    else this.abandon(this.fatal.code, this.fatal.message);
   }
 
   /** The coordinator ended before it listened, so there is no log to look into. */
@@ -351,9 +353,9 @@ class Supervisor {
         .trimEnd()
         .split('\n'))
         this.view.line(line);
-      return this.abandon(`${LOST}: the coordinator ${how} before it listened; ${gone ?? 'what it said is above'}`);
+      return this.abandon(LOST, `the coordinator ${how} before it listened; ${gone ?? 'what it said is above'}`);
     }
-    this.lastWords = fatal.text;
+    this.lastWords = `${fatal.code}: ${fatal.message}`;
     this.finish(end.status ?? 1);
   }
 
@@ -410,17 +412,17 @@ class Supervisor {
     this.finish(statusOfSignal(stopping?.signal ?? (asked !== undefined && isStopSignal(asked) ? asked : 'SIGTERM')));
   }
 
-  /** `why` begins with its code. */
-  private abandon(why: string): void {
-    this.giveUp(why);
+  private abandon(code: string, message: string): void {
+    this.giveUp(code, message);
     this.killWorkers();
     this.coordinator?.kill('SIGTERM');
     this.endIfAllLeft();
   }
 
-  private giveUp(why: string): void {
-    this.lastWords = why;
-    this.outcome = { kind: 'failed', code: why.split(':', 1)[0], reason: why };
+  /** `code` may be a worker's or the coordinator's own. */
+  private giveUp(code: string, message: string): void {
+    this.lastWords = `${code}: ${message}`;
+    this.outcome = { kind: 'failed', code: isErrorCode(code) ? code : LOST, reason: this.lastWords };
   }
 
   /** A defect of this process must not leave others behind: they are told to stop, which keeps the last step. */
@@ -430,7 +432,8 @@ class Supervisor {
     );
     const again = this.outcome?.code === INTERNAL;
     this.giveUp(
-      `${INTERNAL}: an unexpected error in lockstep up: ${failureOf(error).message}; coordinator and workers were told to stop; where it ` +
+      INTERNAL,
+      `an unexpected error in lockstep up: ${failureOf(error).message}; coordinator and workers were told to stop; where it ` +
         `happened is in ${join(this.logs, 'up.log')}; go on by --resume`,
     );
     if (again || this.coordinator === null) this.killWorkers();

@@ -14,17 +14,17 @@ test('a worker that could not begin by its own judgement is not started again; o
   assert.equal(isWorthAnotherTry(said('E_STATE_CORRUPT', true), { status: 1 }), true);
   assert.equal(isWorthAnotherTry(said('E_ENGINE_MISSING', false), { status: 1 }), false);
   assert.equal(isWorthAnotherTry(said('E_CONFIG_BAD_VALUE', false), { status: 2 }), false);
-  assert.equal(isWorthAnotherTry(said('EADDRINUSE', false), { status: 1 }), false);
+  assert.equal(isWorthAnotherTry(said('E_PORT_IN_USE', false), { status: 1 }), false);
 });
 
 test('a lack that may pass, and a cause that nobody knows, are worth another try; a refusal never is', () => {
-  for (const code of ['ENOMEM', 'EMFILE', 'E_COMPUTE_THREAD', 'E_INTERNAL'])
+  for (const code of ['E_RESOURCES', 'E_COMPUTE_THREAD', 'E_INTERNAL'])
     assert.equal(isWorthAnotherTry(said(code, false), { status: 1 }), true);
   assert.equal(isWorthAnotherTry(said('E_NUMERICS_CLASS', true), { status: 3 }), false);
 });
 
 test('of a stack only the first line is shown', () => {
-  assert.equal(wordsOf({ ...said('E_X', false), reason: 'why\n  at a line' }), 'E_X: why');
+  assert.equal(wordsOf({ ...said('E_STATE_CORRUPT', false), reason: 'why\n  at a line' }), 'E_STATE_CORRUPT: why');
 });
 
 test('an end is told after the last message, however the process ended', async (context) => {
@@ -36,7 +36,10 @@ test('an end is told after the last message, however the process ended', async (
   const child = fork(module);
   child.on('message', (message) => told.push(message));
   const end = await new Promise<ChildEnd>((resolve) => onceEnded(child, resolve));
-  assert.deepEqual([told, end.status, describeEnd(end, 'E_X: why')], [['last'], 3, 'ended with status 3: E_X: why']);
+  assert.deepEqual(
+    [told, end.status, describeEnd(end, 'E_STATE_CORRUPT: why')],
+    [['last'], 3, 'ended with status 3: E_STATE_CORRUPT: why'],
+  );
   const killed = fork(module, [], { execArgv: ['--eval', 'setInterval(() => {}, 1000)'] });
   killed.once('spawn', () => killed.kill('SIGKILL'));
   assert.equal(

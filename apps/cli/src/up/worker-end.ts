@@ -1,4 +1,5 @@
 /** What a worker process says of its end to `lockstep up`, and what follows from it. */
+import { EXIT, type ErrorCode } from '@lockstep/base';
 import { z } from 'zod';
 
 /** Over the fork's channel, as the last message. */
@@ -14,32 +15,30 @@ export const workerChannelSchema = z.object({
 
 export type WorkerEnd = z.infer<typeof workerChannelSchema>;
 
-/** Exit status of a worker that the coordinator refused: starting it again would not help. */
-const REFUSED_STATUS = 3;
-
 /** Ends at the start that may not come again: a lack that passes, or a cause that is not known. */
 const MAY_PASS: ReadonlySet<string> = new Set([
   'E_INTERNAL',
   'E_COMPUTE_THREAD',
   'E_COORDINATOR_UNREACHABLE',
-  'EAGAIN',
-  'EMFILE',
-  'ENFILE',
-  'ENOMEM',
-  'ENOSPC',
-]);
+  'E_RESOURCES',
+] satisfies ErrorCode[]);
 
 /**
  * Whether a worker that ended is worth another try. `said`: its last message, or null if it ended before it could say anything,
  * as one that is killed does.
  */
 export function isWorthAnotherTry(said: WorkerEnd | null, { status }: { readonly status: number | null }): boolean {
-  if (status === REFUSED_STATUS) return false;
+  // Whom the coordinator refused it would refuse again.
+  if (status === EXIT.refused) return false;
   // What stops a worker by its own judgement before it could take part (config, engine, data) would stop the next one too.
   return said === null || said.ready || MAY_PASS.has(said.code);
 }
 
 /** Code and first line of the reason: more of a stack is in its log. */
 export function wordsOf({ code, reason }: WorkerEnd): string {
-  return `${code}: ${reason.split('\n', 1)[0]}`;
+  return `${code}: ${firstLineOf(reason)}`;
+}
+
+export function firstLineOf(text: string): string {
+  return text.split('\n', 1)[0];
 }

@@ -6,6 +6,7 @@
  * A step that some have finished when their generation ends is committed once it is proved, and the others fetch the state
  * that came of it: the sum is exact, so there is only one. Nobody rolls back.
  */
+import { type ErrorCode } from '@lockstep/base';
 import type { WorkerMessage } from '@lockstep/comm';
 import { measured, type Move } from './balance.js';
 import { agree, reduce, sumEarly } from './commit.js';
@@ -264,7 +265,7 @@ function saved(turn: Turn, of: number): void {
   if (turn.state.saving === of) turn.update({ saving: null });
 }
 
-function publishFailed(turn: Turn, failedStep: number, code: string, reason: string): void {
+function publishFailed(turn: Turn, failedStep: number, code: ErrorCode, reason: string): void {
   turn.note({ note: 'publish-failed', step: failedStep, code, reason });
   const { phase } = turn.state;
   if (turn.state.saving === failedStep) {

@@ -1,4 +1,5 @@
 /** Who takes part: workers that come, prove their numerics class, fall silent, fail or leave. */
+import { type ErrorCode } from '@lockstep/base';
 import {
   MAX_WORKERS,
   engineDifferences,
@@ -82,7 +83,7 @@ export function hello(turn: Turn, event: Extract<Event, { type: 'hello' }>): voi
   turn.send(worker, { type: 'welcome', run, settings: runSettings, heartbeatTimeoutMs });
 }
 
-function refusalOf(turn: Turn, event: Extract<Event, { type: 'hello' }>): { code: string; reason: string } | null {
+function refusalOf(turn: Turn, event: Extract<Event, { type: 'hello' }>): { code: ErrorCode; reason: string } | null {
   const { run } = turn.settings;
   if (event.run !== null && event.run !== run)
     return { code: 'E_OTHER_RUN', reason: `the worker is in run ${event.run}, this is run ${run}` };

@@ -6,6 +6,7 @@
  * Words: step k leads from state k to state k+1. `step` is the step being done, so `step` steps are committed.
  * A generation is one membership and ring order. A worker is `ready` once it holds a state and can compute.
  */
+import { type ErrorCode } from '@lockstep/base';
 import type {
   CommitRecord,
   CoordinatorMessage,
@@ -157,8 +158,7 @@ export interface NumericsClass {
 /** How a run ends. `complete` and `stopped` are good ends. */
 export interface Outcome {
   readonly kind: 'complete' | 'stopped' | 'failed';
-  /** A stable code for `failed`, else COMPLETE or STOPPED. */
-  readonly code: string;
+  readonly code: ErrorCode | 'COMPLETE' | 'STOPPED';
   readonly reason: string;
   /** Who or what asked for the end, such as SIGINT; for `stopped`, and for `failed` where that is the failure to stop as asked. */
   readonly asked?: string;
@@ -222,9 +222,9 @@ export type Happening =
   | { readonly type: 'message'; readonly worker: string; readonly message: Exclude<WorkerMessage, { type: 'hello' }> }
   | { readonly type: 'gone'; readonly worker: string; readonly reason: string }
   | { readonly type: 'ledgerWritten'; readonly step: number }
-  | { readonly type: 'ledgerFailed'; readonly step: number; readonly code: string; readonly message: string }
+  | { readonly type: 'ledgerFailed'; readonly step: number; readonly code: ErrorCode; readonly message: string }
   | { readonly type: 'published'; readonly step: number; readonly digest: string }
-  | { readonly type: 'publishFailed'; readonly step: number; readonly code: string; readonly message: string }
+  | { readonly type: 'publishFailed'; readonly step: number; readonly code: ErrorCode; readonly message: string }
   /** State `step` was kept for replay, or could not be. */
   | { readonly type: 'kept'; readonly step: number; readonly failure: string | null }
   | { readonly type: 'stopRequested'; readonly reason: string }
@@ -271,7 +271,7 @@ export type Note =
     }
   | { readonly note: 'kept'; readonly step: number; readonly failure: string | null }
   | { readonly note: 'contested'; readonly step: number; readonly sides: string }
-  | { readonly note: 'worker-refused'; readonly worker: string; readonly code: string; readonly reason: string }
+  | { readonly note: 'worker-refused'; readonly worker: string; readonly code: ErrorCode; readonly reason: string }
   | {
       readonly note: 'generation-opened';
       readonly generation: number;
@@ -296,9 +296,9 @@ export type Note =
   | { readonly note: 'dropped'; readonly worker: string; readonly type: string; readonly generation: number }
   | { readonly note: 'ring-broken'; readonly worker: string; readonly peer: string | null; readonly reason: string }
   | { readonly note: 'published'; readonly step: number; readonly digest: string }
-  | { readonly note: 'publish-failed'; readonly step: number; readonly code: string; readonly reason: string }
+  | { readonly note: 'publish-failed'; readonly step: number; readonly code: ErrorCode; readonly reason: string }
   | ({ readonly note: 'evaluated' } & EvaluationSummary)
-  | { readonly note: 'evaluation-failed'; readonly code: string; readonly reason: string }
+  | { readonly note: 'evaluation-failed'; readonly code: ErrorCode; readonly reason: string }
   | { readonly note: 'rolled-back'; readonly from: number; readonly to: number; readonly reason: string }
   | { readonly note: 'over'; readonly outcome: Outcome };
 

@@ -2,6 +2,7 @@
  * One event's turn: the state as it becomes, and the effects in the order in which they must happen. The files that decide
  * (membership, generation, commit) work on a Turn; core.ts calls them.
  */
+import { type ErrorCode } from '@lockstep/base';
 import type { CommitRecord, CoordinatorMessage, Member } from '@lockstep/comm';
 import { paceOf, type Pace } from './balance.js';
 import type { MonotonicMs } from './clocks.js';
@@ -129,12 +130,12 @@ export class Turn {
       this.reopen ??= `lost ${worker}: ${reason}`;
   }
 
-  evict(worker: string, code: string, reason: string): void {
+  evict(worker: string, code: ErrorCode, reason: string): void {
     this.effects.push({ type: 'close', worker, reason: `${code}: ${reason}` });
     this.lose(worker, `${code}: ${reason}`);
   }
 
-  refuse(worker: string, code: string, reason: string): void {
+  refuse(worker: string, code: ErrorCode, reason: string): void {
     this.note({ note: 'worker-refused', worker, code, reason });
     this.send(worker, { type: 'refuse', code, message: reason });
     this.evict(worker, code, reason);
@@ -155,7 +156,7 @@ export class Turn {
   }
 
   /** Ends as it was asked to; says where a resume goes on. */
-  endStopped(asked: string, failure: { readonly code: string; readonly reason: string } | null = null): void {
+  endStopped(asked: string, failure: { readonly code: ErrorCode; readonly reason: string } | null = null): void {
     const { step, known, checkpoint } = this.state;
     const from = checkpoint?.step ?? 0;
     const again = Math.max(step, known) - from;
@@ -195,7 +196,7 @@ export class Turn {
     this.effects.push({ type: 'exit', outcome });
   }
 
-  fail(code: string, reason: string): void {
+  fail(code: ErrorCode, reason: string): void {
     this.end({ kind: 'failed', code, reason });
   }
 
@@ -206,7 +207,7 @@ export class Turn {
   }
 }
 
-const NO_SOURCE = { code: 'E_CHECKPOINT_SOURCE', reason: 'no worker that holds its state is there' };
+const NO_SOURCE = { code: 'E_CHECKPOINT_SOURCE', reason: 'no worker that holds its state is there' } as const;
 
 export function memberOf({ id, host, port, local }: WorkerView): Member {
   return { id, host, port, ...(local !== null && { local }) };

@@ -2,6 +2,7 @@
  * The workers' control connections: who is let in, under which name, and which connection a name has. A worker that dials again
  * replaces its first connection, which it may not know to be gone.
  */
+import type { ErrorCode } from '@lockstep/base';
 import {
   timeoutsFrom,
   type Clock,
@@ -53,7 +54,7 @@ export class Connections {
     const isCurrent = (): boolean => worker !== null && this.pipes.get(worker) === pipe;
     // A connection that does not introduce itself is not a worker.
     const introduced = timers.after(timeoutsFrom(heartbeatTimeoutMs).helloMs, () => pipe.close(POLICY, 'E_NO_HELLO'));
-    const refuse = (refusal: { code: string; message: string; retryMs?: number }): void => {
+    const refuse = (refusal: { code: ErrorCode; message: string; retryMs?: number }): void => {
       pipe.send({ type: 'refuse', ...refusal });
       pipe.close(POLICY, refusal.code);
     };
@@ -76,7 +77,7 @@ export class Connections {
           this.hello(pipe, message);
         }
       },
-      onInvalid: ({ code, message }) => refuse({ code, message }),
+      onInvalid: ({ code, text }) => refuse({ code, message: text }),
       onClose: (reason) => {
         introduced();
         if (worker === null || !isCurrent()) return;

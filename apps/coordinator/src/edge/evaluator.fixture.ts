@@ -18,5 +18,5 @@ appendFileSync(
 );
 while (FIXTURE_GATE !== undefined && !existsSync(FIXTURE_GATE)) await pause(20);
 process.stdout.write(output);
-process.stderr.write('words\nE_FIXTURE: cannot go on\n');
+process.stderr.write('words\nE_DATA_MISSING: cannot go on\n');
 process.exitCode = Number(status);

@@ -106,7 +106,7 @@ test('a failure is told with its code and what the process said last, and the ne
   failing.evaluator.published(200);
   await until(() => failing.told.failures.length === 1);
   assert.equal(failing.told.failures[0].code, 'E_EVALUATION_FAILED');
-  assert.match(failing.told.failures[0].message, /status 1, saying: E_FIXTURE: cannot go on; /);
+  assert.match(failing.told.failures[0].message, /status 1, saying: E_DATA_MISSING: cannot go on; /);
   failing.evaluator.published(400);
   await until(() => failing.told.failures.length === 2);
   const broken = evaluator(context, { FIXTURE_OUTPUT: '{}' });

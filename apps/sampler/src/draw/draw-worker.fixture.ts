@@ -30,7 +30,7 @@ function suffer(): void {
     case 'freezes':
       return void process.kill(process.pid, 'SIGSTOP');
     case 'fails':
-      throw Object.assign(new Error('cannot go on'), { code: 'E_FIXTURE' });
+      throw Object.assign(new Error('cannot go on'), { code: 'E_SAMPLE_MODEL' });
     default:
   }
 }

@@ -107,7 +107,7 @@ test('when all workers die again and again, drawing ends with E_SAMPLE_WORKERS',
 });
 
 test('what a worker cannot do ends the drawing with its own code', async () => {
-  await assert.rejects(drawn(2, 5, { FIXTURE_FATE: 'fails' }), { code: 'E_FIXTURE', message: 'cannot go on' });
+  await assert.rejects(drawn(2, 5, { FIXTURE_FATE: 'fails' }), { code: 'E_SAMPLE_MODEL', text: 'cannot go on' });
 });
 
 test('a worker told to load an engine that is not there says so', async () => {

@@ -1,7 +1,7 @@
 /** The worker processes of a drawing job: started, given batches, replaced when they die. */
 import { fork, type ChildProcess, type StdioOptions } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { SamplerError } from '../errors.js';
+import { LockstepError, isErrorCode } from '@lockstep/base';
 import { finish, give, handoutOf, isOver, lose, type Handout } from './handout.js';
 import { fromWorkerSchema, type DrawJob, type FromWorker, type ToWorker } from './job.js';
 
@@ -39,20 +39,9 @@ function watchTime(silent: () => void): Watch {
   return { refresh: () => timer.refresh(), end: () => clearTimeout(timer) };
 }
 
-/** What a worker says that it cannot go on by: with the code that it had there. */
-export class WorkerFailure extends Error {
-  constructor(
-    readonly code: string,
-    message: string,
-  ) {
-    super(message);
-    this.name = 'WorkerFailure';
-  }
-}
-
 /**
  * Draws batches 0 .. batches-1, each once, in any order. Leaves no worker behind.
- * @throws SamplerError E_SAMPLE_WORKERS when all workers have died; WorkerFailure with a worker's own code
+ * @throws LockstepError E_SAMPLE_WORKERS when all workers have died; another with a worker's own code
  */
 export async function drawBatches(task: DrawTask): Promise<void> {
   const pool = new Pool(task);
@@ -132,7 +121,7 @@ class Pool {
         if (batch !== undefined) this.task.onDrawn(batch, message.images);
         return this.occupy(worker);
       case 'failed':
-        return this.settle(new WorkerFailure(message.code, message.message));
+        return this.settle(new LockstepError(isErrorCode(message.code) ? message.code : 'E_INTERNAL', message.message));
       default:
         return message satisfies never;
     }
@@ -170,7 +159,7 @@ class Pool {
     }
     if (this.workers.size === 0)
       this.settle(
-        new SamplerError(
+        new LockstepError(
           'E_SAMPLE_WORKERS',
           `all drawing workers died, the last one by ${how}; what they said is above, if they could say it. A lack of memory can be a reason: fewer --workers need less`,
         ),

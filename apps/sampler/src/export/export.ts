@@ -2,7 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import { lstatSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { CheckpointError, openOutput, systemReason } from '@lockstep/run';
+import { systemReason } from '@lockstep/base';
+import { CheckpointError, openOutput } from '@lockstep/run';
 import { savedPrediction } from '@lockstep/diffusion';
 import type { Engine } from '@lockstep/engine';
 import { newestCheckpoint, storedModel } from '../draw/draw.js';

@@ -4,12 +4,12 @@
  */
 import { Worker as Thread, parentPort } from 'node:worker_threads';
 import type { Trace } from '@lockstep/run';
-import { failureOf } from '@lockstep/base';
+import { failureOf, type ErrorCode } from '@lockstep/base';
 
 /** The thread could not do what it was asked, or died. */
 export interface FailedReply {
   readonly kind: 'failed';
-  readonly code: string;
+  readonly code: ErrorCode;
   readonly message: string;
 }
 
@@ -22,7 +22,7 @@ export class ServiceThread<Request, Reply> {
    * reply with the code `deathCode`.
    */
   constructor(
-    { module, setup, deathCode }: { readonly module: URL; readonly setup: unknown; readonly deathCode: string },
+    { module, setup, deathCode }: { readonly module: URL; readonly setup: unknown; readonly deathCode: ErrorCode },
     onReply: (reply: Reply | FailedReply) => void,
   ) {
     this.thread = new Thread(module, { workerData: setup });

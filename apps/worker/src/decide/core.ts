@@ -11,6 +11,7 @@
  * The compute thread (`busy`) makes gradients and applies steps. The reducer (`reducing`), beside it, sums and checks, so that
  * a gradient that another worker delivered first holds nobody up, though it cannot be stopped.
  */
+import { EXIT, type ErrorCode } from '@lockstep/base';
 import { type CoordinatorMessage, type HeldState, PROTOCOL_VERSION, type WorkerMessage } from '@lockstep/comm';
 import type { StoredGradient } from '../compute/reducer.js';
 import { following, isBeginning, tasksAfter, tasksNow } from './tasks.js';
@@ -153,7 +154,7 @@ class Turn {
   /** The coordinator closes the connection after it, and the edge dials again. */
   private refused({ code, message, retryMs = 0 }: Told<'refuse'>, now: number): void {
     const since = this.state.refusedSince ?? now;
-    if (now - since >= retryMs) return this.exit(3, code, message);
+    if (now - since >= retryMs) return this.exit(EXIT.refused, code, message);
     if (this.state.refusedSince === null)
       this.log('warn', `${code}: ${message}; trying again for ${Math.round(retryMs / 1000)} s`);
     this.update({ refusedSince: since });
@@ -495,7 +496,7 @@ class Turn {
     this.send({ type: 'bye', code: 'LEFT', reason });
   }
 
-  private leave(status: number, code: string, reason: string): void {
+  private leave(status: number, code: ErrorCode | 'LEFT', reason: string): void {
     this.send({ type: 'bye', code, reason });
     this.exit(status, code, reason);
   }

@@ -2,6 +2,7 @@
  * What a worker knows, what can happen to it, and what it can do. No I/O, no clock, no randomness: core.ts decides,
  * edge/worker.ts carries the effects out on two threads (sockets here, tensors there).
  */
+import { type ErrorCode } from '@lockstep/base';
 import type { Part } from '../compute/buckets.js';
 import type { StoredGradient } from '../compute/reducer.js';
 import type {
@@ -192,7 +193,7 @@ export type Event =
       readonly bytes: number;
       readonly milliseconds: number;
     }
-  | { readonly type: 'loadFailed'; readonly generation: number; readonly code: string; readonly message: string }
+  | { readonly type: 'loadFailed'; readonly generation: number; readonly code: ErrorCode; readonly message: string }
   | { readonly type: 'heartbeatDue' }
   /** Asked to go: with what it holds handed over, or, `atOnce`, without. */
   | { readonly type: 'leave'; readonly reason: string; readonly atOnce: boolean }

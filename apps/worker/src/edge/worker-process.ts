@@ -2,9 +2,9 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { isLoopback, isWildcard, newLocalName } from '@lockstep/comm';
-import { ConfigError, loadConfig, namesIn, parseFlags, type WorkerConfig } from '@lockstep/config';
+import { loadConfig, namesIn, parseFlags, type WorkerConfig } from '@lockstep/config';
 import { endByHangup, guardOutput, Log, machineNames, type StopSignal } from '@lockstep/process';
-import { failureOf } from '@lockstep/base';
+import { exitStatusOf, failureOf } from '@lockstep/base';
 import { engineDirectory, engineEnvironment, graphDirectory } from '@lockstep/engine';
 import { obeyOrders } from './worker-orders.js';
 import { startWorker } from './start.js';
@@ -72,7 +72,7 @@ async function run(computeModule: URL | undefined): Promise<number> {
     ended = await train(log, config, computeModule);
   } catch (error) {
     const { code, message: reason } = failureOf(error);
-    ended = { status: error instanceof ConfigError ? error.exitCode : 1, code, reason, ready: false, leftBy: null };
+    ended = { status: exitStatusOf(code, 'worker'), code, reason, ready: false, leftBy: null };
   }
   log.line(ended.status === 0 ? 'info' : 'error', `${ended.code}: ${ended.reason}`);
   await tellParent(ended);

@@ -2,7 +2,7 @@
  * The worker's edge: it turns what happens into events for core.ts and carries the effects out, in order, over its ports
  * (ports.ts). It has no socket, thread, clock or disk of its own.
  */
-import { EffectQueue, failureOf, type Failure } from '@lockstep/base';
+import { EffectQueue, failureOf, type Failure, EXIT } from '@lockstep/base';
 import type { CoordinatorMessage } from '@lockstep/comm';
 import type { TrainingState } from '@lockstep/diffusion';
 import { step } from '../decide/core.js';
@@ -126,12 +126,12 @@ export class TrainingWorker {
         this.dispatch({ type: 'disconnected' });
       },
       onBeat: () => this.dispatch({ type: 'heartbeatDue' }),
-      onRefused: ({ code, message }) => void this.close({ status: 3, code, reason: message }),
+      onRefused: ({ code, message }) => void this.close({ status: EXIT.refused, code, reason: message }),
       onInvalid: (error) => this.fail(failureOf(error)),
       onSilent: (silence) => log('warn', `E_COORDINATOR_SILENT: nothing heard for ${silence} ms; connecting anew`),
       onUnreachable: (waited) => {
         const reason = `no coordinator at ${coordinator} for ${Math.round(waited / 1000)} s; check that it runs and that the address is right`;
-        void this.close({ status: 4, code: 'E_COORDINATOR_UNREACHABLE', reason });
+        void this.close({ status: EXIT.unreachable, code: 'E_COORDINATOR_UNREACHABLE', reason });
       },
     });
   }

@@ -32,7 +32,7 @@ import { ReplayError } from './replay-error.js';
 import { openLedger, openRunOnDisk, startingPoint, type RunOnDisk } from './replay-run.js';
 import { Trainer } from '../compute/trainer.js';
 
-export { REPLAY_ERRORS, ReplayError } from './replay-error.js';
+export { ReplayError } from './replay-error.js';
 
 export interface ReplayOptions {
   /** Of the run. */

@@ -6,6 +6,7 @@
  * holds state k+1. Digests are sha256 in hex (see libs/run, `stateDigest`).
  */
 import { z } from 'zod';
+import { LockstepError } from '@lockstep/base';
 import { hostInUrl } from '../http/addresses.js';
 import { LOCAL_NAME } from '../ring/local-socket.js';
 import { WIRES } from '@lockstep/exact';
@@ -244,13 +245,11 @@ function firstProblem(error: z.ZodError): string {
   return issue === undefined ? 'unknown' : `${issue.path.join('.') || '(message)'}: ${issue.message}`;
 }
 
-export class MessageError extends Error {
-  constructor(
-    problem: string,
-    readonly code: 'E_MESSAGE_INVALID' | 'E_PROTOCOL_VERSION' = 'E_MESSAGE_INVALID',
-  ) {
-    super(`${problem}; run the same version of Lockstep on every machine`);
-    this.name = 'MessageError';
+export class MessageError extends LockstepError<'E_MESSAGE_INVALID' | 'E_PROTOCOL_VERSION'> {
+  override readonly name = 'MessageError';
+
+  constructor(problem: string, code: 'E_MESSAGE_INVALID' | 'E_PROTOCOL_VERSION' = 'E_MESSAGE_INVALID') {
+    super(code, `${problem}; run the same version of Lockstep on every machine`);
   }
 }
 

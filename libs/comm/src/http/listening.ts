@@ -1,19 +1,10 @@
 /** Takes a port, and says what keeps a process from it: the coordinator's and the workers' alike. */
+import { LockstepError } from '@lockstep/base';
 import type { Server } from 'node:net';
 
-/** - E_PORT_IN_USE  another process listens there
- *  - E_LISTEN       the address is none of this machine, cannot be resolved, or may not be listened on */
-export type ListenErrorCode = 'E_PORT_IN_USE' | 'E_LISTEN';
-
-export class ListenError extends Error {
-  constructor(
-    readonly code: ListenErrorCode,
-    message: string,
-    options?: ErrorOptions,
-  ) {
-    super(message, options);
-    this.name = 'ListenError';
-  }
+/** A port cannot be had. */
+export class ListenError extends LockstepError<'E_PORT_IN_USE' | 'E_LISTEN'> {
+  override readonly name = 'ListenError';
 }
 
 export interface ListenAddress {

@@ -118,7 +118,7 @@ test('links to pictures and folders are followed; one that leads nowhere or roun
     symlinkSync('nowhere', join(folder, at));
     assert.throws(() => loadDataset(folder, 'train'), {
       code: 'E_DATA_MISSING',
-      message: `${join(folder, at)} is a link to nowhere, which is not there: mend the link, or take it away`,
+      text: `${join(folder, at)} is a link to nowhere, which is not there: mend the link, or take it away`,
     });
   }
   const circle = pictures(context, 'a/0.png');

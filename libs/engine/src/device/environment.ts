@@ -16,11 +16,11 @@ const MAX_THREADS = 1024;
  * The environment in which an engine must be loaded: merge it into a child's environment, or on the main thread
  * `Object.assign(process.env, engineEnvironment(setting))` before any thread loads the engine. CUDA_VISIBLE_DEVICES is
  * the caller's: one process uses one GPU, the last one listed.
- * @throws {RangeError} where threads is not a whole number from 1 to 1024
+ * @throws {EngineError} E_ENGINE_OPTION where threads is not a whole number from 1 to 1024
  */
 export function engineEnvironment({ device, threads }: EngineSetting): Record<string, string> {
   if (!Number.isInteger(threads) || threads < 1 || threads > MAX_THREADS)
-    throw new RangeError(`threads must be a whole number from 1 to ${MAX_THREADS}, not ${threads}`);
+    throw new EngineError('E_ENGINE_OPTION', `threads are ${threads}: use a whole number from 1 to ${MAX_THREADS}`);
   const common = {
     TF_NUM_INTRAOP_THREADS: String(threads),
     // Left unset, inter-op takes every core, whatever intra-op is.
@@ -35,7 +35,7 @@ export function engineEnvironment({ device, threads }: EngineSetting): Record<st
     case 'cuda':
       return { ...common, TF_FORCE_GPU_ALLOW_GROWTH: 'true', TF_DETERMINISTIC_OPS: '1' };
     default:
-      throw new RangeError(`device must be cpu or cuda, not ${String(device satisfies never)}`);
+      throw new EngineError('E_ENGINE_OPTION', `the device is ${String(device satisfies never)}: use cpu or cuda`);
   }
 }
 

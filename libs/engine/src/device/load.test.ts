@@ -123,7 +123,7 @@ test('engineEnvironment names both thread pools, and growth and determinism on a
   assert.equal(engineEnvironment({ device: 'cpu', threads: 2 })['TF_NUM_INTEROP_THREADS'], '2');
   assert.equal(engineEnvironment({ device: 'cuda', threads: 1 })['TF_FORCE_GPU_ALLOW_GROWTH'], 'true');
   assert.equal(engineEnvironment({ device: 'cuda', threads: 1 })['TF_DETERMINISTIC_OPS'], '1');
-  assert.throws(() => engineEnvironment({ device: 'cpu', threads: 0 }), RangeError);
+  assert.throws(() => engineEnvironment({ device: 'cpu', threads: 0 }), { code: 'E_ENGINE_OPTION' });
 });
 
 test('checkEnvironment insists on what changes results and not on the log level', () => {

@@ -7,7 +7,8 @@
  * whoever compiles the same function later: half the memory of recording, and none of the time.
  */
 import type { TypedArray } from '../device/binding.js';
-import { EngineError, type EngineErrorCode } from '../errors.js';
+import type { EngineErrorCode } from '@lockstep/base';
+import { EngineError } from '../errors.js';
 import { loadGraph, type Graph, type GraphInfo } from '../record/graph.js';
 import { graphKey, type FunctionIdentity } from '../record/graph-key.js';
 import { keptGraph, type Kept } from './graph-store.js';

@@ -7,7 +7,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import type { EngineErrorCode } from '../errors.js';
+import type { EngineErrorCode } from '@lockstep/base';
 
 export type Warn = (code: EngineErrorCode, message: string) => void;
 export type Kept = { readonly savedModel: Uint8Array; readonly source: 'recorded' | 'disk' };

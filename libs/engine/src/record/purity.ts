@@ -3,7 +3,7 @@
  * whose output's shape follows from values, and calls that change something outside.
  */
 import type { TF } from '../device/binding.js';
-import type { EngineErrorCode } from '../errors.js';
+import type { EngineErrorCode } from '@lockstep/base';
 
 /**
  * Stateful ops of TensorFlow 2.21 (TF_GetAllOpList, `is_stateful`) that take and give numbers and run on a CPU or GPU. Those

@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import { isBinding, type Tensor } from '#src/device/binding.js';
 import { compile } from '#src/program/compile.js';
 import { testEngine } from '../engine.fixture.js';
-import { EngineError, type EngineErrorCode } from '#src/errors.js';
+import type { EngineErrorCode } from '@lockstep/base';
+import { EngineError } from '#src/errors.js';
 import { trace, type TensorFunction } from '#src/record/trace.js';
 
 const engine = testEngine();

@@ -7,10 +7,11 @@
  * checkpoints and either the new one or nothing.
  */
 import { dirname, join } from 'node:path';
+import { messageOf, remedyFor, systemCode, type RunErrorCode } from '@lockstep/base';
 import { canonicalJson, type JsonValue } from '../canonical-json.js';
 import { decodeTensorFiles, encodeTensorFiles, TENSOR_FILE_NAMES } from './checkpoint-files.js';
 import { nodeFs, randomNonce, TEMP_PREFIX, writeNewFile, type DurableFs } from '../durable-fs.js';
-import { CheckpointError, messageOf, remedyFor, systemCode, type CheckpointErrorCode } from '../errors.js';
+import { CheckpointError } from '../errors.js';
 import {
   decodeManifest,
   encodeManifest,
@@ -42,7 +43,7 @@ export type PublishResult = { readonly published: boolean; readonly manifest: Ma
 
 export type Checkpoint = { readonly manifest: Manifest; readonly table: ParameterTable; readonly state: TrainingState };
 
-export type SkippedCheckpoint = { readonly step: number; readonly code: CheckpointErrorCode; readonly reason: string };
+export type SkippedCheckpoint = { readonly step: number; readonly code: RunErrorCode; readonly reason: string };
 
 /** `skipped` lists the newer checkpoints that could not be used, newest first, for the caller to report. */
 export type NewestCheckpoint = {
@@ -162,7 +163,7 @@ export class DirectoryStore implements CheckpointStore {
         return { checkpoint: await this.read(step), skipped };
       } catch (error) {
         if (!(error instanceof CheckpointError)) throw error;
-        skipped.push({ step, code: error.code, reason: error.message });
+        skipped.push({ step, code: error.code, reason: error.text });
       }
     }
     return { checkpoint: undefined, skipped };

@@ -1,5 +1,5 @@
 /** Takes a training state from another process over HTTP, and believes it only by its digest. */
-import { systemCode } from '../errors.js';
+import { systemCode } from '@lockstep/base';
 import { decodeState, encodedStateBytes, stateDigest, type TrainingState } from './state.js';
 
 /** Looks at the transfer in one stall time: a process that stood still misses some, and so does not take that for a stall. */

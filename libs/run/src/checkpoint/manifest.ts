@@ -1,8 +1,9 @@
 /** manifest.json: what a checkpoint folder holds and how to tell that it is whole. */
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import { messageOf } from '@lockstep/base';
 import { canonicalJson, type JsonValue } from '../canonical-json.js';
-import { CheckpointError, messageOf } from '../errors.js';
+import { CheckpointError } from '../errors.js';
 
 export const MANIFEST_NAME = 'manifest.json';
 const FORMAT = 'lockstep-checkpoint';

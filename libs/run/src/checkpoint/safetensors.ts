@@ -9,7 +9,8 @@
  * Only F32 is written or read: a training state has nothing else.
  */
 import { z } from 'zod';
-import { CheckpointError, messageOf } from '../errors.js';
+import { messageOf } from '@lockstep/base';
+import { CheckpointError } from '../errors.js';
 import { BYTES_PER_FLOAT, bytesOf, floatsAt } from './float-bytes.js';
 import { duplicateKey } from './json-keys.js';
 

@@ -7,7 +7,7 @@
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { once } from 'node:events';
 import { Socket } from 'node:net';
-import { messageOf } from '../errors.js';
+import { messageOf } from '@lockstep/base';
 
 /** What flock is told to exit with where another process has the lock; no error of its own has this number. */
 const BUSY_STATUS = 75;

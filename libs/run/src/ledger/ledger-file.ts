@@ -2,8 +2,9 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
+import { systemCode } from '@lockstep/base';
 import { nodeFs } from '../durable-fs.js';
-import { CheckpointError, systemCode } from '../errors.js';
+import { CheckpointError } from '../errors.js';
 import { ledgerFile } from './ledger-reader.js';
 
 /** About 15 million entries; a check that takes longer hangs on bad storage. */

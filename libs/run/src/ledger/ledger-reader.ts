@@ -1,7 +1,8 @@
 /** Reading a ledger: what its writer and any number of other processes can do at the same time. */
 import { join } from 'node:path';
 import { open as openLmdb, type RootDatabase } from 'lmdb';
-import { CheckpointError, isSystemError, messageOf, remedyFor } from '../errors.js';
+import { isSystemError, messageOf, remedyFor } from '@lockstep/base';
+import { CheckpointError } from '../errors.js';
 import { FIRST_STEP, nextChain, parseStored, type LedgerEntry, type StoredEntry } from './ledger-entry.js';
 import {
   chainStart,

@@ -3,9 +3,10 @@
  * resolves; entries never change; a redone step must give the digest that is already there.
  */
 import { join } from 'node:path';
+import { messageOf, remedyFor } from '@lockstep/base';
 import { canonicalJson } from '../canonical-json.js';
 import { nodeFs } from '../durable-fs.js';
-import { CheckpointError, messageOf, remedyFor } from '../errors.js';
+import { CheckpointError } from '../errors.js';
 import { checkEntry, FIRST_STEP, nextChain, type LedgerEntry } from './ledger-entry.js';
 import { checkLedgerFile, ledgerFileExists } from './ledger-file.js';
 import { ledgerFile, LedgerReader, openDatabase, readError, type LedgerDatabase } from './ledger-reader.js';

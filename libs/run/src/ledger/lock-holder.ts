@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { z } from 'zod';
-import { systemCode } from '../errors.js';
+import { systemCode } from '@lockstep/base';
 
 const holderSchema = z.strictObject({
   host: z.string(),

@@ -4,8 +4,9 @@
  * messages, and decides where the kernel's lock proves nothing (lock-holder.ts says where).
  */
 import { basename, dirname } from 'node:path';
+import { messageOf, remedyFor, systemCode } from '@lockstep/base';
 import { createWhole, nodeFs, randomNonce, TEMP_PREFIX } from '../durable-fs.js';
-import { CheckpointError, messageOf, remedyFor, systemCode } from '../errors.js';
+import { CheckpointError } from '../errors.js';
 import { isLocalFolder } from './file-system-kind.js';
 import { lockFile, type KernelLock, type LockAttempt } from './kernel-lock.js';
 import { holderExists, judgeHolder, ownHolder, parseHolder, type LockHolder } from './lock-holder.js';

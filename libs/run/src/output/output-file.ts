@@ -10,8 +10,9 @@
  */
 import * as fs from 'node:fs';
 import { dirname, join } from 'node:path';
+import { systemCode, systemReason } from '@lockstep/base';
 import { randomNonce, TEMP_PREFIX } from '../durable-fs.js';
-import { CheckpointError, systemCode, systemReason } from '../errors.js';
+import { CheckpointError } from '../errors.js';
 import { identityOf, targetOf, type Old, type Target } from './output-target.js';
 
 /** A pipe whose reader is slow may refuse for a while. Milliseconds between two tries. */

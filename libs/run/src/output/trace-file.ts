@@ -11,7 +11,8 @@
 import { closeSync, createReadStream, existsSync, fstatSync, openSync, writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { isMainThread, threadId } from 'node:worker_threads';
-import { CheckpointError, systemReason } from '../errors.js';
+import { systemReason } from '@lockstep/base';
+import { CheckpointError } from '../errors.js';
 import { openOutput } from './output-file.js';
 
 /** Most events that one thread writes, some 100 MB: a viewer takes no more, and hours of training are in them. */

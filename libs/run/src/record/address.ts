@@ -4,8 +4,9 @@
  */
 import { basename, dirname } from 'node:path';
 import { z } from 'zod';
+import { messageOf, remedyFor, systemCode } from '@lockstep/base';
 import { nodeFs, randomNonce, TEMP_PREFIX, writeNewFile, type DurableFs } from '../durable-fs.js';
-import { CheckpointError, messageOf, remedyFor, systemCode } from '../errors.js';
+import { CheckpointError } from '../errors.js';
 import { runPaths } from './run.js';
 
 /** An address and a number: more than this is damage, not to be read into memory. */

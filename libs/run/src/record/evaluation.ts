@@ -4,7 +4,8 @@
  * nothing alone: the same figure of as many real images that the network was not trained on, and of noise.
  */
 import { z } from 'zod';
-import { CheckpointError, messageOf } from '../errors.js';
+import { messageOf } from '@lockstep/base';
+import { CheckpointError } from '../errors.js';
 
 const FORMAT = 'lockstep-evaluation';
 const VERSION = 1;

@@ -2,9 +2,10 @@
  * The state of another run that a run starts from (`lockstep up --from`). It is kept as that run had it, in origin/step-NNNNNNNN/ of the
  * new run's directory, and never removed: so the run is whole when the other one is gone, and its origin's digest can be proved.
  */
+import { messageOf, remedyFor } from '@lockstep/base';
 import { DirectoryStore, type Checkpoint } from '../checkpoint/checkpoint.js';
 import { nodeFs } from '../durable-fs.js';
-import { CheckpointError, messageOf, remedyFor } from '../errors.js';
+import { CheckpointError } from '../errors.js';
 import type { Origin } from '../ledger/ledger-records.js';
 import { runPaths } from './run.js';
 import type { TrainingState } from '../checkpoint/state.js';

@@ -6,9 +6,10 @@
 import { lstat, readlink, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
+import { isSystemError, messageOf, remedyFor, systemCode } from '@lockstep/base';
 import type { JsonValue } from '../canonical-json.js';
 import { createWhole, nodeFs, randomNonce, type DurableFs } from '../durable-fs.js';
-import { CheckpointError, isSystemError, messageOf, remedyFor, systemCode } from '../errors.js';
+import { CheckpointError } from '../errors.js';
 import { originSchema, type Origin } from '../ledger/ledger-records.js';
 
 export const RUN_FILE_NAME = 'run.json';

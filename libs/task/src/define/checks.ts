@@ -1,5 +1,6 @@
 /** Looks at what a task's author handed over, whose types nothing has checked. Each complaint names the place and what to write there. */
-import { TaskError, type TaskErrorCode } from '../errors.js';
+import type { TaskErrorCode } from '@lockstep/base';
+import { TaskError } from '../errors.js';
 
 /** A value and where it was found: `create: parameters[3].shape`. */
 export class Found {

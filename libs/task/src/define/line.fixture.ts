@@ -10,7 +10,8 @@ import {
 } from '@lockstep/engine';
 import type { DataDefinition, LossContext, LossResult, TaskBody, TaskDefinition } from '#src/define/definition.js';
 import { definedModule } from '#src/define/defined-task.js';
-import { TaskError, type TaskErrorCode } from '#src/errors.js';
+import type { TaskErrorCode } from '@lockstep/base';
+import { TaskError } from '#src/errors.js';
 import type { Task, TaskData } from '#src/task.js';
 
 export const FILE = '/somewhere/line.mjs';
@@ -84,7 +85,7 @@ export function firstGradient(engine: Engine, task: Task): TypedArray[] {
 export function fails(run: () => unknown, code: TaskErrorCode, words: RegExp): void {
   assert.throws(run, (error) => {
     assert.ok(error instanceof TaskError, String(error));
-    assert.deepEqual([error.code, words.test(error.message)], [code, true], error.message);
+    assert.deepEqual([error.code, words.test(error.text)], [code, true], error.message);
     return true;
   });
 }

@@ -3,7 +3,8 @@
  * a figure each.
  */
 import type { Engine, Tensor, TensorSpec } from '@lockstep/engine';
-import { TaskError, type TaskErrorCode } from '../errors.js';
+import type { TaskErrorCode } from '@lockstep/base';
+import { TaskError } from '../errors.js';
 import type { ParameterTable } from '../table/parameters.js';
 import type { GradientFunction } from '../task.js';
 import { calling, Found, shown } from './checks.js';

@@ -1,0 +1,251 @@
+/** The run directory, its ledger and its checkpoints. A damaged checkpoint alone ends nothing: it is skipped with a warning and an older one is used. */
+import { USAGE, type ErrorEntry } from './entry.js';
+
+export const RUN_ERRORS = {
+  E_RUN_MISSING: {
+    happened: 'no `run.json` in the folder',
+    action: 'check the path',
+    severity: 'error',
+    exit: USAGE,
+  },
+  E_RUN_CONFLICT: {
+    happened: "the folder's run is another than was asked for; the message names all that was given and differs",
+    action: 'leave that out, or choose another `--out`; to train on with other steps, `--from`',
+    severity: 'error',
+    exit: 1,
+  },
+  E_RUN_CORRUPT: {
+    happened: '`run.json` is damaged, or missing beside a ledger',
+    action: 'restore it, or start in a new folder',
+    severity: 'error',
+    exit: 1,
+  },
+  E_RUN_READ: {
+    happened: '`run.json` is there and cannot be read',
+    action: 'as the message says',
+    severity: 'error',
+    exit: 1,
+  },
+  E_RUN_WRITE: {
+    happened: 'the run folder cannot be written; the message says what is in the way',
+    action: 'choose another `--out`; check space and permissions',
+    severity: 'error',
+    exit: 1,
+  },
+  E_ORIGIN_STATE: {
+    happened: 'the state of another run that the run starts from is missing in `origin/`, or damaged',
+    action: 'restore the folder from a copy',
+    severity: 'error',
+    exit: 1,
+  },
+  E_OUTPUT_PATH: {
+    happened:
+      'a result cannot be written to the file named for it: no such folder, a folder, not permitted; found before anything is computed',
+    action: 'name another file, or make its folder',
+    severity: 'error',
+    exit: USAGE,
+  },
+  E_OUTPUT_WRITE: {
+    happened:
+      'a result, or standard output, could not be written: disk full, reader of a named pipe gone. A reader of standard output that left is no error',
+    action: 'make room, or name another file; `lockstep up` goes on where only its own lines are lost',
+    severity: 'error',
+    exit: 1,
+  },
+  E_EVALUATION_FORMAT: {
+    happened: 'a file of an evaluation is none of this version',
+    action: 'evaluate again: `lockstep eval`',
+    severity: 'error',
+    exit: 1,
+  },
+  E_LEDGER_ENTRY: {
+    happened: 'not a valid ledger entry',
+    action: 'fix the caller',
+    severity: 'error',
+    exit: 1,
+  },
+  E_LEDGER_GAP: {
+    happened: 'a step was skipped',
+    action: 'fix the caller',
+    severity: 'error',
+    exit: 1,
+  },
+  E_LEDGER_DIVERGED: {
+    happened: 'a step is recorded already, with another digest',
+    action: 'do not go on; find the machine that computes differently',
+    severity: 'error',
+    exit: 1,
+  },
+  E_LEDGER_GENERATION: {
+    happened: 'a generation number fell',
+    action: 'fix the caller',
+    severity: 'error',
+    exit: 1,
+  },
+  E_LEDGER_CLASS: {
+    happened: 'another numerics class is recorded already',
+    action: 'fix the caller: admit or refuse the worker',
+    severity: 'error',
+    exit: 1,
+  },
+  E_LEDGER_ORIGIN: {
+    happened: 'the ledger names another state that the run starts from than `run.json`',
+    action: 'restore both from one copy',
+    severity: 'error',
+    exit: 1,
+  },
+  E_LEDGER_BRANCH: {
+    happened: 'entries cannot be cut off: the run is reproducible, has none, or went back 4,096 times',
+    action: 'as the message says; else start a new run',
+    severity: 'error',
+    exit: 1,
+  },
+  E_LEDGER_VERSION: {
+    happened: "the ledger's format is another version's",
+    action: 'go on with that version, or start a new run',
+    severity: 'error',
+    exit: 1,
+  },
+  E_LEDGER_LOCKED: {
+    happened:
+      'another process writes this ledger, or may: one on a machine that cannot be asked, or the lock file is damaged',
+    action:
+      'stop that process; the message names it and the file. Of one that is gone for certain, but cannot be seen: `--take-over`',
+    severity: 'error',
+    exit: 1,
+  },
+  E_LEDGER_LOCK_LOST: {
+    happened: "the helper process that holds the ledger's lock was killed, and the lock cannot be had again",
+    action: 'see that one coordinator alone runs, then resume',
+    severity: 'error',
+    exit: 1,
+  },
+  E_LEDGER_MISSING: {
+    happened: 'no ledger in the folder (opened for reading)',
+    action: 'check the path',
+    severity: 'error',
+    exit: 1,
+  },
+  E_LEDGER_CORRUPT: {
+    happened: 'the ledger is damaged',
+    action: 'restore it from a copy',
+    severity: 'error',
+    exit: 1,
+  },
+  E_LEDGER_READ: {
+    happened: 'the ledger could not be read or checked; nothing is known of it',
+    action: 'as the message says, then try again',
+    severity: 'error',
+    exit: 1,
+  },
+  E_LEDGER_WRITE: {
+    happened: 'the ledger cannot be written',
+    action: 'as the message says, then resume',
+    severity: 'error',
+    exit: 1,
+  },
+  E_LEDGER_CLOSED: {
+    happened: 'used after close',
+    action: 'fix the caller',
+    severity: 'error',
+    exit: 1,
+  },
+  E_CHECKPOINT_WRITE: {
+    happened: 'a checkpoint cannot be written or removed',
+    action: 'as the message says; older ones are untouched',
+    severity: 'error',
+    exit: /*1 if it is the last one of the run or the one that a stop leaves, or at start*/ 1,
+    when: 'it is the last one of the run or the one that a stop leaves, or at start',
+  },
+  E_CHECKPOINT_CONFLICT: {
+    happened: 'another checkpoint exists at this step',
+    action: 'use a new run directory',
+    severity: 'error',
+    exit: /*1 if it is the last one of the run*/ 1,
+    when: 'it is the last one of the run',
+  },
+  E_CHECKPOINT_MISSING: {
+    happened: 'no checkpoint at this step (also HTTP 404)',
+    action: 'take a step that exists',
+    severity: 'error',
+    exit: null,
+  },
+  E_CHECKPOINT_CORRUPT: {
+    happened: 'incomplete, or bytes do not match the manifest',
+    action: 'an older one is used; check the disk',
+    severity: 'warning',
+    exit: null,
+  },
+  E_CHECKPOINT_READ: {
+    happened: 'cannot be read (permissions, I/O)',
+    action: 'as the message says',
+    severity: 'error',
+    exit: 1,
+  },
+  E_CHECKPOINT_KEEP: {
+    happened: 'number of checkpoints to keep below 1',
+    action: 'pass 1 or more',
+    severity: 'error',
+    exit: null,
+  },
+  E_STATE_TABLE: {
+    happened: 'table or state array has the wrong length or layout',
+    action: 'use the model that the state is of',
+    severity: 'error',
+    exit: null,
+  },
+  E_STATE_FORMAT: {
+    happened: 'received bytes are not a state, or are cut off',
+    action: 'another source is asked; look at the network',
+    severity: 'warning',
+    exit: null,
+  },
+  E_STATE_VERSION: {
+    happened: 'a state of another encoding version',
+    action: 'run one version everywhere',
+    severity: 'warning',
+    exit: null,
+  },
+  E_STATE_LENGTH: {
+    happened: 'a state of another parameter count',
+    action: 'run one preset everywhere',
+    severity: 'warning',
+    exit: null,
+  },
+  E_JSON_VALUE: {
+    happened: 'a value has no JSON form',
+    action: 'fix the caller',
+    severity: 'error',
+    exit: null,
+  },
+  E_SAFETENSORS_ENTRY: {
+    happened: 'a tensor or metadata entry cannot be written',
+    action: 'fix the caller',
+    severity: 'error',
+    exit: null,
+  },
+  E_SAFETENSORS_HEADER: {
+    happened: 'header malformed, too large or cut off',
+    action: 'use another checkpoint',
+    severity: 'error',
+    exit: null,
+  },
+  E_SAFETENSORS_DUPLICATE: {
+    happened: 'header names a key twice',
+    action: 'use another checkpoint',
+    severity: 'error',
+    exit: null,
+  },
+  E_SAFETENSORS_DTYPE: {
+    happened: 'an element type other than F32',
+    action: 'convert it to F32',
+    severity: 'error',
+    exit: null,
+  },
+  E_SAFETENSORS_LAYOUT: {
+    happened: 'offsets overlap, leave holes or contradict a shape',
+    action: 'use another checkpoint',
+    severity: 'error',
+    exit: null,
+  },
+} as const satisfies Record<string, ErrorEntry>;
