@@ -1,6 +1,6 @@
 export { monotonicMs, systemClocks, wallMs, type Clocks, type MonotonicMs, type WallMs } from './decide/clocks.js';
 export { Decisions, entryOf } from './decide/decisions.js';
-export { step as coordinatorStep } from './decide/core.js';
+export { decide as decideAsCoordinator } from './decide/core.js';
 export { nameTaken } from './decide/membership.js';
 export { initialState as initialCoordinatorState } from './decide/state.js';
 export type {

@@ -1,4 +1,3 @@
-export { step as workerStep } from './decide/core.js';
 export { initialState as initialWorkerState } from './decide/state.js';
 export type {
   Effect as WorkerEffect,

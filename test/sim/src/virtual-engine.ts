@@ -1,5 +1,5 @@
 /**
- * The engine of a simulated worker: the production memory and reducer, on numbers that stand for tensors (numerics.ts), and a compute
+ * The engine of a simulated worker: the production memory and local sum, on numbers that stand for tensors (numerics.ts), and a compute
  * thread that takes virtual time. A state's weights are the bytes of its digest; a gradient is two integers, one a bucket.
  */
 import type { TrainingState } from '@lockstep/run';

@@ -138,7 +138,7 @@ export class WorkerNode extends SimulatedProcess {
     return true;
   }
 
-  /** The reducer is about to write a place of the sum, or has just been at it. */
+  /** The local sum is about to write a place of the sum, or has just been at it. */
   looksAtSum(sum: Int32Array, index: number): void {
     const { busy } = this.worker.state;
     if (busy?.kind === 'apply' || busy?.kind === 'load')

@@ -45,7 +45,7 @@ export function reduce(turn: Turn, work: StepWork): boolean {
   // Whoever publishes the state must find it where it is.
   if (state.saving === state.step) return false;
   const covered = work.covered.filter((gradient) => gradient !== null);
-  const bad = covered.flatMap((gradient, index) => (isFinite(gradient) ? [] : [index]));
+  const bad = covered.flatMap((gradient, index) => (isFiniteGradient(gradient) ? [] : [index]));
   if (bad.length > 0 && !dealtWith(turn, work, covered, bad)) return false;
   const { step, generation, ring } = state;
   const skip = bad.length > 0;
@@ -87,7 +87,7 @@ function sharesOf(ring: readonly string[], holders: readonly string[]): Readonly
   return shares;
 }
 
-function isFinite(gradient: Covered): boolean {
+function isFiniteGradient(gradient: Covered): boolean {
   return gradient.loss !== null && !gradient.exponents.includes(NON_FINITE);
 }
 

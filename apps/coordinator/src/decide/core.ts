@@ -1,5 +1,5 @@
 /**
- * The coordinator's decisions, as a pure function: (state, event) -> (state, effects).
+ * The coordinator's decisions, as a deterministic function, which consumes its state: (state, event) -> (state, effects).
  *
  * A step, seen from here:  plan -> every gradient held by someone -> reduce -> every member applied -> commit, next step.
  * Losing a member opens the next generation at the same step: what it held is planned anew, the survivors keep theirs.
@@ -22,7 +22,7 @@ const RELIEVED_AT_ONCE = 64;
 type Message<T extends WorkerMessage['type']> = Extract<WorkerMessage, { type: T }>;
 
 /** Decides. Consumes `state`: only the one that is returned may be used afterwards. Throws only on a broken invariant. */
-export function step(
+export function decide(
   state: State,
   event: Event,
   settings: Settings,

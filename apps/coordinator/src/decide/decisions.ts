@@ -4,7 +4,7 @@
  */
 import type { LedgerEntry } from '@lockstep/run';
 import type { Clocks } from './clocks.js';
-import { step } from './core.js';
+import { decide } from './core.js';
 import { initialState, type Durable, type Effect, type Happening, type Recovered } from './state.js';
 import type { Settings, State } from './state.js';
 
@@ -32,7 +32,7 @@ export class Decisions {
   /** Decides on something that happens now. Returns the effects, to be carried out in order. */
   take(happening: Happening): readonly Effect[] {
     const { settings, durable, clocks } = this.options;
-    const { state, effects } = step(this.current, { ...happening, now: clocks.monotonicNow() }, settings, durable);
+    const { state, effects } = decide(this.current, { ...happening, now: clocks.monotonicNow() }, settings, durable);
     this.current = state;
     return effects;
   }

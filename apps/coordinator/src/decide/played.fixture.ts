@@ -1,7 +1,7 @@
 /** A coordinator's decisions, played by a test: workers come, compute and leave as it says; a step has one microbatch. */
 import type { CoordinatorMessage, WorkerMessage } from '@lockstep/comm';
 import { monotonicMs } from '#src/decide/clocks.js';
-import { step } from '#src/decide/core.js';
+import { decide } from '#src/decide/core.js';
 import { initialState, type Effect, type Happening, type Settings, type State } from '#src/decide/state.js';
 
 export const SETTINGS: Settings = {
@@ -54,7 +54,7 @@ export class Played {
   }
 
   happens(happening: Happening): Effect[] {
-    const { state, effects } = step(this.state, { ...happening, now: monotonicMs(this.now) }, this.settings, {
+    const { state, effects } = decide(this.state, { ...happening, now: monotonicMs(this.now) }, this.settings, {
       digestOf,
     });
     this.state = state;

@@ -16,7 +16,7 @@ export class GradientPool {
   }
 
   /**
-   * A slot that nobody reads. A microbatch that is computed anew gets another slot than before, as the reducer may
+   * A slot that nobody reads. A microbatch that is computed anew gets another slot than before, as the sum may
    * still be reading the old one.
    */
   take(): Float32Array<SharedArrayBuffer> {

@@ -3,5 +3,5 @@ export { allocateArena, copyState, openArena, type Arena } from './arena.js';
 export { bucketsIn, bucketsOf } from './buckets.js';
 export { agreedExponents, summandOf, sumFormOf, sumGradients } from './exact-sum.js';
 export { passesFor } from './native-passes.js';
-export { Reducer } from './reducer.js';
+export { LocalSum } from './local-sum.js';
 export { Trainer } from './trainer.js';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { CoordinatorMessage } from '@lockstep/comm';
-import { step } from '#src/decide/core.js';
-import type { StoredGradient } from '#src/compute/reducer.js';
+import { decide } from '#src/decide/core.js';
+import type { StoredGradient } from '#src/compute/local-sum.js';
 import { initialState, type Effect, type Event, type State } from '#src/decide/state.js';
 
 const INSTANCE = '0'.repeat(32);
@@ -32,7 +32,7 @@ class Played {
   }
 
   happens(event: Event): Effect[] {
-    const { state, effects } = step(this.state, event);
+    const { state, effects } = decide(this.state, event);
     this.state = state;
     return effects;
   }
@@ -197,14 +197,14 @@ test('a worker that leaves ends when its coordinator is gone, when it is pressed
   const pressed = new Played();
   pressed.happens({ type: 'leave', reason: 'SIGTERM', atOnce: false });
   assert.ok(ends(pressed.happens({ type: 'leave', reason: 'SIGTERM', atOnce: true })));
-  const { state } = step(initialState(IDENTITY), { type: 'connected' });
-  assert.ok(ends(step(state, { type: 'leave', reason: 'SIGTERM', atOnce: false }).effects));
+  const { state } = decide(initialState(IDENTITY), { type: 'connected' });
+  assert.ok(ends(decide(state, { type: 'leave', reason: 'SIGTERM', atOnce: false }).effects));
 });
 
 test('a worker whose parent is gone stays as long as its coordinator does', () => {
   const worker = new Played();
   assert.deepEqual(worker.happens({ type: 'orphaned', reason: 'its parent is gone' }), []);
   assert.deepEqual(kinds(worker.happens({ type: 'disconnected' })), ['leaveRing', 'exit']);
-  const alone = step(initialState(IDENTITY), { type: 'orphaned', reason: 'its parent is gone' });
+  const alone = decide(initialState(IDENTITY), { type: 'orphaned', reason: 'its parent is gone' });
   assert.deepEqual(kinds(alone.effects), ['leaveRing', 'exit']);
 });

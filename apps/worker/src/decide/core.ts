@@ -1,5 +1,5 @@
 /**
- * The worker's decisions, as a pure function: (state, event) -> (state, effects).
+ * The worker's decisions, as a deterministic function, which consumes its state: (state, event) -> (state, effects).
  *
  * A step, seen from here (`advance` below):
  *   plan -> gradients of my microbatches -> told the exponents -> integer sum of mine -> ring all-reduce -> Adam, EMA,
@@ -8,19 +8,19 @@
  * only the late one is left to be summed (`reduce`).
  * A gradient depends only on (state, seed, step, microbatch), so it is kept over generations until its step is applied.
  *
- * The compute thread (`busy`) makes gradients and applies steps. The reducer (`reducing`), beside it, sums and checks, so that
+ * The compute thread (`busy`) makes gradients and applies steps. The I/O thread's local sum (`summing`), beside it, folds and checks, so that
  * a gradient that another worker delivered first holds nobody up, though it cannot be stopped.
  */
 import { EXIT, type ErrorCode } from '@lockstep/base';
 import { type CoordinatorMessage, type HeldState, PROTOCOL_VERSION, type WorkerMessage } from '@lockstep/comm';
-import type { StoredGradient } from '../compute/reducer.js';
+import type { StoredGradient } from '../compute/local-sum.js';
 import { following, isBeginning, tasksAfter, tasksNow } from './tasks.js';
 import type { EarlySum, Effect, Event, HeldGradient, Plan, Reduction, State, SumName, SumStage } from './state.js';
 
 type Told<T extends CoordinatorMessage['type']> = Extract<CoordinatorMessage, { type: T }>;
 
 /** Decides. Throws only on a broken invariant. */
-export function step(state: State, event: Event): { state: State; effects: Effect[] } {
+export function decide(state: State, event: Event): { state: State; effects: Effect[] } {
   const turn = new Turn(state);
   turn.handle(event);
   turn.advance();
@@ -67,11 +67,11 @@ class Turn {
         this.computed(event);
         break;
       case 'folded':
-        this.update({ reducing: null });
+        this.update({ summing: null });
         this.reached(event, 'folding', 'folded');
         break;
       case 'checked':
-        this.update({ reducing: null, owesCheck: false });
+        this.update({ summing: null, owesCheck: false });
         break;
       case 'corrupt':
         this.log('error', `E_STATE_CORRUPT: ${event.what}`);
@@ -238,19 +238,19 @@ class Turn {
     // Anything else is fetched by `advance`, as soon as the compute thread is free.
   }
 
-  private earlyDone({ step: ofStep, microbatch, exponents, stored }: Extract<Event, { type: 'early' }>): void {
+  private earlyDone({ step, microbatch, exponents, stored }: Extract<Event, { type: 'early' }>): void {
     const { have, plan, generation } = this.state;
-    if (have?.step !== ofStep) return;
+    if (have?.step !== step) return;
     this.update({ begun: stored });
-    if (plan?.step !== ofStep) return;
-    this.send({ type: 'early', generation, step: ofStep, microbatch, exponents: [...exponents] });
+    if (plan?.step !== step) return;
+    this.send({ type: 'early', generation, step, microbatch, exponents: [...exponents] });
   }
 
-  private computed({ step: ofStep, microbatch, gradient, goesOn }: Extract<Event, { type: 'computed' }>): void {
-    this.update({ busy: following(this.state.busy, goesOn, ofStep) });
-    if (this.state.have?.step !== ofStep) return;
+  private computed({ step, microbatch, gradient, goesOn }: Extract<Event, { type: 'computed' }>): void {
+    this.update({ busy: following(this.state.busy, goesOn, step) });
+    if (this.state.have?.step !== step) return;
     this.update({ held: new Map(this.state.held).set(microbatch, gradient), begun: null });
-    if (this.state.plan?.step === ofStep) this.reportGradient(microbatch, gradient);
+    if (this.state.plan?.step === step) this.reportGradient(microbatch, gradient);
   }
 
   private ringFailed(event: Extract<Event, { type: 'ringFailed' }>): void {
@@ -322,10 +322,10 @@ class Turn {
   }
 
   /** A sum has come from one stage to the next, unless it is one that is given up. */
-  private reached({ generation, step: ofStep, part }: SumName, from: SumStage, to: SumStage): boolean {
+  private reached({ generation, step, part }: SumName, from: SumStage, to: SumStage): boolean {
     const { early, reduction } = this.state;
     const sum = part === 'early' ? early : reduction;
-    if (sum?.message.generation !== generation || sum.message.step !== ofStep || sum.stage !== from) return false;
+    if (sum?.message.generation !== generation || sum.message.step !== step || sum.stage !== from) return false;
     if (part === 'early') this.update({ early: early && { ...early, stage: to } });
     else this.update({ reduction: reduction && { ...reduction, stage: to } });
     return true;
@@ -364,10 +364,10 @@ class Turn {
 
   /** Of the early bucket: integer sum, ring. */
   private sumEarly(early: EarlySum): void {
-    const { generation, step: ofStep, contribute, exponents } = early.message;
-    const name: SumName = { generation, step: ofStep, part: 'early' };
+    const { generation, step, contribute, exponents } = early.message;
+    const name: SumName = { generation, step, part: 'early' };
     if (early.stage === 'waiting' && this.mayFold(name)) {
-      this.update({ early: { ...early, stage: 'folding' }, reducing: { kind: 'fold' } });
+      this.update({ early: { ...early, stage: 'folding' }, summing: { kind: 'fold' } });
       this.effects.push({ type: 'fold', ...name, gradients: this.stored(contribute), exponents });
     } else if (early.stage === 'folded' && this.state.ringReady === generation) {
       this.update({ early: { ...early, stage: 'ringing' }, inRing: name });
@@ -380,11 +380,11 @@ class Turn {
    * late bucket may be written beside this step's early one. And the state must be at rest: a step being applied for an older
    * generation reads the sum, a load writes the weights.
    */
-  private mayFold({ generation, step: ofStep, part }: SumName): boolean {
-    const { busy, reducing, inRing } = this.state;
-    if (reducing !== null || busy?.kind === 'apply' || busy?.kind === 'load') return false;
+  private mayFold({ generation, step, part }: SumName): boolean {
+    const { busy, summing, inRing } = this.state;
+    if (summing !== null || busy?.kind === 'apply' || busy?.kind === 'load') return false;
     if (inRing === null) return true;
-    const beside = inRing.part === 'early' && inRing.generation === generation && inRing.step === ofStep;
+    const beside = inRing.part === 'early' && inRing.generation === generation && inRing.step === step;
     return beside && part === 'late';
   }
 
@@ -400,10 +400,10 @@ class Turn {
 
   /** The step's last stages: sum, ring, apply. */
   private reduce(reduction: Reduction): void {
-    const { busy, reducing, early } = this.state;
-    const { generation, step: ofStep, exponents, contribute, record, skip, next } = reduction.message;
-    const idle = busy === null && reducing === null;
-    const name: SumName = { generation, step: ofStep, part: early === null ? 'whole' : 'late' };
+    const { busy, summing, early } = this.state;
+    const { generation, step, exponents, contribute, record, skip, next } = reduction.message;
+    const idle = busy === null && summing === null;
+    const name: SumName = { generation, step, part: early === null ? 'whole' : 'late' };
     // Also of a step that is skipped: the others wait for this worker in the ring.
     const earlyDone = early === null || early.stage === 'summed';
     switch (reduction.stage) {
@@ -411,7 +411,7 @@ class Turn {
         if (skip) {
           if (idle && earlyDone) this.apply(reduction.message);
         } else if (this.mayFold(name)) {
-          this.update({ reduction: { ...reduction, stage: 'folding' }, reducing: { kind: 'fold' } });
+          this.update({ reduction: { ...reduction, stage: 'folding' }, summing: { kind: 'fold' } });
           this.effects.push({ type: 'fold', ...name, gradients: this.stored(contribute), exponents });
         }
         return;
@@ -420,10 +420,10 @@ class Turn {
         this.update({ reduction: { ...reduction, stage: 'ringing' }, inRing: name });
         this.effects.push({ type: 'allReduce', ...name });
         // The compute thread has nothing else to do until the total is there.
-        if (next !== null) this.effects.push({ type: 'prepare', step: ofStep + 1, microbatches: next.microbatches });
+        if (next !== null) this.effects.push({ type: 'prepare', step: step + 1, microbatches: next.microbatches });
         return;
       case 'summed':
-        if (idle) this.apply({ step: ofStep, exponents, record, skip });
+        if (idle) this.apply({ step, exponents, record, skip });
         return;
       case 'folding':
       case 'ringing':
@@ -434,22 +434,22 @@ class Turn {
   }
 
   private apply({
-    step: ofStep,
+    step,
     exponents,
     record,
     skip,
   }: Pick<Told<'reduce'>, 'step' | 'exponents' | 'record' | 'skip'>): void {
     const then = tasksAfter(this.state);
-    this.update({ busy: { kind: 'apply', step: ofStep, then, halting: false }, record });
-    this.effects.push({ type: 'apply', step: ofStep, exponents, skip, then });
+    this.update({ busy: { kind: 'apply', step, then, halting: false }, record });
+    this.effects.push({ type: 'apply', step, exponents, skip, then });
   }
 
   /** The step's first stages: the right state, then the gradients. */
   private compute(plan: Plan, have: HeldState): void {
-    const { busy, reducing } = this.state;
+    const { busy, summing } = this.state;
     if (this.state.owesCheck) {
-      if (reducing === null && (busy === null || busy.kind === 'compute')) {
-        this.update({ reducing: { kind: 'check' } });
+      if (summing === null && (busy === null || busy.kind === 'compute')) {
+        this.update({ summing: { kind: 'check' } });
         this.effects.push({ type: 'check' });
       }
       return;
@@ -457,7 +457,7 @@ class Turn {
     if (busy !== null || this.state.handingOver) return;
     if (this.mustLoad()) {
       const { generation, step: planned, digest, sources } = plan;
-      if (digest === null || reducing !== null) return;
+      if (digest === null || summing !== null) return;
       this.update({ busy: { kind: 'load', generation, step: planned } });
       this.effects.push({ type: 'load', generation, step: planned, digest, sources });
       return;

@@ -4,7 +4,7 @@
  */
 import { type ErrorCode } from '@lockstep/base';
 import type { Part } from '../compute/buckets.js';
-import type { StoredGradient } from '../compute/reducer.js';
+import type { StoredGradient } from '../compute/local-sum.js';
 import type {
   CommitRecord,
   CoordinatorMessage,
@@ -65,8 +65,8 @@ export type Busy =
   | ({ readonly kind: 'apply'; readonly step: number } & Queue)
   | { readonly kind: 'load'; readonly generation: number; readonly step: number };
 
-/** The reducer (integer sums, checks; reducer.ts) does one thing at a time; it reads the state, which must not change meanwhile. */
-export type Reducing = { readonly kind: 'fold' } | { readonly kind: 'check' };
+/** The local sum (local-sum.ts) folds or checks memory, one thing at a time; it reads the state, which must not change meanwhile. */
+export type Summing = { readonly kind: 'fold' } | { readonly kind: 'check' };
 
 /** waiting -> folding -> folded (this worker's integer sum is ready) -> ringing -> summed (the total is ready). */
 export type SumStage = 'waiting' | 'folding' | 'folded' | 'ringing' | 'summed';
@@ -121,7 +121,7 @@ export interface State extends Identity {
   /** The gradient that is being computed, once its early bucket is there. */
   readonly begun: StoredGradient | null;
   readonly busy: Busy | null;
-  readonly reducing: Reducing | null;
+  readonly summing: Summing | null;
   /** Others came to other bits than this worker: it looks at its own memory before it computes anything more. */
   readonly owesCheck: boolean;
   /** Generation whose ring is connected; -1 for none. */
@@ -257,7 +257,7 @@ export function initialState(identity: Identity): State {
     held: new Map(),
     begun: null,
     busy: null,
-    reducing: null,
+    summing: null,
     owesCheck: false,
     ringReady: -1,
     early: null,

@@ -10,7 +10,7 @@ import { copyState, snapshotOf } from '../compute/arena.js';
 import { bucketsIn, type Bucket, type Part } from '../compute/buckets.js';
 import type { ComputeReply } from '../compute/compute.js';
 import type { OpenEngine, RunEngine } from '../compute/engine.js';
-import { Reducer, type AtRest, type StoredBucket } from '../compute/reducer.js';
+import { LocalSum, type AtRest, type StoredBucket } from '../compute/local-sum.js';
 import { fromWire, onWire, toWire } from '../compute/wire-sum.js';
 import type { Effect, SumName } from '../decide/state.js';
 import type { Deciding } from './ports.js';
@@ -26,7 +26,7 @@ interface BucketSum {
 
 /** A run's, from `welcome` on. */
 interface Opened extends RunEngine {
-  readonly reducer: Reducer;
+  readonly localSum: LocalSum;
   readonly wire: Wire;
   readonly checkpointEvery: number;
 }
@@ -55,7 +55,7 @@ export class Computation {
     const { wire, checkpointEvery } = settings;
     const engine = this.openEngine(settings, this.halted, (reply) => this.replied(reply));
     const { arena, passes, pause } = engine;
-    this.engine = { ...engine, reducer: new Reducer(arena, passes, pause), wire, checkpointEvery };
+    this.engine = { ...engine, localSum: new LocalSum(arena, passes, pause), wire, checkpointEvery };
   }
 
   compute({ step, tasks }: Of<'compute'>): void {
@@ -79,7 +79,7 @@ export class Computation {
   check(): void {
     const state = this.atRest();
     this.effects.afterwards(() => {
-      const what = this.opened.reducer.check(state);
+      const what = this.opened.localSum.check(state);
       this.deciding.dispatch(what === null ? { type: 'checked' } : { type: 'corrupt', what });
     });
   }
@@ -104,10 +104,10 @@ export class Computation {
   }
 
   private async sum({ generation, step, part }: SumName, state: AtRest, sums: readonly BucketSum[]): Promise<void> {
-    const { reducer, wire, pause } = this.opened;
+    const { localSum, wire, pause } = this.opened;
     try {
       for (const { bucket, gradients, exponents } of sums) {
-        const what = await reducer.fold(state, bucket, gradients, exponents);
+        const what = await localSum.fold(state, bucket, gradients, exponents);
         if (what === null) continue;
         this.deciding.dispatch({ type: 'corrupt', what });
         return;
@@ -142,7 +142,7 @@ export class Computation {
   /** Puts another state into memory. Returns its digest, as it lies there now. */
   replace(state: TrainingState): string {
     copyState(state, this.opened.arena.state);
-    const { digest, weights } = this.opened.reducer.mark();
+    const { digest, weights } = this.opened.localSum.mark();
     this.weights = weights;
     return digest;
   }

@@ -59,8 +59,8 @@ export class StateTransfer {
 
   /** A newer plan may have come during the transfer: it may want the state in memory, and a sum may be reading that. */
   private mayReplaceState(wanted: number, digest: string): boolean {
-    const { plan, reducing } = this.deciding.state;
-    return reducing === null && plan?.step === wanted && plan.digest === digest;
+    const { plan, summing } = this.deciding.state;
+    return summing === null && plan?.step === wanted && plan.digest === digest;
   }
 
   private take(state: TrainingState, step: number, digest: string, source: string, milliseconds: number): void {

@@ -120,7 +120,7 @@ test('a worker alone steps, skips a step with the state as it was, and steps aga
   assert.notEqual(first[0].samples, first[1].samples);
   assert.ok(first[0].cpuMilliseconds >= 3);
   coordinator.say(reduce(first));
-  // The next step's first gradient may come before or after the digest of this one: applied is reported by the reducer.
+  // The next step's first gradient may come before or after the digest of this one: applied is reported by the I/O thread.
   const applied = await readApplied();
   assert.notEqual(applied.applied.digest, ready.have.digest);
   coordinator.say(reduce(applied.next, true));

@@ -5,7 +5,7 @@
 import { EffectQueue, failureOf, type Failure, EXIT } from '@lockstep/base';
 import type { CoordinatorMessage } from '@lockstep/comm';
 import type { TrainingState } from '@lockstep/diffusion';
-import { step } from '../decide/core.js';
+import { decide } from '../decide/core.js';
 import { stageOf } from '../decide/stage.js';
 import { initialState, type Effect, type Event, type State } from '../decide/state.js';
 import { Computation } from './computation.js';
@@ -144,7 +144,7 @@ export class TrainingWorker {
   private dispatch(event: Event): void {
     if (this.over) return;
     try {
-      const { state, effects } = step(this.current, event);
+      const { state, effects } = decide(this.current, event);
       this.current = state;
       this.ports.trace.stage(...stageOf(state));
       this.effects.push(effects);

@@ -12,7 +12,7 @@ import {
 } from '@lockstep/comm';
 import {
   TIERS_FROM,
-  coordinatorStep,
+  decideAsCoordinator,
   initialCoordinatorState,
   monotonicMs,
   type CoordinatorHappening,
@@ -101,7 +101,7 @@ class SimulatedRun {
 
   private feed(event: CoordinatorHappening): void {
     const started = performance.now();
-    const turn = coordinatorStep(this.state, { ...event, now: monotonicMs(this.now) }, this.settings, durable);
+    const turn = decideAsCoordinator(this.state, { ...event, now: monotonicMs(this.now) }, this.settings, durable);
     this.spent.decide += performance.now() - started;
     this.state = turn.state;
     for (const effect of turn.effects) {

@@ -13,7 +13,7 @@ import {
   copyState,
   openArena,
   passesFor,
-  Reducer,
+  LocalSum,
   Trainer,
 } from '@lockstep/worker/compute';
 import { NETWORK } from '../peers/compared-network.js';
@@ -36,7 +36,7 @@ const arena = openArena(allocateArena(parameterCount(parameterTable(recipe.model
 copyState(initialTrainingState(recipe, 0), arena.state);
 const passes = passesFor(settings, engineDirectory('cpu', process.env));
 const trainer = new Trainer(engine, settings, arena, { passes });
-const reducer = new Reducer(arena, passes, otherWork);
+const localSum = new LocalSum(arena, passes, otherWork);
 const indices = Array.from({ length: images / microbatchSize }, (_, index) => index);
 const { table } = trainer;
 const whole = bucketsIn(bucketsOf(recipe.model), 'whole');
@@ -70,7 +70,7 @@ async function oneStep(): Promise<Answer> {
   for (const [place, bucket] of whole.entries()) {
     const summands = gradients.map(({ microbatch, buffer, marks }) => ({ microbatch, buffer, marks: marks[place] }));
     const agreed = exponents.slice(bucket.tensor, bucket.tensor + bucket.table.length);
-    const wrong = await watch.timed('fold', () => reducer.fold({ step, weights }, bucket, summands, agreed));
+    const wrong = await watch.timed('fold', () => localSum.fold({ step, weights }, bucket, summands, agreed));
     if (wrong !== null) throw new Error(wrong);
   }
   const { left } = await watch.timed('update', () => trainer.apply(step++, exponents, false));

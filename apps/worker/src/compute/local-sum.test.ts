@@ -11,7 +11,7 @@ import { sumFormOf } from '#src/compute/exact-sum.js';
 import { PortablePasses } from '#src/compute/portable-passes.js';
 import { tinySettings } from './run.fixture.js';
 import { passesFor } from '#src/compute/native-passes.js';
-import { Reducer, type StoredBucket } from '#src/compute/reducer.js';
+import { LocalSum, type StoredBucket } from '#src/compute/local-sum.js';
 
 const settings = tinySettings();
 const recipe = parseRecipe(settings.recipe);
@@ -25,7 +25,7 @@ const checksumOf = (values: Float32Array): number => portable.checksum(values);
 
 let buffers: ArenaBuffers;
 let arena: Arena;
-let reducer: Reducer;
+let localSum: LocalSum;
 
 beforeEach(() => {
   buffers = allocateArena(P);
@@ -33,7 +33,7 @@ beforeEach(() => {
   copyState(initialTrainingState(recipe, settings.seed), arena.state);
   // What an earlier step left must not enter the sum.
   arena.sum.fill(123);
-  reducer = new Reducer(arena, passesFor(settings, engineDirectory('cpu', process.env)), otherWork);
+  localSum = new LocalSum(arena, passesFor(settings, engineDirectory('cpu', process.env)), otherWork);
 });
 
 /** A gradient, and what is known of each of its buckets. */
@@ -66,7 +66,7 @@ async function fold(
   for (const bucket of bucketsIn(buckets, part)) {
     const summands = gradients.flatMap(({ of }) => of.get(bucket) ?? []);
     const own = agreed.slice(bucket.tensor, bucket.tensor + bucket.table.length);
-    const what = await reducer.fold(state, bucket, summands, [...own]);
+    const what = await localSum.fold(state, bucket, summands, [...own]);
     if (what !== null) return what;
   }
   return null;
@@ -96,7 +96,7 @@ test('one flipped bit in the weights is found before the sum, and the state is n
   const state = atRest(0);
   new Uint8Array(buffers.state)[4 * 77 + 1] ^= 4;
   const summands = [...stored(0).of.values()].slice(0, 1);
-  const what = await reducer.fold(state, early, summands, [...exponents.slice(early.tensor)]);
+  const what = await localSum.fold(state, early, summands, [...exponents.slice(early.tensor)]);
   assert.match(what ?? '', /^the weights of state 0 changed in memory \([0-9a-f]{8} when made, [0-9a-f]{8} now\)/);
   assert.ok(
     arena.sum.every((value) => value === 123),
@@ -123,12 +123,12 @@ test('a sum that cannot be exact is refused', async () => {
 
 test('the marks are the digest of the state, and the checksum that its weights are checked against later', () => {
   const digest = stateDigest({ step: 9, ...arena.state });
-  assert.deepEqual(reducer.mark(), { digest, weights: checksumOf(arena.state.weights) });
+  assert.deepEqual(localSum.mark(), { digest, weights: checksumOf(arena.state.weights) });
 });
 
 test('a check finds one flipped bit in the weights, and nothing where there is none', () => {
   const state = atRest(2);
-  assert.equal(reducer.check(state), null);
+  assert.equal(localSum.check(state), null);
   new Uint8Array(buffers.state)[2] ^= 128;
-  assert.match(reducer.check(state) ?? '', /^the weights of state 2 changed/);
+  assert.match(localSum.check(state) ?? '', /^the weights of state 2 changed/);
 });

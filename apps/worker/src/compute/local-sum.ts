@@ -32,7 +32,7 @@ export interface AtRest {
   readonly weights: number;
 }
 
-export class Reducer {
+export class LocalSum {
   constructor(
     private readonly arena: Arena,
     private readonly passes: SumPasses,
