@@ -63,12 +63,13 @@ function teller({ line }: Log): (report: Report) => void {
     const now = systemClocks.monotonicNow();
     if (note.note === 'committed' && now - told >= PROGRESS_INTERVAL_MS) {
       told = now;
-      const { step, steps, generation, loss, imagesPerSecond } = status;
+      const { step, steps, generation, loss, figures, imagesPerSecond } = status;
       const workers = status.workers.filter(({ inRing }) => inRing).length;
       const rate = imagesPerSecond.toFixed(1);
+      const more = Object.keys(figures).length === 0 ? '' : ` figures=${JSON.stringify(figures)}`;
       line(
         'info',
-        `progress step=${step} steps=${steps} generation=${generation} workers=${workers} loss=${loss ?? '-'} imagesPerSecond=${rate}`,
+        `progress step=${step} steps=${steps} generation=${generation} workers=${workers} loss=${loss ?? '-'}${more} imagesPerSecond=${rate}`,
       );
     }
     tellParent({ kind: 'report', report });

@@ -34,6 +34,7 @@ export function settingsOf(options: Options): Settings {
     auditRate: options.auditRate,
     numerics: 'strict',
     nonFinite: options.nonFinite,
+    figures: [],
     tiersFrom: options.tiersFrom,
   };
 }

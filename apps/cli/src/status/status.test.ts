@@ -50,6 +50,7 @@ const STATUS: Status = {
     },
   ],
   loss: 0.12345,
+  figures: {},
   imagesPerSecond: 210.4,
   etaSeconds: 75,
   checkpoint: 10,
@@ -91,6 +92,11 @@ test("a coordinator's status is a table with each straggler's reason", async (co
     'worker-2  10.0.0.3  -      no    0      -              -',
     'worker-1 is a straggler: it needs 4.0 times as long as the others, and gets 25 % of a processor',
   ]);
+});
+
+test('the figures of a task stand beside its loss', async (context) => {
+  const { status } = await askStatus(await serve(context, answering({ ...STATUS, figures: { accuracy: 0.5 } })));
+  assert.match(describeStatus(status)[2], /^loss 0\.1235, accuracy 0\.5000, 210 images\/s, /);
 });
 
 test('the last evaluation is a line, its distance beside those of real images and of noise', async (context) => {

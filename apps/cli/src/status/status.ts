@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { readCoordinatorAddress } from '@lockstep/run';
 import type { Status } from '@lockstep/coordinator';
 import { CliError } from '../errors.js';
-import { duration } from './view.js';
+import { duration, figureTexts } from './view.js';
 
 /** A coordinator answers at once; one that does not within this is lost or stands still. Milliseconds. */
 const ANSWER_MS = 5_000;
@@ -32,6 +32,7 @@ const statusSchema: z.ZodType<Status> = z.object({
     }),
   ),
   loss: z.number().nullable(),
+  figures: z.record(z.string(), z.number()),
   imagesPerSecond: z.number().nonnegative(),
   etaSeconds: measured,
   checkpoint: count.nullable(),
@@ -141,7 +142,8 @@ const LESS_NEEDED: readonly (typeof COLUMNS)[number][] = ['host', 'state', 'cpu'
  * names are not wider; columns of least weight are left out for that.
  */
 export function describeStatus(status: Status, columns = Infinity): string[] {
-  const { run, phase, step, steps, generation, loss, imagesPerSecond, etaSeconds, checkpoint, reproducible } = status;
+  const { run, phase, step, steps, generation, loss, figures, imagesPerSecond, etaSeconds, checkpoint, reproducible } =
+    status;
   const orDash = (value: number | null, text: (value: number) => string): string =>
     value === null ? '-' : text(value);
   const rows = status.workers.map((worker) => [
@@ -157,7 +159,8 @@ export function describeStatus(status: Status, columns = Infinity): string[] {
   return [
     `run ${run}`,
     `step ${step} of ${steps}, ${phase}, generation ${generation}`,
-    `loss ${orDash(loss, (value) => value.toFixed(4))}, ${imagesPerSecond.toFixed(0)} images/s, ` +
+    [`loss ${orDash(loss, (value) => value.toFixed(4))}`, ...figureTexts(figures)].join(', ') +
+      `, ${imagesPerSecond.toFixed(0)} images/s, ` +
       `ETA ${orDash(etaSeconds, duration)}, checkpoint ${orDash(checkpoint, (value) => `of step ${value}`)}`,
     `bits reproducible: ${reproducible ? 'yes' : 'no, workers of several numerics classes took part'}`,
     ...(status.evaluation === null ? [] : [describeEvaluation(status.evaluation)]),

@@ -11,6 +11,7 @@ const STATUS: Status = {
   generation: 3,
   workers: [],
   loss: 0.12345,
+  figures: {},
   imagesPerSecond: 1210.4,
   etaSeconds: 3_900,
   checkpoint: null,
@@ -27,6 +28,11 @@ test('the progress shows what there is room for, the step first of all, and a ba
   assert.equal(shown(29), 'step 9000/18000  ETA 1h05m');
   assert.equal(shown(19), 'step 9000/18000');
   assert.equal(shown(9), 'step 9000');
+  const figures = { accuracy: 0.98765, right: 1 };
+  assert.equal(
+    progressLine({ ...STATUS, figures }, 200),
+    all.replace('loss 0.1235', 'loss 0.1235 accuracy 0.9877 right 1.0000'),
+  );
 });
 
 test('at no width it is longer, nor begins with anything but the step', () => {

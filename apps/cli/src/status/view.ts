@@ -93,9 +93,14 @@ export function duration(seconds: number): string {
   return minutes > 0 ? `${minutes}m${String(whole % 60).padStart(2, '0')}s` : `${whole}s`;
 }
 
-function figures(status: Status): { loss: string; rate: string; workers: string; eta: string } {
+/** `accuracy 0.9813`, for each figure that the task measures beside its loss. */
+export function figureTexts(figures: Status['figures']): string[] {
+  return Object.entries(figures).map(([name, value]) => `${name} ${value.toFixed(4)}`);
+}
+
+function partsOf(status: Status): { loss: string; rate: string; workers: string; eta: string } {
   return {
-    loss: status.loss === null ? '-' : status.loss.toFixed(4),
+    loss: [`loss ${status.loss === null ? '-' : status.loss.toFixed(4)}`, ...figureTexts(status.figures)].join(' '),
     rate: status.imagesPerSecond === 0 ? '-' : status.imagesPerSecond.toFixed(0),
     workers: String(status.workers.filter((worker) => worker.inRing).length),
     eta: status.etaSeconds === null ? '-' : duration(status.etaSeconds),
@@ -113,9 +118,9 @@ const GAP = '  ';
  * weight, and a bar in the room that is left.
  */
 export function progressLine(status: Status, columns: number): string {
-  const { loss, rate, workers, eta } = figures(status);
+  const { loss, rate, workers, eta } = partsOf(status);
   const head = `step ${status.step}/${status.steps}`;
-  const parts = [`loss ${loss}`, `${rate} images/s`, `${workers} workers`, `ETA ${eta}`];
+  const parts = [loss, `${rate} images/s`, `${workers} workers`, `ETA ${eta}`];
   const shown = new Set<string>();
   let room = columns - head.length;
   for (const part of [parts[3], parts[0], parts[1], parts[2]]) {
@@ -177,8 +182,8 @@ class PlainView implements View {
     const final = status.step === status.steps;
     if (!final && this.monotonicNow() - this.last < PLAIN_INTERVAL_MS) return;
     this.last = this.monotonicNow();
-    const { loss, rate, workers, eta } = figures(status);
-    this.line(`step ${status.step}/${status.steps} loss ${loss} ${rate} images/s ${workers} workers ETA ${eta}`);
+    const { loss, rate, workers, eta } = partsOf(status);
+    this.line(`step ${status.step}/${status.steps} ${loss} ${rate} images/s ${workers} workers ETA ${eta}`);
   }
 
   line(text: string): void {

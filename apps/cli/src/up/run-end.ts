@@ -25,6 +25,7 @@ export async function storedStatus(directory: string): Promise<Status> {
       generation: ledger.generation(),
       workers: [],
       loss: null,
+      figures: {},
       imagesPerSecond: 0,
       etaSeconds: null,
       checkpoint: checkpoints.length === 0 ? null : Math.max(...checkpoints),

@@ -92,7 +92,7 @@ describe('an idle worker', () => {
       peers: () => [],
       now,
     });
-  const result = (worker: string) => ({ worker, loss: 1, exponents: [], samples: '0', digest: null });
+  const result = (worker: string) => ({ worker, loss: 1, figures: null, exponents: [], samples: '0', digest: null });
 
   it('leaves others their work while they are as quick as expected', () => {
     const given = work(at(0));

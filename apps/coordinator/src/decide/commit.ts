@@ -2,6 +2,7 @@
 import { NON_FINITE } from '@lockstep/exact';
 import { type CommitRecord } from '@lockstep/comm';
 import { stragglers, unmeasured } from './balance.js';
+import { figuresOf, mean } from './figures.js';
 import type { Covered, CoveredEarly, Phase, StepWork } from './state.js';
 import { complete, stopped, type Turn } from './turn.js';
 import { contradicting, judgeStates, withVotes } from './votes.js';
@@ -59,7 +60,8 @@ export function reduce(turn: Turn, work: StepWork): boolean {
   };
   const goesOn = step + 1 < settings.steps && state.stopRequested === null && turn.joiners().length === 0;
   const next = goesOn ? turn.giveOut(step + 1, ring, () => null) : null;
-  turn.setPhase({ kind: 'reducing', since: turn.now, record, applied: new Map(), next });
+  const figures = figuresOf(settings.figures, covered);
+  turn.setPhase({ kind: 'reducing', since: turn.now, record, figures, applied: new Map(), next });
   turn.update({ skips: skip ? state.skips + 1 : 0 });
   const shares = sharesOf(ring, skip ? [] : record.plan);
   const exponents = skip ? [] : withSummed(largest(covered), work.summed);
@@ -232,6 +234,7 @@ export function commit(turn: Turn, record: CommitRecord, digest: string): void {
     step: done,
     generation: turn.state.generation,
     loss: mean(record.losses),
+    figures: phase.kind === 'reducing' && isSameAttempt(phase.record, record) ? phase.figures : {},
     digest,
     redone,
     skipped: record.skipped,
@@ -240,6 +243,11 @@ export function commit(turn: Turn, record: CommitRecord, digest: string): void {
   if (committed >= settings.steps) turn.finish(complete(settings.steps));
   else if (turn.state.stopRequested !== null) turn.finish(stopped(turn.state.stopRequested));
   else if (committed % settings.checkpointEvery === 0) turn.publish();
+}
+
+/** A record that a worker brings may be of another step or attempt than the one that was being reduced here. */
+function isSameAttempt(one: CommitRecord, other: CommitRecord): boolean {
+  return one.step === other.step && one.generation === other.generation;
 }
 
 /** After a step: old blame is forgotten, speeds are looked at, stragglers named. */
@@ -256,14 +264,4 @@ function review(turn: Turn, plan: readonly string[]): void {
     const rested = plan.length > 0 && turn.inRing(id) && !worked.has(id);
     turn.setWorker(id, { blamed: 0, unable: 0, straggler, speed: rested ? unmeasured(view.speed) : view.speed });
   }
-}
-
-/** In index order, so that the same losses give the same bits; null if one was not finite. */
-function mean(values: readonly (number | null)[]): number | null {
-  let sum = 0;
-  for (const value of values) {
-    if (value === null) return null;
-    sum += value;
-  }
-  return values.length === 0 ? null : sum / values.length;
 }

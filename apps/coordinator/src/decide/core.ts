@@ -166,7 +166,7 @@ function early(turn: Turn, worker: string, message: Message<'early'>): void {
 function gradient(turn: Turn, worker: string, message: Message<'gradient'>): void {
   const { step: current } = turn.state;
   const work = workOfReport(turn, message);
-  const { microbatch, loss, exponents, samples, digest } = message;
+  const { microbatch, loss, figures = null, exponents, samples, digest } = message;
   if (work === null) return drop(turn, worker, message);
   const ahead = message.step > current;
   if (!ahead) turn.setHave(worker, current, turn.state.digest);
@@ -175,7 +175,7 @@ function gradient(turn: Turn, worker: string, message: Message<'gradient'>): voi
   if (!work.pinned.has(microbatch))
     turn.setWorker(worker, { speed: measured(speed, message.milliseconds, message.cpuMilliseconds) });
   const jury = work.audited.has(microbatch) ? turn.peers(worker) : [];
-  const outcome = report(work, microbatch, { worker, loss, exponents, samples, digest }, jury, turn.now);
+  const outcome = report(work, microbatch, { worker, loss, figures, exponents, samples, digest }, jury, turn.now);
   if (outcome.tie) {
     const answers = (work.audited.get(microbatch) ?? []).map(
       (each) => `${each.digest.slice(0, 12)} from ${each.worker}`,

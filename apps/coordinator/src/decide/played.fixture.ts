@@ -1,5 +1,5 @@
 /** A coordinator's decisions, played by a test: workers come, compute and leave as it says; a step has one microbatch. */
-import type { CoordinatorMessage, WorkerMessage } from '@lockstep/comm';
+import type { CommitRecord, CoordinatorMessage, WorkerMessage } from '@lockstep/comm';
 import { monotonicMs } from '#src/decide/clocks.js';
 import { decide } from '#src/decide/core.js';
 import { initialState, type Effect, type Happening, type Settings, type State } from '#src/decide/state.js';
@@ -22,6 +22,7 @@ export const SETTINGS: Settings = {
   auditRate: 0,
   numerics: 'strict',
   nonFinite: 'stop',
+  figures: [],
   tiersFrom: 64,
 };
 
@@ -65,20 +66,26 @@ export class Played {
     return this.happens({ type: 'message', worker, message });
   }
 
-  /** A worker comes with state `of`. */
-  comes(worker: string, of: number): Effect[] {
+  /** A worker comes with state `of`, and perhaps the record of the step that made it. */
+  comes(worker: string, of: number, record: CommitRecord | null = null): Effect[] {
     this.happens({ type: 'hello', worker, instance: worker, host: 'h', port: 1, local: null, run: null });
     const have = { step: of, digest: digestOf(of) };
-    const ready = { have, record: null, generation: 0, probe: digestOf(0), engine: {} };
+    const ready = { have, record, generation: 0, probe: digestOf(0), engine: {} };
     return this.says(worker, { type: 'ready', ...ready });
   }
 
-  /** `worker` has the gradient of the one microbatch. */
-  computes(worker: string): Effect[] {
+  /** `worker` has the gradient of a microbatch. */
+  computes(
+    worker: string,
+    figures?: readonly (number | null)[],
+    microbatch = 0,
+    digest: string | null = null,
+  ): Effect[] {
     const { generation, step: of } = this.state;
     return this.says(worker, {
-      ...{ type: 'gradient', generation, step: of, microbatch: 0, loss: 1, exponents: [1] },
-      ...{ samples: '0'.repeat(16), digest: null, milliseconds: 1, cpuMilliseconds: 1 },
+      ...(figures === undefined ? {} : { figures: [...figures] }),
+      ...{ type: 'gradient', generation, step: of, microbatch, loss: 1, exponents: [1] },
+      ...{ samples: '0'.repeat(16), digest, milliseconds: 1, cpuMilliseconds: 1 },
     });
   }
 

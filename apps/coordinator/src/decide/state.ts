@@ -38,6 +38,8 @@ export interface Settings {
   readonly auditRate: number;
   readonly numerics: 'strict' | 'relaxed';
   readonly nonFinite: 'stop' | 'skip';
+  /** Names of what the task's workers measure beside the loss, in the order in which they say it. */
+  readonly figures: readonly string[];
   /** Workers of a generation from which on its ring has two tiers (topology.ts). */
   readonly tiersFrom: number;
 }
@@ -88,6 +90,8 @@ export interface WorkerView {
 export interface Covered {
   readonly worker: string;
   readonly loss: number | null;
+  /** By the place of their names in the settings; null: its worker said none. */
+  readonly figures: readonly (number | null)[] | null;
   readonly exponents: readonly number[];
   readonly samples: string;
 }
@@ -131,6 +135,9 @@ export interface StepWork {
   kept: 'no' | 'asked' | 'done';
 }
 
+/** What a task measures beside the loss, by name: means over a step's microbatches. What is not known is left out. */
+export type Figures = Readonly<Record<string, number>>;
+
 export type Phase =
   /** Too few ready workers, or the one with the newest state may still come back. */
   | { readonly kind: 'gathering'; readonly since: number }
@@ -141,6 +148,7 @@ export type Phase =
       readonly kind: 'reducing';
       readonly since: number;
       readonly record: CommitRecord;
+      readonly figures: Figures;
       /** Digest by worker, changed in place. */
       readonly applied: Map<string, string>;
       readonly next: StepWork | null;
@@ -287,6 +295,7 @@ export type Note =
       readonly generation: number;
       /** Mean over the microbatches; null if it is not known or was not finite. */
       readonly loss: number | null;
+      readonly figures: Figures;
       readonly digest: string;
       readonly redone: boolean;
       readonly skipped: boolean;

@@ -73,7 +73,7 @@ test('nothing of a run that is over goes on', async () => {
   assert.equal(shown.has('lockstep_ring_seconds'), false);
 });
 
-test('the loss has no value before a step is committed, and keeps the last that was finite', async () => {
+test('the loss has no value before a step is committed, and keeps the last that was finite; figures are of the last step', async () => {
   const metrics = new Metrics(() => ({ state: newState(), imagesPerSecond: 0 }));
   assert.equal((await series(metrics)).has('lockstep_loss'), false);
   const committed = {
@@ -84,10 +84,12 @@ test('the loss has no value before a step is committed, and keeps the last that 
     ringMilliseconds: 0,
     ringBytes: 0,
   } as const;
-  metrics.record({ ...committed, loss: 0.5, redone: false, skipped: false }, null);
-  metrics.record({ ...committed, loss: null, redone: false, skipped: true }, 2);
+  metrics.record({ ...committed, loss: 0.5, figures: { accuracy: 0.75 }, redone: false, skipped: false }, null);
+  assert.equal((await series(metrics)).get('lockstep_figure{name="accuracy"}'), 0.75);
+  metrics.record({ ...committed, loss: null, figures: {}, redone: false, skipped: true }, 2);
   const shown = await series(metrics);
   assert.equal(shown.get('lockstep_loss'), 0.5);
+  assert.equal(shown.has('lockstep_figure{name="accuracy"}'), false, 'a figure is of the last step or of none');
   assert.equal(shown.get('lockstep_step_duration_seconds_count'), 1, 'of the steps whose time is known');
 });
 

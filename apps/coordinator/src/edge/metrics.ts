@@ -6,7 +6,7 @@
  */
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 import type { Beside, Evaluation } from '@lockstep/run';
-import type { Note, State, WorkerView } from '../decide/state.js';
+import type { Figures, Note, State, WorkerView } from '../decide/state.js';
 
 /** What is, at the moment of asking. */
 export interface Live {
@@ -96,6 +96,8 @@ export class Metrics {
 
   /** Mean loss of the last step of this process; null before the first. */
   private lastLoss: number | null = null;
+  /** Of the last step: what is not known of it is not shown of an older one. */
+  private lastFigures: Figures = {};
 
   constructor(private readonly live: () => Live) {
     this.shown('lockstep_loss', 'Mean loss of the last committed step', () => this.lastLoss);
@@ -123,6 +125,12 @@ export class Metrics {
     this.shown('lockstep_reproducible', '1 while all workers are of one numerics class', ({ state }) =>
       state.reproducible ? 1 : 0,
     );
+    this.shownByName(
+      'lockstep_figure',
+      'What the task measures beside the loss: mean of the last committed step',
+      'name',
+      () => Object.entries(this.lastFigures),
+    );
     this.shownOfWorkers(
       'lockstep_worker_microbatch_seconds',
       'Time that a worker takes for a microbatch, smoothed',
@@ -140,6 +148,7 @@ export class Metrics {
       case 'committed':
         (note.redone ? this.redone : this.committed).inc();
         this.lastLoss = note.loss ?? this.lastLoss;
+        this.lastFigures = note.figures;
         if (note.skipped) this.skipped.inc();
         this.ringBytes.inc(note.ringBytes);
         if (stepSeconds !== null) this.seconds.observe(stepSeconds);
@@ -207,23 +216,34 @@ export class Metrics {
     this.registry.registerMetric(gauge);
   }
 
-  /** The same of each connected worker, by its name. */
-  private shownOfWorkers(name: string, help: string, valueOf: (worker: WorkerView) => number | null): void {
+  /** The same of several things, by their names. */
+  private shownByName(
+    name: string,
+    help: string,
+    label: string,
+    valuesOf: (live: Live) => readonly (readonly [string, number])[],
+  ): void {
     const { live } = this;
     const gauge = new Gauge({
       name,
       help,
-      labelNames: ['worker'],
+      labelNames: [label],
       registers: [],
       collect() {
         this.reset();
-        for (const worker of live().state.workers.values()) {
-          const value = valueOf(worker);
-          if (value !== null) this.set({ worker: worker.id }, value);
-        }
+        for (const [of, value] of valuesOf(live())) this.set({ [label]: of }, value);
       },
     });
     this.registry.registerMetric(gauge);
+  }
+
+  private shownOfWorkers(name: string, help: string, valueOf: (worker: WorkerView) => number | null): void {
+    this.shownByName(name, help, 'worker', ({ state }) =>
+      [...state.workers.values()].flatMap((worker): [string, number][] => {
+        const value = valueOf(worker);
+        return value === null ? [] : [[worker.id, value]];
+      }),
+    );
   }
 
   private gauge(name: string, help: string): Gauge {

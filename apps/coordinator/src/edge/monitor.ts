@@ -1,7 +1,7 @@
 /** How the run goes, for people and their tools: notes become metrics, reports, a status, a timeline; checkpoints are evaluated. */
 import type { Trace } from '@lockstep/run';
 import type { Clocks, WallMs } from '../decide/clocks.js';
-import type { Note, Settings, State } from '../decide/state.js';
+import type { Figures, Note, Settings, State } from '../decide/state.js';
 import { Evaluator, summaryOf, type EvaluationSummary, type EvaluatorSetting } from './evaluator.js';
 import { Metrics } from './metrics.js';
 import type { Watcher } from './ports.js';
@@ -40,6 +40,8 @@ export interface Status {
     readonly straggler: string | null;
   }[];
   readonly loss: number | null;
+  /** What the task measures beside the loss, of the newest step. */
+  readonly figures: Figures;
   readonly imagesPerSecond: number;
   readonly etaSeconds: number | null;
   readonly checkpoint: number | null;
@@ -63,13 +65,17 @@ export class Monitor implements Watcher {
   private readonly evaluator: Evaluator | null;
   private progress: Progress = noProgress;
   private loss: number | null = null;
+  private figures: Figures = {};
   private evaluation: EvaluationSummary | null = null;
 
   constructor(
     private readonly options: MonitorOptions,
     private readonly state: () => State,
   ) {
-    this.metrics = new Metrics(() => ({ state: state(), imagesPerSecond: this.imagesPerSecond() }));
+    this.metrics = new Metrics(() => ({
+      state: state(),
+      imagesPerSecond: this.imagesPerSecond(),
+    }));
     const { evaluator } = options;
     this.evaluator =
       evaluator === null
@@ -93,6 +99,7 @@ export class Monitor implements Watcher {
     if (note.note === 'committed') {
       this.progress = afterCommit(this.progress, clocks.monotonicNow());
       this.loss = note.loss ?? this.loss;
+      this.figures = note.figures;
     } else if (note.note === 'generation-opened') {
       this.progress = afterOpening(this.progress, clocks.monotonicNow());
     } else if (note.note === 'waiting' || note.note === 'over') {
@@ -135,6 +142,7 @@ export class Monitor implements Watcher {
         straggler,
       })),
       loss: this.loss,
+      figures: this.figures,
       imagesPerSecond: this.imagesPerSecond(),
       etaSeconds: this.etaSeconds(),
       checkpoint: state.checkpoint?.step ?? null,

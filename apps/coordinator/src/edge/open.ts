@@ -158,6 +158,7 @@ async function openOn(
         auditRate: config.auditRate,
         numerics: config.numerics,
         nonFinite: config.nonFinite,
+        figures: [],
         tiersFrom: TIERS_FROM,
       },
       recovered,

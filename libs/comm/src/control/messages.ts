@@ -18,6 +18,8 @@ export const PROTOCOL_VERSION = 5;
 export const MAX_MICROBATCHES = 65_536;
 /** A network has at most this many parameter tensors: bounds the exponent lists. */
 export const MAX_TENSORS = 65_536;
+/** A task has at most this many figures beside its loss. */
+export const MAX_FIGURES = 64;
 /** Most workers in one generation; the coordinator refuses another one with E_TOO_MANY_WORKERS. */
 export const MAX_WORKERS = 4_096;
 
@@ -149,8 +151,9 @@ const workerMessageSchema = z.discriminatedUnion('type', [
    */
   z.object({ type: z.literal('early'), generation: count, step: count, microbatch: count, exponents }),
   /**
-   * One microbatch's gradient is done and kept here: its mean loss (null: not finite), each tensor's exponent, the samples it
-   * is of, the wall and processor time it took, and sha256 of its bytes if the plan asked for it.
+   * One microbatch's gradient is done and kept here: its mean loss (null: not finite), the task's figures in the order of its data
+   * (null: not finite), each tensor's exponent, the samples it is of, the wall and processor time it took, and sha256 of its bytes if
+   * the plan asked for it.
    */
   z.object({
     type: z.literal('gradient'),
@@ -158,6 +161,7 @@ const workerMessageSchema = z.discriminatedUnion('type', [
     step: count,
     microbatch: count,
     loss: z.number().nullable(),
+    figures: z.array(z.number().nullable()).max(MAX_FIGURES).optional(),
     exponents,
     samples: samplesDigest,
     digest: digest.nullable(),

@@ -139,6 +139,7 @@ async function main(): Promise<void> {
     modelledWithAlphaSeconds: alpha.median,
     model: SIZES.map((n) => modelOf(n, links)),
     tiersQuickerFrom: [alpha.min, alpha.median, 1e-4, 2e-4].map((a) => ({ alphaSeconds: a, n: quickerFrom(a) })),
+    figures: [],
     tiersFrom: TIERS_FROM,
   });
 }

@@ -52,6 +52,7 @@ const settingsOf = (workers: number): Settings => ({
   auditRate: 0,
   numerics: 'strict',
   nonFinite: 'stop',
+  figures: [],
   tiersFrom: TIERS_FROM,
 });
 
