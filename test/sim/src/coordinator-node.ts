@@ -19,6 +19,7 @@ export function settingsOf(options: Options): Settings {
   return {
     run: 'sim',
     runSettings: {
+      task: { module: 'diffusion', code: { version: '1' } },
       data: 'mnist',
       seed: 0,
       recipe: {},

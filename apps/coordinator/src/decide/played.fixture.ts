@@ -7,6 +7,7 @@ import { initialState, type Effect, type Happening, type Settings, type State } 
 export const SETTINGS: Settings = {
   run: 'r',
   runSettings: {
+    task: { module: 'diffusion', code: { version: '1' } },
     data: 'mnist',
     seed: 0,
     recipe: {},

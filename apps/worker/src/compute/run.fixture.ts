@@ -20,6 +20,7 @@ import { Trainer, type Gradient } from '#src/compute/trainer.js';
 
 export function tinySettings(changes: RecipeChanges = {}): RunSettings {
   return {
+    task: { module: 'diffusion', code: { version: '1' } },
     data: 'mnist',
     seed: 3,
     recipe: recipeOf({ preset: 'tiny', steps: 20, globalBatch: 8, microbatchSize: 4, ...changes }),

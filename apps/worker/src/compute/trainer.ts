@@ -13,6 +13,7 @@ import {
   labelsOf,
   loadDataset,
   makeMicrobatch,
+  MNIST,
   microbatchTask,
   ofDigest,
   parameterTable,
@@ -203,11 +204,11 @@ export class Trainer implements Training {
 
 /** @throws DiffusionError E_DATA_CHANGED if what is in that place here is not the run's data; E_DATA_*, E_MNIST_* */
 function runDataHere({ data, dataDigest }: RunSettings): Dataset {
-  const dataset = loadDataset(data, 'train');
+  const dataset = loadDataset(data ?? MNIST, 'train');
   const known = ofDigest(dataset, dataDigest);
   if (known !== null) return known;
   throw new DiffusionError(
     'E_DATA_CHANGED',
-    `the data in ${data} of this machine is not the run's (digest ${dataDigest.slice(0, 12)} of the run, ${dataset.digest.slice(0, 12)} here): put the same data there`,
+    `the data in ${data ?? MNIST} of this machine is not the run's (digest ${dataDigest.slice(0, 12)} of the run, ${dataset.digest.slice(0, 12)} here): put the same data there`,
   );
 }

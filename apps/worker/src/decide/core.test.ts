@@ -66,6 +66,7 @@ class Played {
 const EARLY = { generation: 1, step: 0, part: 'early' } as const;
 const LATE = { ...EARLY, part: 'late' } as const;
 const SETTINGS = {
+  task: { module: 'diffusion', code: { version: '1' } },
   data: 'mnist',
   seed: 1,
   recipe: {},

@@ -40,7 +40,8 @@ export async function openRunOnDisk(directory: string): Promise<RunOnDisk> {
     const recipe = parseRecipe(member(config, 'recipe'));
     const wire = storedWire(config);
     // How often a state is kept changes no number; a replay keeps none.
-    const settings = { data: dataOf(config), seed, recipe, wire, checkpointEvery: 1, dataDigest };
+    const task = { module: 'diffusion', code: { version: '1' } };
+    const settings = { task, data: dataOf(config), seed, recipe, wire, checkpointEvery: 1, dataDigest };
     return { runId, recipe, settings, from: origin ?? null };
   } catch (error) {
     if (!(error instanceof DiffusionError || error instanceof RangeError)) throw error;

@@ -104,7 +104,7 @@ export async function replay(options: ReplayOptions): Promise<ReplayReport> {
     const arena = openArena(allocateArena(parameterCount(parameterTable(run.recipe.model))));
     copyState(start.state, arena.state);
     const { data: source, dataDigest: digest } = run.settings;
-    const dataset = loadRunData({ source, digest }, options.data);
+    const dataset = loadRunData({ source: source ?? 'mnist', digest }, options.data);
     const trainer = new Trainer(engine, run.settings, arena, { dataset });
     for (let k = start.step; k < step; k++) {
       options.onStep(k - start.step, step - start.step);

@@ -12,7 +12,7 @@ import { LOCAL_NAME } from '../ring/local-socket.js';
 import { WIRES } from '@lockstep/exact';
 
 /** Both ends must speak the same version: the coordinator refuses another with E_PROTOCOL_VERSION. */
-export const PROTOCOL_VERSION = 5;
+export const PROTOCOL_VERSION = 6;
 
 /** A step has at most this many microbatches: bounds every list in a message. */
 export const MAX_MICROBATCHES = 65_536;
@@ -91,10 +91,12 @@ export type CommitRecord = z.infer<typeof commitRecordSchema>;
 
 /** What a worker must know of the run to compute its gradients: all that decides the weights, and how often to keep a state. */
 export const runSettingsSchema = z.strictObject({
-  /** Where the training data is, on every worker's machine: `mnist`, or a folder. */
-  data: path,
+  /** Which code is trained: name of a task that comes with Lockstep, or path of a file on every worker's machine; and what names its code. */
+  task: z.strictObject({ module: path, code: z.record(path, z.string().max(128)) }),
+  /** Where the training data is, on every worker's machine; null: the task finds it by itself. */
+  data: path.nullable(),
   seed: count,
-  /** The whole of it, in the form of libs/diffusion (`parseRecipe`), which whoever reads it checks. */
+  /** The whole of it, in the form of the task, which whoever reads it checks. */
   recipe: z.record(z.string().max(64), z.unknown()),
   /** The integers that gradients are summed as. */
   wire: z.enum(WIRES),

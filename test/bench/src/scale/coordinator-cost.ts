@@ -37,6 +37,7 @@ type Said = Exclude<WorkerMessage, { type: 'hello' }>;
 const settingsOf = (workers: number): Settings => ({
   run: 'scale',
   runSettings: {
+    task: { module: 'diffusion', code: { version: '1' } },
     data: 'mnist',
     seed: 0,
     recipe: {},

@@ -25,6 +25,7 @@ const engine = loadEngine({ device: 'cpu', threads, directory: engineDirectory('
 const STEPS = 1000;
 const recipe = recipeOf({ ...NETWORK, steps: STEPS, globalBatch: images, microbatchSize });
 const settings: RunSettings = {
+  task: { module: 'diffusion', code: { version: '1' } },
   data: 'mnist',
   seed: 0,
   recipe: { ...recipe },
