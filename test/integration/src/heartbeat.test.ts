@@ -36,7 +36,15 @@ describe('a worker that computes a long step', () => {
     const [latch, at] = [join(folder, 'latch'), join(folder, 'at')];
     const recipe = recipeOf({ preset: 'tiny', globalBatch: 4, microbatchSize: 4 });
     const { digest: dataDigest } = loadMnist('train');
-    const settings = { task: { module: 'diffusion', code: { version: '1' } }, data: 'mnist', seed: 1, recipe, wire: 'int32', checkpointEvery: 100, dataDigest } as const;
+    const settings = {
+      task: { module: 'diffusion', code: { version: '1' } },
+      data: 'mnist',
+      seed: 1,
+      recipe,
+      wire: 'int32',
+      checkpointEvery: 100,
+      dataDigest,
+    } as const;
 
     const server = new WebSocketServer({ port: 0, host: '127.0.0.1', path: CONTROL_PATH });
     await once(server, 'listening');

@@ -101,6 +101,7 @@ export class CoordinatorNode extends SimulatedProcess {
           incidents: { publish: () => this.wait(0, 50) },
           fetchState: (url, wanted) => cluster.fetchState(this, url, wanted),
           table: [],
+          layout: '',
           model: null,
           keepCheckpoints: STEPS,
         },

@@ -1,6 +1,6 @@
 /** `lockstep verify`: opens a run directory, checks it, prints what it proves. */
 import { Command } from 'commander';
-import { z } from 'zod';
+import { openTask } from '@lockstep/catalog';
 import {
   CheckpointError,
   DirectoryStore,
@@ -9,11 +9,13 @@ import {
   readRun,
   runPaths,
   stateDigest,
+  storedRun,
   type LedgerReader,
   type RunRecord,
+  type StoredRun,
   type TrainingState,
 } from '@lockstep/run';
-import { DiffusionError, initialTrainingState, loadRunData, MNIST, parseRecipe, stateFrom } from '@lockstep/diffusion';
+import { checkCode, initialState, openRunData, stateFrom, type Task, type TaskModule } from '@lockstep/task';
 import { DATA_DOC } from '@lockstep/sampler';
 import { CliError } from '../errors.js';
 import { verifyRun, type Check, type Verification } from '../verify/verify.js';
@@ -23,14 +25,6 @@ import { epochsOf, type EpochUse } from '../verify/verify-samples.js';
 const SHOWN = 10;
 /** Lines about epochs; those that are alike share one. --json has all. */
 const MAX_EPOCH_LINES = 20;
-
-const size = z.int().positive();
-/** What the coordinator stores as a run's config (apps/coordinator, open.ts), as far as it is needed here. */
-const configSchema = z.object({
-  // Before there was a choice it was MNIST.
-  data: z.string().min(1).default(MNIST),
-  recipe: z.object({ globalBatch: size, microbatchSize: size }),
-});
 
 /** Exits with 0 if all is proved, 1 if not. */
 export function verifyCommand(): Command {
@@ -51,13 +45,14 @@ export function verifyCommand(): Command {
 /**
  * Checks the run in `directory`, which may be under way.
  * @param given where its data is now; null: where it was when the run began
- * @throws CheckpointError E_RUN_MISSING, E_RUN_CORRUPT, E_LEDGER_MISSING, E_LEDGER_VERSION; CliError E_VERIFY_RUN,
- *   E_VERIFY_CHANGED; DiffusionError E_DATA_CHANGED, E_MNIST_*, E_DATA_*
+ * @throws CheckpointError E_RUN_MISSING, E_RUN_CORRUPT, E_LEDGER_MISSING, E_LEDGER_VERSION; CliError
+ *   E_VERIFY_CHANGED; TaskError E_TASK_*, E_DATA_*; DiffusionError E_MNIST_* and others of the task's own
  */
 export async function verifyDirectory(directory: string, given: string | null = null): Promise<Verification> {
   const record = await readRun(directory);
-  const { recipe, data: source } = parseConfig(record, directory);
-  const data = loadRunData({ source, digest: record.dataDigest }, given);
+  const stored = storedRun(record, directory);
+  const { module, task } = await openedTask(stored);
+  const data = await openRunData(task, module, { source: stored.data, digest: record.dataDigest }, given);
   const start = await startOf(record, directory);
   const paths = runPaths(directory);
   const ledger = await openLedger(paths.ledger);
@@ -68,13 +63,13 @@ export async function verifyDirectory(directory: string, given: string | null = 
       order: {
         seed: record.seed,
         count: data.count,
-        globalBatch: recipe.globalBatch,
-        microbatchSize: recipe.microbatchSize,
+        globalBatch: stored.globalBatch,
+        microbatchSize: stored.microbatchSize,
       },
       ledger,
       store: new DirectoryStore(paths.checkpoints),
       start,
-      startDigest: () => startDigestOf(record, start),
+      startDigest: () => startDigestOf(record, task, start),
     });
     if (!(ledger instanceof CheckpointError) && ledger.branches().length !== branches)
       throw new CliError('E_VERIFY_CHANGED', 'the run went back to an earlier step while it was read; verify it again');
@@ -93,17 +88,14 @@ async function openLedger(folder: string): Promise<LedgerReader | CheckpointErro
   }
 }
 
-function parseConfig(record: RunRecord, directory: string): z.infer<typeof configSchema> {
-  const parsed = configSchema.safeParse(record.config);
-  if (parsed.success) {
-    const { globalBatch, microbatchSize } = parsed.data.recipe;
-    if (globalBatch % microbatchSize === 0) return parsed.data;
-  }
-  const why = parsed.success ? 'microbatchSize does not divide globalBatch' : z.prettifyError(parsed.error);
-  throw new CliError(
-    'E_VERIFY_RUN',
-    `run.json in ${directory} holds no recipe that this version reads (${why}); use the version of Lockstep that wrote it`,
-  );
+/** The task of a run, of the code that the run began with. @throws TaskError E_TASK_*; DiffusionError E_RECIPE and others of the task's own */
+async function openedTask({
+  task: { module: name, code },
+  recipe,
+}: StoredRun): Promise<{ module: TaskModule; task: Task }> {
+  const opened = await openTask(name);
+  checkCode(name, code, opened.code);
+  return { module: opened.module, task: opened.module.create(recipe) };
 }
 
 /** The state of another run that the run starts from, or why it cannot be read; null if it starts from its seed. */
@@ -117,17 +109,10 @@ async function startOf({ origin }: RunRecord, directory: string): Promise<Traini
   }
 }
 
-/** Digest of state 0, if it is known here, or this version can build the run's network. */
-function startDigestOf({ seed, config }: RunRecord, start: TrainingState | CheckpointError | null): string | null {
+/** Digest of state 0; null if it is another run's state that is not known here. */
+function startDigestOf({ seed }: RunRecord, task: Task, start: TrainingState | CheckpointError | null): string | null {
   if (start instanceof CheckpointError) return null;
-  if (start !== null) return stateDigest({ step: 0, ...stateFrom(start) });
-  try {
-    const recipe = parseRecipe(z.object({ recipe: z.json() }).parse(config).recipe);
-    return stateDigest({ step: 0, ...initialTrainingState(recipe, seed) });
-  } catch (error) {
-    if (error instanceof DiffusionError) return null;
-    throw error;
-  }
+  return stateDigest({ step: 0, ...(start === null ? initialState(task, seed) : stateFrom(start)) });
 }
 
 /** Lines for a person. */

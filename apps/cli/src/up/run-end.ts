@@ -1,24 +1,22 @@
 /** How a run stands of which no coordinator answers: by what lies in its directory, or by the last answer. */
-import { DirectoryStore, Ledger, readRun, runPaths } from '@lockstep/run';
+import { DirectoryStore, Ledger, readRun, runPaths, storedRun } from '@lockstep/run';
 import type { Status } from '@lockstep/coordinator';
-import { parseRecipe } from '@lockstep/diffusion';
 import { CliError } from '../errors.js';
 
 /**
  * A status as a coordinator gives it, of a run that nobody works at.
- * @throws CheckpointError E_RUN_MISSING, E_RUN_CORRUPT, E_LEDGER_*; DiffusionError E_RECIPE
+ * @throws CheckpointError E_RUN_MISSING, E_RUN_CORRUPT, E_LEDGER_*
  */
 export async function storedStatus(directory: string): Promise<Status> {
   const paths = runPaths(directory);
-  const { runId, config } = await readRun(directory);
-  const recipe = typeof config === 'object' && config !== null && 'recipe' in config ? config.recipe : null;
-  const { steps } = parseRecipe(recipe);
+  const record = await readRun(directory);
+  const { steps } = storedRun(record, directory);
   const ledger = await Ledger.openReader(paths.ledger);
   try {
     const last = ledger.last();
     const checkpoints = await new DirectoryStore(paths.checkpoints).list();
     return {
-      run: runId,
+      run: record.runId,
       phase: 'over',
       step: last === undefined ? 0 : last.step + 1,
       steps,

@@ -5,7 +5,7 @@
  * each microbatch by a digest; a microbatch whose digest is not that of its samples counts as having used none of them.
  */
 import type { LedgerEntry } from '@lockstep/run';
-import { microbatchIndices, samplesDigest } from '@lockstep/diffusion';
+import { microbatchIndices, samplesDigest } from '@lockstep/task';
 
 /** What decides the samples of each microbatch. */
 export interface SampleOrder {

@@ -337,7 +337,7 @@ test('what cannot be verified at all has its own error', async (context) => {
   await fs.writeFile(file, whole.replace(DATA.digest, '0'.repeat(64)));
   await assert.rejects(verifyDirectory(root), { code: 'E_DATA_CHANGED' });
   await fs.writeFile(file, whole.replace(`"microbatchSize": ${microbatchSize}`, '"microbatchSize": 5'));
-  await assert.rejects(verifyDirectory(root), { code: 'E_VERIFY_RUN' });
+  await assert.rejects(verifyDirectory(root), { code: 'E_RUN_CORRUPT' });
   await fs.writeFile(file, whole);
   await fs.rm(runPaths(root).ledger, { recursive: true });
   await assert.rejects(verifyDirectory(root), { code: 'E_LEDGER_MISSING' });

@@ -6,46 +6,53 @@
  */
 import { realpathSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { CheckpointError, findRun, readRun, RUN_FILE_NAME, type RunRecord } from '@lockstep/run';
+import type { JsonObject, JsonValue } from '@lockstep/base';
+import { DIFFUSION, moduleName, openTask } from '@lockstep/catalog';
+import { checkTaskKeys, contradiction, type Given, type RunConfig } from '@lockstep/config';
 import { MAX_SUMMANDS, type Wire } from '@lockstep/exact';
-import { contradiction, type Given, type RunConfig } from '@lockstep/config';
 import {
-  changedRecipe,
-  changesOf,
-  imageShapeOf,
-  MNIST,
-  presetFor,
-  presetOf,
-  recipeFor,
-  recipeOf,
-  type Dataset,
-  type Preset,
-  type RecipeChanges,
-  type RunData,
-} from '@lockstep/diffusion';
+  CheckpointError,
+  findRun,
+  readRun,
+  RUN_FILE_NAME,
+  storedRun,
+  type RunRecord,
+  type StoredRun,
+  type TaskReference,
+} from '@lockstep/run';
+import { checkCode, COMMON_KEYS, type RunData, type Task, type TaskData, type TaskModule } from '@lockstep/task';
 import { CoordinatorError } from '../errors.js';
-import { storedRun, type StoredRun } from './stored-run.js';
 
-export type AskedRun = StoredRun & {
+export type AskedRun = {
+  /** Its code as it is here. */
+  readonly reference: TaskReference;
+  readonly module: TaskModule;
+  readonly task: Task;
+  /** The preset whose recipe it begins with; null where the task has none. */
+  readonly preset: string | null;
+  readonly wire: Wire;
+  /** Where the data was when the run began, or is now that it begins; null: the task finds it by itself. */
+  readonly data: string | null;
   readonly seed: number;
   /** What the data must be; null: a new run takes what is there. */
   readonly mustBe: RunData | null;
   /** Where the data is, as given for a run that has its own; null: where it was. */
   readonly moved: string | null;
 } & (
-    | { readonly kind: 'new' }
-    /** Starts from the newest state of the run in `parent`. */
-    | { readonly kind: 'from'; readonly parent: string; readonly parentRecord: RunRecord }
-    | { readonly kind: 'existing'; readonly record: RunRecord }
-  );
+  | { readonly kind: 'new' }
+  /** Starts from the newest state of the run in `parent`. */
+  | { readonly kind: 'from'; readonly parent: string; readonly parentRecord: RunRecord }
+  | { readonly kind: 'existing'; readonly record: RunRecord }
+);
 
 /** Steps for the seed of a run that continues another: its random numbers must not be those that the weights have seen. */
 const SEED_STEP = 1;
 
 /**
  * @param given what was given, of `config` and perhaps more
- * @throws ConfigError E_CONFIG_CONFLICT for sizes that do not fit; CheckpointError E_RUN_CONFLICT with all that differs from the run,
- *   E_RUN_MISSING (no run in `from`), E_RUN_CORRUPT; CoordinatorError E_ORIGIN_NETWORK; DiffusionError for an impossible recipe
+ * @throws ConfigError E_CONFIG_CONFLICT for keys and sizes that do not fit; CheckpointError E_RUN_CONFLICT with all that differs from
+ *   the run, E_RUN_MISSING (no run in `from`), E_RUN_CORRUPT; CoordinatorError E_ORIGIN_NETWORK; TaskError E_TASK_*, DiffusionError for
+ *   an impossible recipe
  */
 export async function askedRun(config: RunConfig, given: Given): Promise<AskedRun> {
   const record = await findRun(config.out);
@@ -56,33 +63,49 @@ export async function askedRun(config: RunConfig, given: Given): Promise<AskedRu
       ? await existingRun(config, given, record)
       : config.from !== null
         ? await runFrom(config, given, config.from)
-        : newRun(config);
+        : await newRun(config, given);
   checkBatch(asked, config, given);
   return asked;
 }
 
 /**
- * The recipe, now that the data is known: a new run's network has the shape of the data's images, and perhaps its number of classes.
- * @throws CheckpointError E_RUN_CONFLICT; what recipeFor throws
+ * Task and data of the run, now that its data is open: what a new run's choice left open may be the data's.
+ * @throws CheckpointError E_RUN_CONFLICT; what the task's `fitted` throws
  */
-export function recipeOn(asked: AskedRun, config: RunConfig, given: Given, dataset: Dataset): Preset {
-  if (asked.kind === 'new') return recipeFor(config, dataset);
-  if (asked.kind === 'existing' && given.has('classes') && config.classes === null) {
-    const { classes } = changesOf(recipeFor({ preset: asked.preset }, dataset));
-    const stored = changesOf(asked.recipe).classes;
-    if (classes !== stored) throw conflict(config.out, [{ key: 'classes', stored, asked: classes }], given);
+export function taskOn(
+  asked: AskedRun,
+  config: RunConfig,
+  given: Given,
+  data: TaskData,
+): { readonly task: Task; readonly data: TaskData } {
+  if (asked.kind === 'new') return asked.task.fitted?.(data) ?? { task: asked.task, data };
+  if (asked.kind === 'existing') {
+    const base = ownTask(asked.module, asked.preset);
+    const open = givenKeys(asked.module, given).filter(
+      (key) => valueOf(config, key) === null && !(key in base.choices),
+    );
+    const { choices } = open.length === 0 ? base : (base.fitted?.(data).task ?? base);
+    const differences = open
+      .map((key) => ({ key, stored: asked.task.choices[key], asked: choices[key] }))
+      .filter((one) => one.stored !== one.asked);
+    if (differences.length > 0) throw conflict(config.out, differences, given);
   }
-  return asked.recipe;
+  return { task: asked.task, data };
 }
 
-function newRun(config: RunConfig): AskedRun {
-  const { preset, wire, seed } = config;
+async function newRun(config: RunConfig, given: Given): Promise<AskedRun> {
+  const { wire, seed } = config;
+  const { module, reference } = await openedTask(moduleName(config.task));
+  checkKeys(config, given, reference.module, module, given.get('task')?.source ?? 'the default');
+  const preset = module.keys?.includes('preset') === true ? config.preset : null;
   return {
     kind: 'new',
+    reference,
+    module,
+    task: begun(module, { ...choiceOf(config, module), ...(preset !== null && { preset }) }),
     preset,
-    data: locationOf(config.data),
+    data: locationOf(config.data, module),
     wire,
-    recipe: recipeOf(config),
     seed,
     mustBe: null,
     moved: null,
@@ -92,13 +115,14 @@ function newRun(config: RunConfig): AskedRun {
 async function runFrom(config: RunConfig, given: Given, parent: string): Promise<AskedRun> {
   const parentRecord = await readRun(parent);
   const origin = storedRun(parentRecord, parent);
-  const named = given.has('preset') ? presetFor(config.preset, imageShapeOf(origin.recipe.model)) : null;
-  // Labels that the network knows are a part of it, whatever the preset would have.
-  const known = named?.model.kind === 'unet' && !given.has('classes') ? changesOf(origin.recipe).classes : null;
-  const preset = named === null ? origin.preset : config.preset;
-  const base = named === null ? origin.recipe : changedRecipe(named, { classes: known });
-  const recipe = changedRecipe(base, givenChanges(config, given, preset));
-  const differences = differencesOf(origin.recipe.model, recipe.model);
+  const { module, reference } = await openedTask(given.has('task') ? moduleName(config.task) : origin.task.module);
+  checkKeys(config, given, reference.module, module, given.get('task')?.source ?? join(parent, RUN_FILE_NAME));
+  const has = module.create(origin.recipe);
+  const named = module.keys?.includes('preset') === true && given.has('preset') ? config.preset : null;
+  const preset = named ?? origin.preset;
+  const changes = { ...givenChanges(config, given, module, preset), ...(named !== null && { preset: named }) };
+  const task = Object.keys(changes).length === 0 ? has : changed(module, origin.recipe, changes);
+  const differences = differencesOf(has.network, task.network);
   if (differences.length > 0) {
     throw new CoordinatorError(
       'E_ORIGIN_NETWORK',
@@ -110,10 +134,12 @@ async function runFrom(config: RunConfig, given: Given, parent: string): Promise
     kind: 'from',
     parent,
     parentRecord,
+    reference,
+    module,
+    task,
     preset,
-    data: mustBe === null ? locationOf(config.data) : origin.data,
+    data: mustBe === null ? locationOf(config.data, module) : origin.data,
     wire: given.has('wire') ? config.wire : origin.wire,
-    recipe,
     seed: given.has('seed') ? config.seed : (parentRecord.seed + SEED_STEP) % Number.MAX_SAFE_INTEGER,
     mustBe,
     moved: null,
@@ -122,42 +148,122 @@ async function runFrom(config: RunConfig, given: Given, parent: string): Promise
 
 async function existingRun(config: RunConfig, given: Given, record: RunRecord): Promise<AskedRun> {
   const stored = storedRun(record, config.out);
+  const { module, reference } = await openedTask(await placeOfTask(config, given, stored));
+  // A file may lie elsewhere by now, as data may: what counts is what it says.
+  checkCode(reference.module, stored.task.code, reference.code);
+  checkKeys(config, given, reference.module, module, given.get('task')?.source ?? join(config.out, RUN_FILE_NAME));
+  const task = module.create(stored.recipe);
   const differences: Difference[] = [];
   const compare = (key: string, has: unknown, asked: unknown): void => {
     if (given.has(key) && has !== asked) differences.push({ key, stored: has, asked });
   };
-  compare('preset', stored.preset, config.preset);
+  if (stored.preset !== null) compare('preset', stored.preset, config.preset);
   const from = await differentOrigin(config, record);
   if (from !== null) differences.push(from);
   compare('seed', record.seed, config.seed);
   compare('wire', stored.wire, config.wire);
-  const has = changesOf(stored.recipe);
-  for (const [key, asked] of Object.entries(givenChanges(config, given, stored.preset)))
-    compare(key, has[key as keyof RecipeChanges], asked);
+  for (const [key, asked] of Object.entries(givenChanges(config, given, module, stored.preset))) {
+    if (asked === null) continue;
+    // Options are given together; what they are read as, the task says.
+    if (given.has(key)) compare(key, task.choices[key], asked);
+  }
+  differences.push(...differentOptions(config, given, module, stored.recipe, task));
   if (differences.length > 0) throw conflict(config.out, differences, given);
-  const moved = given.has('data') ? locationOf(config.data) : null;
   return {
     kind: 'existing',
     record,
-    ...stored,
+    reference,
+    module,
+    task,
+    preset: stored.preset,
+    data: stored.data,
+    wire: stored.wire,
     seed: record.seed,
     mustBe: { source: stored.data, digest: record.dataDigest },
-    moved,
+    moved: given.has('data') ? locationOf(config.data, module) : null,
   };
 }
 
+/** Where the code of a run's task is: where it was, unless another place is given. @throws CheckpointError E_RUN_CONFLICT */
+async function placeOfTask(config: RunConfig, given: Given, { task }: StoredRun): Promise<string> {
+  if (!given.has('task')) return task.module;
+  const asked = moduleName(config.task);
+  if ((asked === DIFFUSION) !== (task.module === DIFFUSION))
+    throw conflict(config.out, [{ key: 'task', stored: task.module, asked }], given);
+  return asked;
+}
+
+async function openedTask(name: string): Promise<{ readonly module: TaskModule; readonly reference: TaskReference }> {
+  const { module, code } = await openTask(name);
+  return { module, reference: { module: name, code } };
+}
+
+function checkKeys(config: RunConfig, given: Given, name: string, module: TaskModule, source: string): void {
+  checkTaskKeys(config, given, {
+    path: name === DIFFUSION ? null : name,
+    source,
+    keys: module.keys ?? [],
+    evaluates: module.can?.includes('evaluate') ?? false,
+  });
+}
+
+/** The task of a new run of which no more is chosen than the preset. */
+function ownTask(module: TaskModule, preset: string | null): Task {
+  return begun(module, preset === null ? {} : { preset });
+}
+
+function begun(module: TaskModule, choice: JsonObject): Task {
+  return module.begin === undefined ? module.create(choice) : module.begin(choice);
+}
+
+function changed(module: TaskModule, recipe: JsonObject, changes: JsonObject): Task {
+  return module.changed === undefined ? module.create({ ...recipe, ...changes }) : module.changed(recipe, changes);
+}
+
+/** Keys of a config that this task takes, but for the preset, which is no part of a recipe. */
+function keysOf({ keys = [] }: TaskModule): readonly string[] {
+  return [...COMMON_KEYS, ...keys.filter((key) => key !== 'preset')];
+}
+
+function givenKeys(module: TaskModule, given: Given): readonly string[] {
+  return keysOf(module).filter((key) => given.has(key));
+}
+
+function valueOf(config: RunConfig, key: string): JsonValue {
+  const values: Readonly<Record<string, JsonValue>> = config;
+  return values[key] ?? null;
+}
+
+/** What a new run's config chooses: a null chooses nothing. */
+function choiceOf(config: RunConfig, module: TaskModule): JsonObject {
+  const chosen = keysOf(module).map((key) => [key, valueOf(config, key)] as const);
+  return { ...config.options, ...Object.fromEntries(chosen.filter(([, value]) => value !== null)) };
+}
+
 /**
- * The changes of the recipe that were given. A null that was given is the preset's own; but how many classes the data has, only the
- * data tells, so a null for those is left out.
+ * What was given, as changes of a recipe. A null that was given is the task's own value; but where the task has none before it knows
+ * the data, it stays null.
  */
-function givenChanges(config: RunConfig, given: Given, preset: string): RecipeChanges {
-  const values: Readonly<Record<string, unknown>> = config;
-  const keys = Object.keys(changesOf(recipeOf({ preset: 'default' })));
-  const entries = keys
-    .filter((key) => given.has(key))
-    .map((key) => [key, values[key] ?? (key === 'classes' ? undefined : changesOf(presetOf(preset))[key as 'steps'])])
-    .filter(([, value]) => value !== undefined);
-  return Object.fromEntries(entries) as RecipeChanges;
+function givenChanges(config: RunConfig, given: Given, module: TaskModule, preset: string | null): JsonObject {
+  const keys = givenKeys(module, given);
+  const own = keys.some((key) => valueOf(config, key) === null) ? ownTask(module, preset).choices : {};
+  const entries = keys.map((key) => [key, valueOf(config, key) ?? own[key] ?? null] as const);
+  return { ...(given.has('options') ? config.options : {}), ...Object.fromEntries(entries) };
+}
+
+/** Options that were given, and are others than the run's when they are read as the task reads them. */
+function differentOptions(
+  config: RunConfig,
+  given: Given,
+  module: TaskModule,
+  recipe: JsonObject,
+  { choices }: Task,
+): Difference[] {
+  if (!given.has('options')) return [];
+  const asked = changed(module, recipe, config.options).choices;
+  return Object.keys(config.options)
+    .filter((name) => choices[name] !== asked[name])
+    .map((name) => ({ key: 'options', stored: { [name]: choices[name] }, asked: { [name]: asked[name] } }));
 }
 
 /** A run goes on from its own origin: one that is asked for must be that, as far as it is still there to be looked at. */
@@ -188,7 +294,7 @@ function conflict(out: string, differences: readonly Difference[], given: Given)
 
 /** Sizes that only the recipe tells together. @throws ConfigError E_CONFIG_CONFLICT */
 function checkBatch(asked: AskedRun, config: RunConfig, given: Given): void {
-  const { globalBatch, microbatchSize } = asked.recipe;
+  const { globalBatch, microbatchSize } = asked.task;
   const sizes = [
     { key: 'microbatchSize', value: microbatchSize, source: sourceOf('microbatchSize', asked, config, given) },
     { key: 'globalBatch', value: globalBatch, source: sourceOf('globalBatch', asked, config, given) },
@@ -221,20 +327,23 @@ function sourceOf(
     case 'existing':
       return join(config.out, RUN_FILE_NAME);
     case 'from':
-      return given.has('preset') && key !== 'wire' ? `the preset ${asked.preset}` : `the run in ${asked.parent}`;
+      return given.has('preset') && key !== 'wire' ? ownSource(asked) : `the run in ${asked.parent}`;
     case 'new':
-      return `the preset ${asked.preset}`;
+      return ownSource(asked);
     default:
       return asked satisfies never;
   }
 }
 
+function ownSource({ preset, task }: AskedRun): string {
+  return preset === null ? `the task ${task.name}` : `the preset ${preset}`;
+}
+
 /** Names of what two networks differ in, with both values. */
-function differencesOf(a: Preset['model'], b: Preset['model']): string[] {
-  const [first, second] = [new Map(Object.entries(a)), new Map(Object.entries(b))];
-  const shown = (value: unknown): string => (value === undefined ? 'nothing' : JSON.stringify(value));
-  return [...new Set([...first.keys(), ...second.keys()])]
-    .map((key) => [key, shown(first.get(key)), shown(second.get(key))] as const)
+function differencesOf(a: JsonObject, b: JsonObject): string[] {
+  const shown = (value: JsonValue | undefined): string => (value === undefined ? 'nothing' : JSON.stringify(value));
+  return [...new Set([...Object.keys(a), ...Object.keys(b)])]
+    .map((key) => [key, shown(a[key]), shown(b[key])] as const)
     .filter(([, has, asked]) => has !== asked)
     .map(([key, has, asked]) => `${key} ${has} there, ${asked} here`);
 }
@@ -243,9 +352,10 @@ function part(key: 'from' | 'out', config: RunConfig, given: Given): { key: stri
   return { key, value: config[key], source: given.get(key)?.source ?? 'the default' };
 }
 
-/** Workers may run in another folder. */
-function locationOf(data: string | null): string {
-  return data === null || data === MNIST ? MNIST : resolve(data);
+/** Where data is: a name that the task knows, or a path, absolute as workers may run in another folder. */
+function locationOf(data: string | null, { dataNames = [] }: TaskModule): string | null {
+  if (data === null) return dataNames[0] ?? null;
+  return dataNames.includes(data) ? data : resolve(data);
 }
 
 function sameFolder(a: string, b: string): boolean {

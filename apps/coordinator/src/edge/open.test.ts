@@ -67,7 +67,7 @@ test('a run from before there was a choice of data, wire, labels and predictions
   assert.deepEqual([record.config['data'], record.config['wire']], ['mnist', 'int32']);
   const { recipe } = record.config;
   const older = { ...without(recipe, 'prediction', 'labelDrop'), model: without(recipe.model, 'classes') };
-  const before = { ...record, config: { ...without(record.config, 'data', 'wire'), recipe: older } };
+  const before = { ...record, config: { ...TINY, recipe: older } };
   writeFileSync(join(out, 'run.json'), JSON.stringify(before));
   await openedAndClosed(out, {});
   await openedAndClosed(out, { ...TINY, prediction: 'eps', wire: 'int32', classes: '0' });

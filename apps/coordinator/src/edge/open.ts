@@ -4,13 +4,14 @@ import {
   CheckpointError,
   DirectoryStore,
   type DurableFs,
-  type JsonValue,
   Ledger,
   NO_TRACE,
   type RunPaths,
   type RunRecord,
+  type StoredRun,
   type Trace,
   type TrainingState,
+  configToStore,
   keepOrigin,
   makeRunFolders,
   openRun,
@@ -21,21 +22,8 @@ import {
 } from '@lockstep/run';
 import { isLoopback } from '@lockstep/comm';
 import { namesIn, type LoadedConfig, type RunConfig } from '@lockstep/config';
-import {
-  checkDataset,
-  describeDataset,
-  imageShapeOf,
-  initialTrainingState,
-  labelsOf,
-  loadDataset,
-  loadRunData,
-  parameterTable,
-  stateFrom,
-  TENSOR_LAYOUT,
-  type Dataset,
-  type Preset,
-} from '@lockstep/diffusion';
-import { askedRun, recipeOn, type AskedRun } from './asked-run.js';
+import { initialState, openRunData, stateFrom, type Task, type TaskData } from '@lockstep/task';
+import { askedRun, taskOn, type AskedRun } from './asked-run.js';
 import type { Clocks } from '../decide/clocks.js';
 import { CoordinatorError } from '../errors.js';
 import type { EvaluatorSetting } from './evaluator.js';
@@ -44,7 +32,6 @@ import { roomForConnections } from './open-files.js';
 import type { Report } from './monitor.js';
 import { CoordinatorServer } from './server.js';
 import type { Recovered } from '../decide/state.js';
-import { configToStore } from './stored-run.js';
 import { TIERS_FROM } from '../decide/topology.js';
 
 /** What enters from the edge: clocks, a fresh run id, and who hears of what happens. */
@@ -70,7 +57,7 @@ export interface Surroundings {
  * held; of a new run, run.json is written last.
  * @param loaded the config, and what of it was given: only that is compared with a run that is there already
  * @throws ConfigError E_CONFIG_CONFLICT; CheckpointError (E_RUN_*, E_LEDGER_*, E_CHECKPOINT_*, E_ORIGIN_STATE); CoordinatorError
- *   (E_CHECKPOINT_LEDGER, E_ORIGIN_*); DiffusionError (E_PRESET, E_RECIPE, E_MNIST_*, E_DATA_*); ListenError (E_PORT_IN_USE, E_LISTEN)
+ *   (E_CHECKPOINT_LEDGER, E_ORIGIN_*); TaskError E_TASK_*, E_DATA_*, DiffusionError E_RECIPE, E_MNIST_* and others of the task's own; ListenError (E_PORT_IN_USE, E_LISTEN)
  */
 export async function openCoordinator(
   loaded: LoadedConfig<RunConfig>,
@@ -78,14 +65,15 @@ export async function openCoordinator(
 ): Promise<CoordinatorServer> {
   const { config, given } = loaded;
   const asked = await askedRun(config, given);
-  const dataset = asked.mustBe === null ? loadDataset(asked.data, 'train') : loadRunData(asked.mustBe, asked.moved);
-  const recipe = recipeOn(asked, config, given, dataset);
-  checkDataset(dataset, { shape: imageShapeOf(recipe.model), classes: labelsOf(recipe.model) });
+  const { module, task: chosen, mustBe } = asked;
+  const opened =
+    mustBe === null ? await chosen.open(asked.data, 'train') : await openRunData(chosen, module, mustBe, asked.moved);
+  const { task, data } = taskOn(asked, config, given, opened);
   const parent = asked.kind === 'from' ? await newestState(asked.parent, asked.parentRecord, surroundings.warn) : null;
   const port = await HeldPort.take(config);
-  surroundings.tell?.(`data: ${describeDataset(dataset)}`);
+  surroundings.tell?.(`data: ${data.description}, digest ${data.digest.slice(0, 12)}`);
   try {
-    const server = await openOn(port, config, { ...asked, recipe }, dataset, parent, surroundings);
+    const server = await openOn(port, config, { ...asked, task }, data, parent, surroundings);
     const room = roomForConnections();
     if (room !== null) port.bound(room, surroundings.clocks, surroundings.warn);
     return server;
@@ -116,13 +104,13 @@ async function openOn(
   port: HeldPort,
   config: RunConfig,
   asked: AskedRun,
-  dataset: Dataset,
+  data: TaskData,
   parent: Checkpoint | null,
   { clocks, freshRunId, machineNames = [], report, warn, tell, disk, evaluator, trace = () => NO_TRACE }: Surroundings,
 ): Promise<CoordinatorServer> {
-  const { recipe, seed, wire } = asked;
+  const { task, seed, wire } = asked;
   const writing = { takeOver: config.takeOver, warn };
-  const { paths, record, ledger } = await openRecords(config.out, asked, dataset, parent, freshRunId, clocks, writing);
+  const { paths, record, ledger } = await openRecords(config.out, asked, data, parent, freshRunId, clocks, writing);
   const { origin } = record;
   if (origin !== undefined)
     tell?.(`starts from step ${origin.step} of run ${origin.runId}, state ${origin.digest.slice(0, 12)}; seed ${seed}`);
@@ -130,7 +118,7 @@ async function openOn(
   const incidents = new DirectoryStore(paths.incidents);
   try {
     await store.sweep();
-    const startState = (): Promise<TrainingState> => startOf(config.out, record, recipe);
+    const startState = (): Promise<TrainingState> => startOf(config.out, record, task);
     const startDigest = stateDigest(await startState());
     const found = await recoveredFrom(ledger, store, startDigest, warn);
     // Workers begin with the seed's state 0; another one only the coordinator has, as it has a checkpoint.
@@ -143,15 +131,16 @@ async function openOn(
       settings: {
         run: record.runId,
         runSettings: {
+          task: asked.reference,
           data: asked.moved ?? asked.data,
           seed,
-          recipe,
+          recipe: task.recipe,
           wire,
           checkpointEvery: config.checkpointEvery,
-          dataDigest: dataset.digest,
+          dataDigest: data.digest,
         },
-        steps: recipe.steps,
-        microbatches: recipe.globalBatch / recipe.microbatchSize,
+        steps: task.steps,
+        microbatches: task.globalBatch / task.microbatchSize,
         checkpointEvery: config.checkpointEvery,
         minWorkers: config.minWorkers,
         heartbeatTimeoutMs: config.heartbeatTimeoutMs,
@@ -164,7 +153,7 @@ async function openOn(
       recovered,
       startDigest,
       startState,
-      globalBatch: recipe.globalBatch,
+      globalBatch: task.globalBatch,
       keepCheckpoints: config.keepCheckpoints,
       evaluator:
         evaluator === undefined || config.evaluateEvery === 0
@@ -176,8 +165,9 @@ async function openOn(
               data: asked.moved,
               device: config.device,
             },
-      table: parameterTable(recipe.model),
-      model: JSON.parse(JSON.stringify(recipe)) as JsonValue,
+      table: task.table,
+      layout: task.layout,
+      model: task.recipe,
       ledger,
       store,
       incidents,
@@ -201,7 +191,7 @@ interface Records {
 async function openRecords(
   out: string,
   asked: AskedRun,
-  { digest: dataDigest, count, classNames }: Dataset,
+  { digest: dataDigest, count, classNames = [] }: TaskData,
   parent: Checkpoint | null,
   freshRunId: string,
   { wallNow }: Clocks,
@@ -221,14 +211,14 @@ async function openRecords(
         `${out} holds a ledger of ${steps} steps, but no run.json; restore that, or choose another --out.`,
       );
     const origin = parent === null ? null : originOf(parent);
-    if (parent !== null) await keepOrigin(out, parent, TENSOR_LAYOUT);
+    if (parent !== null) await keepOrigin(out, parent, asked.task.layout);
     await ledger.setOrigin(origin);
     const proposal = {
       runId: freshRunId,
       seed: asked.seed,
       dataDigest,
       dataset: { count, classNames },
-      config: configToStore(asked),
+      config: configToStore(toStore(asked)),
       createdAt: wallNow(),
       ...(origin !== null && { origin }),
     };
@@ -242,9 +232,14 @@ async function openRecords(
   }
 }
 
+function toStore({ reference, preset, data, wire, task }: AskedRun): StoredRun {
+  const { steps, globalBatch, microbatchSize, recipe } = task;
+  return { task: reference, preset, data, wire, steps, globalBatch, microbatchSize, recipe };
+}
+
 /** State 0: from the seed, or from another run's state. @throws CheckpointError E_ORIGIN_STATE */
-async function startOf(out: string, { origin, seed }: RunRecord, recipe: Preset): Promise<TrainingState> {
-  const start = origin === undefined ? initialTrainingState(recipe, seed) : stateFrom(await readOrigin(out, origin));
+async function startOf(out: string, { origin, seed }: RunRecord, task: Task): Promise<TrainingState> {
+  const start = origin === undefined ? initialState(task, seed) : stateFrom(await readOrigin(out, origin));
   return { step: 0, ...start };
 }
 

@@ -8,7 +8,6 @@ import {
   type WantedState,
   tableLength,
 } from '@lockstep/run';
-import { TENSOR_LAYOUT } from '@lockstep/diffusion';
 import type { Clocks } from '../decide/clocks.js';
 import { CoordinatorError } from '../errors.js';
 import type { Effect, Settings } from '../decide/state.js';
@@ -26,6 +25,8 @@ export interface Publishing {
   /** The wanted state from a URL; rejects if that has another one, or none. */
   readonly fetchState: (url: string, wanted: WantedState) => Promise<TrainingState>;
   readonly table: ParameterTable;
+  /** The tensors' axes in words. */
+  readonly layout: string;
   readonly model: JsonValue;
   /** Checkpoints to keep. */
   readonly keepCheckpoints: number;
@@ -69,12 +70,12 @@ export class Publisher {
 
   private async put(store: StateStore, effect: Publish | Keep): Promise<void> {
     const createdAt = this.clocks.wallNow();
-    const { table, model } = this.ports;
+    const { table, layout, model } = this.ports;
     await store.publish({
       runId: this.settings.run,
       state: await this.take(effect),
       table,
-      layout: TENSOR_LAYOUT,
+      layout,
       model,
       generation: effect.generation,
       createdAt,

@@ -11,7 +11,7 @@ import { socketDoor } from './socket-door.js';
 
 /** All that the edge is given; nothing in it reads the environment. */
 export interface ServerOptions
-  extends CoordinatorOptions, MonitorOptions, Pick<Publishing, 'table' | 'model' | 'keepCheckpoints'> {
+  extends CoordinatorOptions, MonitorOptions, Pick<Publishing, 'table' | 'layout' | 'model' | 'keepCheckpoints'> {
   readonly host: string;
   /** What it is called besides `host`: see serverNames of libs/comm. */
   readonly names: readonly string[];
@@ -32,7 +32,7 @@ export class CoordinatorServer {
     private readonly held: HeldPort,
     private readonly options: ServerOptions,
   ) {
-    const { host, names, clocks, ledger, store, incidents, table, model, keepCheckpoints } = options;
+    const { host, names, clocks, ledger, store, incidents, table, layout, model, keepCheckpoints } = options;
     this.monitor = new Monitor(options, () => this.coordinator.state);
     const answering = {
       phase: () => this.coordinator.state.phase.kind,
@@ -47,7 +47,7 @@ export class CoordinatorServer {
         void answer(answering, request, response);
       }),
       ledger,
-      publishing: { store, incidents, fetchState, table, model, keepCheckpoints },
+      publishing: { store, incidents, fetchState, table, layout, model, keepCheckpoints },
       watcher: this.monitor,
     });
     this.coordinator.start();

@@ -69,7 +69,7 @@ export function evaluateCommand(name: string, processors: number, env: NodeJS.Pr
         picture: options.picture ?? null,
         classifier: CLASSIFIER_RECIPE,
         classifiers: join(cacheDirectory(env), 'classifiers'),
-        dataOf: (record) => loadEvaluationData(record, options.data ?? null),
+        dataOf: (record) => loadEvaluationData(record, directory, options.data ?? null),
         wallNow: Date.now(),
         onPart: view.tell,
         onProgress: view.progress,

@@ -1,6 +1,5 @@
 /** The labelled data that a run is evaluated on. */
-import { z } from 'zod';
-import { CheckpointError, type RunRecord } from '@lockstep/run';
+import { storedRun, type RunRecord } from '@lockstep/run';
 import {
   DiffusionError,
   GREY,
@@ -21,27 +20,20 @@ export interface EvaluationData {
   readonly classes: number;
 }
 
-/** The part of a run's config that is needed here. Before there was a choice of data it was MNIST. */
-const configSchema = z.object({ data: z.string().default(MNIST) });
-
 /**
  * The data set of a run.
+ * @param directory of the run, for messages
  * @param given where it is now; null: where it was when the run began
  * @throws CheckpointError E_RUN_CORRUPT; DiffusionError E_DATA_CHANGED, E_MNIST_*, E_DATA_*; E_CLASSIFIER_DATA if there are no classes
  *   to tell apart
  */
 export function loadEvaluationData(
-  { config, dataDigest }: Pick<RunRecord, 'config' | 'dataDigest'>,
+  record: Pick<RunRecord, 'config' | 'dataDigest'>,
+  directory: string,
   given: string | null,
 ): EvaluationData {
-  const parsed = configSchema.safeParse(config);
-  if (!parsed.success)
-    throw new CheckpointError(
-      'E_RUN_CORRUPT',
-      'run.json does not name the data; evaluate it with the version that made it.',
-    );
-  const source = parsed.data.data;
-  const train = loadRunData({ source, digest: dataDigest }, given);
+  const source = storedRun(record, directory).data ?? MNIST;
+  const train = loadRunData({ source, digest: record.dataDigest }, given);
   const classes = train.labels.reduce((most, label) => Math.max(most, label), 0) + 1;
   if (classes < 2)
     throw new DiffusionError(

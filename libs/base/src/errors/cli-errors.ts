@@ -86,12 +86,6 @@ export const CLI_ERRORS = {
     severity: 'error',
     exit: 1,
   },
-  E_VERIFY_RUN: {
-    happened: '`run.json` holds no recipe that this version reads',
-    action: 'verify with the version that wrote it',
-    severity: 'error',
-    exit: 1,
-  },
   E_VERIFY_CHANGED: {
     happened: 'the run went back to an earlier step while it was read',
     action: 'verify it again',

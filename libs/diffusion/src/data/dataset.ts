@@ -70,13 +70,10 @@ export function shownNames(names: readonly string[]): string {
   return names.slice(0, SHOWN_CLASSES).map(shownName).join(' ') + more;
 }
 
-/** What was read, in one line: `60000 images of 28x28, 10 classes (0 1 2 3 4 5 6 7 8 9), digest 4a0f08ab23f4`. */
-export function describeDataset({ count, shape, classNames, digest }: Omit<Dataset, 'images' | 'labels'>): string {
+/** What was read, in one line: `60000 images of 28x28, 10 classes (0 1 2 3 4 5 6 7 8 9)`. */
+export function describeDataset({ count, shape, classNames }: Pick<Dataset, 'count' | 'shape' | 'classNames'>): string {
   const [images, classes] = [count === 1 ? 'image' : 'images', classNames.length === 1 ? 'class' : 'classes'];
-  return (
-    `${count} ${images} of ${shownShape(shape)}, ${classNames.length} ${classes} (${shownNames(classNames)}), ` +
-    `digest ${digest.slice(0, 12)}`
-  );
+  return `${count} ${images} of ${shownShape(shape)}, ${classNames.length} ${classes} (${shownNames(classNames)})`;
 }
 
 /**

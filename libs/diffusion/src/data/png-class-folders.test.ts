@@ -54,12 +54,9 @@ test('classes whose names are all whole numbers are numbered in the order of tho
 
 test('data without folders of classes has numbers for names, and what was read is said in a line', (context) => {
   assert.deepEqual(loadDataset(pictures(context, '1.png'), 'train').classNames, ['0']);
-  assert.match(
-    describeDataset(loadMnist('test')),
-    /^10000 images of 28x28, 10 classes \(0 1 2 3 4 5 6 7 8 9\), digest [0-9a-f]{12}$/,
-  );
+  assert.match(describeDataset(loadMnist('test')), /^10000 images of 28x28, 10 classes \(0 1 2 3 4 5 6 7 8 9\)$/);
   const odd = loadDataset(pictures(context, 'a cat/1.png', 'dog/1.png', 'x\ny/1.png'), 'train');
-  assert.match(describeDataset(odd), /^3 images of 1x1, 3 classes \("a cat" dog "x\\ny"\), digest/);
+  assert.match(describeDataset(odd), /^3 images of 1x1, 3 classes \("a cat" dog "x\\ny"\)$/);
   const many = { ...odd, classNames: Array.from({ length: 256 }, (_, i) => `c${i}`) };
   assert.match(describeDataset(many), /256 classes \(c0 .* c19 and 236 more\)/);
 });

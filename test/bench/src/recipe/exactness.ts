@@ -43,7 +43,14 @@ interface Trained {
 /** Trains once. */
 function train({ wire, update }: Way): Trained {
   const settings: RunSettings = {
-    ...{ task: { module: 'diffusion', code: { version: '1' } }, data: 'mnist', dataDigest, seed: 0, wire, checkpointEvery: steps },
+    ...{
+      task: { module: 'diffusion', code: { version: '1' } },
+      data: 'mnist',
+      dataDigest,
+      seed: 0,
+      wire,
+      checkpointEvery: steps,
+    },
     recipe: { ...recipe },
   };
   const arena = openArena(allocateArena(parameterCount(parameterTable(recipe.model))));
