@@ -91,7 +91,7 @@ const NODE_TEST = {
 };
 
 export default tseslint.config(
-  { ignores: ['**/dist/', '**/dist-test/', '**/node_modules/', '.nx/', '.lockstep/', 'runs/'] },
+  { ignores: ['**/dist/', '**/dist-test/', '**/node_modules/', '.nx/', '.lockstep/', 'coverage/', 'runs/'] },
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   js.configs.recommended,
   { plugins: { lockstep }, rules: { 'lockstep/file-name': 'error', eqeqeq: 'error' } },
