@@ -107,7 +107,7 @@ test('keys that only diffusion has, and sizes that do not fit, are refused befor
   await assert.rejects(own.open({ option: ['width=2'] }), { code: 'E_CONFIG_CONFLICT' });
   await assert.rejects(own.open({ task: own.task, microbatchSize: '3' }), {
     code: 'E_TASK_CREATE',
-    message: /microbatchSize/,
+    message: /do not divide/,
   });
   assert.equal(existsSync(own.out), false);
 });
