@@ -8,6 +8,7 @@ import { digestCommand } from './commands/digest-command.js';
 import { exportCommand } from './commands/export-command.js';
 import { replayCommand } from './commands/replay-command.js';
 import { statusCommand } from './commands/status-command.js';
+import { tryCommand } from './commands/try-command.js';
 import { upCommand } from './commands/up-command.js';
 import { verifyCommand } from './commands/verify-command.js';
 
@@ -26,6 +27,7 @@ for (const command of [
   upCommand(),
   sampleCommand('sample', availableParallelism(), process.env),
   evaluateCommand('eval', availableParallelism(), process.env),
+  tryCommand(process.env),
   digestCommand(),
   statusCommand(process.env, unread),
   verifyCommand(),

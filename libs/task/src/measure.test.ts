@@ -24,6 +24,11 @@ test('loss and figures are the means over every sample of the data, each once', 
   assert.equal(samples, 10);
 });
 
+test('as few samples are looked at as are wanted, in whole microbatches', () => {
+  const task = lineTask();
+  assert.equal(measure(engine, task, dataOf(task), new Float32Array(3), 4).samples, 6);
+});
+
 test('the rest that fills no microbatch is left out, and less than one microbatch is an error', () => {
   const task = lineTask();
   assert.equal(measure(engine, task, dataOf(task), new Float32Array(3)).samples, 9);

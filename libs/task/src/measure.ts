@@ -7,14 +7,15 @@ import type { Task, TaskData } from './task.js';
 export interface Measured {
   readonly loss: number;
   readonly figures: Readonly<Record<string, number>>;
-  /** Samples that were measured: all but the rest that fills no microbatch. */
+  /** Samples that were measured: all, or as many as were wanted, but the rest that fills no microbatch. */
   readonly samples: number;
 }
 
 /**
- * Measures weights by the function that trains them, a microbatch at a time. Each sample counts once.
+ * Measures weights by the function that trains them, a microbatch at a time. No sample counts twice.
  *
  * @param weights [P]
+ * @param most samples that are looked at, drawn at random and the same each time; all by default
  * @throws E_MICROBATCH if there are fewer samples than a microbatch has; EngineError
  */
 export function measure(
@@ -22,8 +23,9 @@ export function measure(
   { globalBatch, microbatchSize }: Pick<Task, 'globalBatch' | 'microbatchSize'>,
   data: TaskData,
   weights: Float32Array,
+  most = Infinity,
 ): Measured {
-  const microbatches = Math.floor(data.count / microbatchSize);
+  const microbatches = Math.min(Math.floor(data.count / microbatchSize), Math.ceil(most / microbatchSize));
   if (microbatches === 0)
     throw new TaskError(
       'E_MICROBATCH',

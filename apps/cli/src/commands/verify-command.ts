@@ -1,6 +1,5 @@
 /** `lockstep verify`: opens a run directory, checks it, prints what it proves. */
 import { Command } from 'commander';
-import { openTask } from '@lockstep/catalog';
 import {
   CheckpointError,
   DirectoryStore,
@@ -12,12 +11,12 @@ import {
   storedRun,
   type LedgerReader,
   type RunRecord,
-  type StoredRun,
   type TrainingState,
 } from '@lockstep/run';
-import { checkCode, initialState, openRunData, stateFrom, type Task, type TaskModule } from '@lockstep/task';
+import { initialState, openRunData, stateFrom, type Task } from '@lockstep/task';
 import { DATA_DOC } from '@lockstep/sampler';
 import { CliError } from '../errors.js';
+import { storedTask } from '../stored-task.js';
 import { verifyRun, type Check, type Verification } from '../verify/verify.js';
 import { epochsOf, type EpochUse } from '../verify/verify-samples.js';
 
@@ -51,7 +50,7 @@ export function verifyCommand(): Command {
 export async function verifyDirectory(directory: string, given: string | null = null): Promise<Verification> {
   const record = await readRun(directory);
   const stored = storedRun(record, directory);
-  const { module, task } = await openedTask(stored);
+  const { module, task } = await storedTask(stored);
   const data = await openRunData(task, module, { source: stored.data, digest: record.dataDigest }, given);
   const start = await startOf(record, directory);
   const paths = runPaths(directory);
@@ -86,16 +85,6 @@ async function openLedger(folder: string): Promise<LedgerReader | CheckpointErro
     if (error instanceof CheckpointError && error.code === 'E_LEDGER_CORRUPT') return error;
     throw error;
   }
-}
-
-/** The task of a run, of the code that the run began with. @throws TaskError E_TASK_*; DiffusionError E_RECIPE and others of the task's own */
-async function openedTask({
-  task: { module: name, code },
-  recipe,
-}: StoredRun): Promise<{ module: TaskModule; task: Task }> {
-  const opened = await openTask(name);
-  checkCode(name, code, opened.code);
-  return { module: opened.module, task: opened.module.create(recipe) };
 }
 
 /** The state of another run that the run starts from, or why it cannot be read; null if it starts from its seed. */

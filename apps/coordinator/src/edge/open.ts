@@ -147,7 +147,7 @@ async function openOn(
         auditRate: config.auditRate,
         numerics: config.numerics,
         nonFinite: config.nonFinite,
-        figures: [],
+        figures: data.figures ?? [],
         tiersFrom: TIERS_FROM,
       },
       recovered,

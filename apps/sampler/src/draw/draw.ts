@@ -12,6 +12,7 @@ import {
   type Preset,
 } from '@lockstep/diffusion';
 import { engineDirectory, engineEnvironment, graphDirectory, type Device } from '@lockstep/engine';
+import { mustBeAble } from '../ability.js';
 import { animatedPng } from '../picture/apng.js';
 import { animatedGif } from '../picture/gif.js';
 import {
@@ -83,11 +84,12 @@ export interface Drawn extends Cells {
 /**
  * Draws rows * columns images and writes them as one PNG, and on request their denoising as an animation; each file whole or
  * not at all (libs/run, output-file.ts).
- * @throws SamplerError; ConfigError E_CONFIG_GPUS; CheckpointError, also E_OUTPUT_*; DiffusionError E_SAMPLER, E_LABEL; WorkerFailure with a code of EngineError
+ * @throws SamplerError; TaskError E_TASK_CANNOT; ConfigError E_CONFIG_GPUS; CheckpointError, also E_OUTPUT_*; DiffusionError E_SAMPLER, E_LABEL; WorkerFailure with a code of EngineError
  */
 export async function draw(request: DrawRequest): Promise<Drawn> {
   // What takes minutes must not end with a file that cannot be written.
   const { out, animate } = outputsOf(request);
+  await mustBeAble(request.run, 'sample');
   const checkpoint = await newestCheckpoint(request);
   const { recipe, weights } = storedModel(checkpoint);
   const names = await classNamesOf(request);

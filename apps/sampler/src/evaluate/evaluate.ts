@@ -22,6 +22,7 @@ import {
 import { classCount, valuesOf } from '@lockstep/diffusion';
 import { loadEngineHere } from '@lockstep/engine';
 import { classifierFor } from './classifier-store.js';
+import { mustBeAble } from '../ability.js';
 import { chosenCondition } from '../draw/options.js';
 import { networkOf, unlabelled } from '../draw/draw-batch.js';
 import { checkTwo, drawImages, jobOf, newestCheckpoint, storedModel, type ImagesRequest } from '../draw/draw.js';
@@ -75,13 +76,14 @@ export interface Evaluated {
 /**
  * Draws, judges and writes both files, each whole or not at all. The figures are a function of the checkpoint, the samples'
  * number, sampler and seed, and the numerics class.
- * @throws SamplerError; ConfigError E_CONFIG_GPUS; CheckpointError; DiffusionError; EngineError; WorkerFailure
+ * @throws SamplerError; TaskError E_TASK_CANNOT; ConfigError E_CONFIG_GPUS; CheckpointError; DiffusionError; EngineError; WorkerFailure
  */
 export async function evaluate(request: EvaluateRequest): Promise<Evaluated> {
   const { run, samples: count, seed, env, onPart, warn } = request;
   if (!(count >= LEAST_SAMPLES && count <= MOST_SAMPLES))
     throw new SamplerError('E_EVALUATE_SAMPLES', `${count} samples: use ${LEAST_SAMPLES} to ${MOST_SAMPLES}`);
   const record = await readRun(run);
+  await mustBeAble(run, 'evaluate');
   const checkpoint = await newestCheckpoint(request);
   const model = storedModel(checkpoint);
   const classes = classCount(model.recipe.model);

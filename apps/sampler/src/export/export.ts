@@ -6,6 +6,7 @@ import { systemReason } from '@lockstep/base';
 import { CheckpointError, openOutput } from '@lockstep/run';
 import { savedPrediction } from '@lockstep/diffusion';
 import type { Engine } from '@lockstep/engine';
+import { mustBeAble } from '../ability.js';
 import { newestCheckpoint, storedModel } from '../draw/draw.js';
 import { SamplerError } from '../errors.js';
 
@@ -46,10 +47,11 @@ function isTaken(path: string): boolean {
  * conditional network, labels [images], and gives eps or v in x's shape, from the moving average; and recipe.json, with the
  * schedule, what the network sees of a timestep, how many classes it knows and which of both it predicts.
  * @returns the step of the checkpoint
- * @throws SamplerError E_EXPORT_EXISTS, E_SAMPLE_NO_CHECKPOINT, E_SAMPLE_MODEL; CheckpointError, also E_OUTPUT_*; EngineError
+ * @throws SamplerError E_EXPORT_EXISTS, E_SAMPLE_NO_CHECKPOINT, E_SAMPLE_MODEL; TaskError E_TASK_CANNOT; CheckpointError, also E_OUTPUT_*; EngineError
  */
 export async function exportSavedModel({ run, out, images, engine, warn }: ExportRequest): Promise<number> {
   checkExportFolder(out);
+  await mustBeAble(run, 'export');
   const checkpoint = await newestCheckpoint({ run, warn });
   const { recipe, weights } = storedModel(checkpoint);
   const model = savedPrediction(engine, recipe, weights, images);
