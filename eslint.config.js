@@ -12,7 +12,7 @@ import tseslint from 'typescript-eslint';
 const ROOT = import.meta.dirname;
 
 /** What each lib may import, besides packages from npm. */
-const LIBS = {
+export const LIBS = {
   base: [],
   exact: ['base'],
   comm: ['base', 'exact'],
@@ -26,7 +26,7 @@ const LIBS = {
   evaluation: ['base', 'engine', 'task', 'diffusion'],
 };
 /** What each app may import among apps; every app may import every lib. */
-const APPS = { coordinator: [], worker: [], sampler: [], cli: ['coordinator', 'worker', 'sampler'] };
+export const APPS = { coordinator: [], worker: [], sampler: [], cli: ['coordinator', 'worker', 'sampler'] };
 /** Names that say nothing about what a file holds. */
 const EMPTY_NAMES = new Set(['utils', 'util', 'helpers', 'helper', 'common', 'misc']);
 

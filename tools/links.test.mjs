@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { test } from 'node:test';
+import { APPS, LIBS } from '../eslint.config.js';
 
 const ROOT = join(import.meta.dirname, '..');
 const FOLDERS = ['docs', 'deploy', 'examples', 'test/bench'];
@@ -75,6 +76,19 @@ test('files that the page "to change X, go to Y" names are there, and have what 
     ),
     [],
   );
+});
+
+test('the table of parts is what lint enforces', () => {
+  const text = readFileSync(join(ROOT, 'docs', 'internals', 'architecture.md'), 'utf8');
+  const libs = [...text.matchAll(/^\| `libs\/(\w+)` .*\| ([^|]+) \|$/gm)].map(([, name = '', allowed = '']) => [
+    name,
+    [...allowed.matchAll(/`(\w+)`/g)].map(([, other]) => other).sort(),
+  ]);
+  assert.deepEqual(
+    Object.fromEntries(libs),
+    Object.fromEntries(Object.entries(LIBS).map(([name, allowed]) => [name, [...allowed].sort()])),
+  );
+  for (const app of Object.keys(APPS)) assert.ok(text.includes(`\`apps/${app}\``), app);
 });
 
 test('the README is for a newcomer: at most 200 lines and 16 kB', () => {

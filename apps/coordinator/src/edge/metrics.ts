@@ -119,8 +119,10 @@ export class Metrics {
       'Step of the newest published checkpoint',
       ({ state }) => state.checkpoint?.step ?? 0,
     );
-    this.shown('lockstep_ring_seconds', "Time of the last step's all-reduce", ({ state }) =>
-      workersAtWork(state) === 0 ? null : state.lastRing.ringMilliseconds / 1000,
+    this.shown(
+      'lockstep_ring_seconds',
+      "Time of the last step's all-reduce, by the worker that reported last; of the step before where one was skipped",
+      ({ state }) => (workersAtWork(state) === 0 ? null : state.lastRing.ringMilliseconds / 1000),
     );
     this.shown('lockstep_reproducible', '1 while all workers are of one numerics class', ({ state }) =>
       state.reproducible ? 1 : 0,
