@@ -60,14 +60,25 @@ test('links of the pages lead to files and headings that are there', () => {
   assert.deepEqual(pages.flatMap(brokenIn), []);
 });
 
-test('files that the page "to change X, go to Y" names are there, and have what it says that they have', () => {
-  const text = readFileSync(join(ROOT, 'docs', 'internals', 'where.md'), 'utf8');
-  const paths = [...text.matchAll(/`((?:apps|libs|test)\/[^`]+)`/g)].map(([, path = '']) => path);
-  assert.ok(paths.length > 20);
-  assert.deepEqual(
-    paths.filter((path) => !existsSync(join(ROOT, path))),
-    [],
+/**
+ * What a page names as a file or folder of the repository.
+ * @param {string} text
+ */
+const pathsIn = (text) =>
+  [...text.matchAll(/`((?:apps|libs|test|tools|deploy|examples)\/[\w./-]+)`/g)].map(([, path = '']) => path);
+
+test('files that the pages name are there', () => {
+  const missing = pages.flatMap((page) =>
+    pathsIn(readFileSync(page, 'utf8'))
+      // What is built comes and goes.
+      .filter((path) => !path.includes('/dist') && !existsSync(join(ROOT, path)))
+      .map((path) => `${relative(ROOT, page)}: ${path}`),
   );
+  assert.deepEqual(missing, []);
+});
+
+test('what the page "to change X, go to Y" says of a file is in it', () => {
+  const text = readFileSync(join(ROOT, 'docs', 'internals', 'where.md'), 'utf8');
   const named = [...text.matchAll(/`(\w+)`\s+(?:in|of)\s+`((?:apps|libs|test)\/[^`]+)`/g)];
   assert.ok(named.length > 10);
   assert.deepEqual(
