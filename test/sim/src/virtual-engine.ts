@@ -13,6 +13,7 @@ import {
   type ComputeRequest,
   type ComputeThread,
   type OpenEngine,
+  type RunEngine,
   type SumPasses,
   type WorkerTask,
 } from '@lockstep/worker';
@@ -75,7 +76,9 @@ export class VirtualEngine {
 
   constructor(private readonly node: WorkerNode) {}
 
-  readonly open: OpenEngine = (_settings, halted, onReply) => {
+  readonly open: OpenEngine = (_settings, halted, onReply) => Promise.resolve(this.opened(halted, onReply));
+
+  private opened(halted: Int32Array<SharedArrayBuffer>, onReply: (reply: ComputeReply) => void): RunEngine {
     const arena = openArena(allocateArena(PARAMETERS));
     this.arena = arena;
     put(SEED_DIGEST, arena.state);
@@ -89,7 +92,7 @@ export class VirtualEngine {
       pause: () => this.node.wait(0, PIECE_MS),
       thread,
     };
-  };
+  }
 
   /** One bit of the weights flips. */
   flip(): void {
@@ -236,6 +239,7 @@ class VirtualThread implements ComputeThread {
       early,
       late,
       loss: bad ? null : lossOf(this.digest, step, microbatch),
+      figures: [],
       samples: samplesOf(step, microbatch),
       digest: digest ? hashOf('bits', ...BUCKETS.map((bucket) => numbers[PLACES[bucket]] ?? 0)) : null,
       goesOn,

@@ -38,8 +38,9 @@ export function reportLines(report: ReplayReport): string[] {
         : `the ledger has ${samplesInLedger}`;
   return [
     `samples: ${indices.join(' ')} (${samples}, ${agrees})`,
-    `timesteps: ${report.timesteps.join(' ')}`,
+    ...Object.entries(report.notes).map(([name, values]) => `${name}: ${values.join(' ')}`),
     `loss: ${report.loss ?? 'not finite'}`,
+    ...Object.entries(report.figures).map(([name, mean]) => `${name}: ${mean}`),
     `gradient norm: ${report.gradientNorm}`,
     `largest |g|: ${largest === null ? 'no finite number' : `${largest.magnitude} in ${largest.tensor}`}`,
     ...(nonFinite.length === 0

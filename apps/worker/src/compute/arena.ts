@@ -4,7 +4,7 @@
  * also reads state and gradients and writes the sum, which the ring then adds into. core.ts keeps these times
  * apart; checksums (passes.ts) tell whether what should be at rest has stayed as it was.
  */
-import type { TrainingState } from '@lockstep/diffusion';
+import type { TrainingState } from '@lockstep/task';
 
 const BYTES = 4;
 

@@ -1,9 +1,9 @@
 /**
  * The two buckets of a gradient. The early one is there, and summed over the workers, while the late one is still being computed
- * (libs/diffusion, model.ts: `earlyFrom`).
+ * (libs/task, task.ts: `earlyFrom`). Of a gradient that comes in one piece all is late: its early bucket is empty, and nobody hears of it.
  */
 import type { ParameterSpans } from '@lockstep/exact';
-import { earlyFrom, parameterTable, type ModelConfig } from '@lockstep/diffusion';
+import type { Task } from '@lockstep/task';
 
 /** A range of the gradient [P], and of its tensors. */
 export interface Bucket {
@@ -24,12 +24,12 @@ export interface Buckets {
   readonly late: Bucket;
 }
 
-/** The buckets of a network's gradient. @throws DiffusionError E_MODEL_CONFIG */
-export function bucketsOf(model: ModelConfig): Buckets {
-  return cut(parameterTable(model), earlyFrom(model));
+/** The buckets of a task's gradient. */
+export function bucketsOf({ table, earlyFrom }: Pick<Task, 'table' | 'earlyFrom'>): Buckets {
+  return cut(table, earlyFrom ?? table.length);
 }
 
-/** The late bucket has the table's tensors before number `early`, the early bucket the others. */
+/** The late bucket has the table's tensors before number `early`, the early bucket the others, if there are any. */
 export function cut(table: ParameterSpans, early: number): Buckets {
   return { early: bucketOf(table, early, table.length), late: bucketOf(table, 0, early) };
 }
@@ -42,7 +42,8 @@ function bucketOf(table: ParameterSpans, tensor: number, end: number): Bucket {
   return { from, to: from + size, tensor, table: shifted };
 }
 
-/** The buckets of a part, in the order of the table. */
+/** The buckets of a part that are not empty, in the order of the table. */
 export function bucketsIn({ early, late }: Buckets, part: Part): Bucket[] {
-  return part === 'whole' ? [late, early] : [part === 'early' ? early : late];
+  const buckets = part === 'whole' ? [late, early] : [part === 'early' ? early : late];
+  return buckets.filter(({ table }) => table.length > 0);
 }

@@ -4,26 +4,21 @@
  */
 import { workerData } from 'node:worker_threads';
 import { openTrace, type Trace } from '@lockstep/run';
-import type { RunSettings } from '@lockstep/comm';
 import { loadEngine, type Engine } from '@lockstep/engine';
 import { openArena, type Arena } from './arena.js';
 import { changedInMemory } from './changed-memory.js';
 import { digestOf } from './gradient-digest.js';
 import type { ComputedReply, ComputeReply, ComputeRequest, ComputeSetup } from './compute.js';
 import { describeEngine } from './engine-description.js';
+import { sumFormOf } from './exact-sum.js';
 import { passesFor } from './native-passes.js';
 import type { Passes } from './passes.js';
+import { isUsers, runHere, type RunHere } from './run-here.js';
 import { serve } from './service-thread.js';
 import type { Task } from '../decide/state.js';
 import { Trainer, type OnEarly, type Training } from './trainer.js';
 
-export type MakeTraining = (
-  engine: Engine,
-  settings: RunSettings,
-  arena: Arena,
-  passes: Passes,
-  trace: Trace,
-) => Training;
+export type MakeTraining = (engine: Engine, run: RunHere, arena: Arena, passes: Passes, trace: Trace) => Training;
 
 interface Serving {
   readonly training: Training;
@@ -33,10 +28,11 @@ interface Serving {
 }
 
 type Reply = (reply: ComputeReply) => void;
+type Of<K extends ComputeRequest['kind']> = Extract<ComputeRequest, { kind: K }>;
 
 /** The production Training. */
-export const makeTrainer: MakeTraining = (engine, settings, arena, passes, trace) =>
-  new Trainer(engine, settings, arena, { passes, trace });
+export const makeTrainer: MakeTraining = (engine, run, arena, passes, trace) =>
+  new Trainer(engine, run, arena, { passes, trace });
 
 /** Answers the requests of the I/O thread. Call it once, in a thread that `startCompute` started. */
 export function serveCompute(makeTraining: MakeTraining): void {
@@ -44,25 +40,28 @@ export function serveCompute(makeTraining: MakeTraining): void {
   const setup = workerData as ComputeSetup;
   const trace = openTrace(setup.trace, 'compute');
   let serving: Serving | null = null;
+  const initialise = async ({ settings, buffers, halted }: Of<'initialise'>, reply: Reply): Promise<void> => {
+    const { device, threads, engineDirectory: directory, graphDirectory: graphs } = setup;
+    const engine = loadEngine({ device, threads, directory, ...(graphs === undefined ? {} : { graphs }) });
+    const run = await runHere(settings);
+    const arena = openArena(buffers);
+    const passes = passesFor(run.task.table, sumFormOf(run, run.task), directory);
+    const training = makeTraining(engine, run, arena, passes, trace);
+    if (isUsers(settings)) training.try();
+    const upTo = new Int32Array(halted);
+    serving = { training, trace, goesOn: (job) => Atomics.load(upTo, 0) < job };
+    const [marks, probe] = [passes.marks(arena), training.probe()];
+    reply({ kind: 'initialised', marks, probe, engine: describeEngine(engine.identity) });
+  };
   serve((request: ComputeRequest, reply: Reply) => {
-    if (request.kind === 'initialise') {
-      const { device, threads, engineDirectory: directory, graphDirectory: graphs } = setup;
-      const engine = loadEngine({ device, threads, directory, ...(graphs === undefined ? {} : { graphs }) });
-      const arena = openArena(request.buffers);
-      const passes = passesFor(request.settings, setup.engineDirectory);
-      const training = makeTraining(engine, request.settings, arena, passes, trace);
-      const halted = new Int32Array(request.halted);
-      serving = { training, trace, goesOn: (job) => Atomics.load(halted, 0) < job };
-      const [marks, probe] = [passes.marks(arena), training.probe()];
-      reply({ kind: 'initialised', marks, probe, engine: describeEngine(engine.identity) });
-      return;
-    }
+    if (request.kind === 'initialise') return initialise(request, reply);
     if (serving === null) throw new Error('a request came before initialise');
     answer(serving, request, reply);
+    return undefined;
   }, trace);
 }
 
-function answer(serving: Serving, request: Exclude<ComputeRequest, { kind: 'initialise' }>, reply: Reply): void {
+function answer(serving: Serving, request: Exclude<ComputeRequest, Of<'initialise'>>, reply: Reply): void {
   const { training, trace } = serving;
   switch (request.kind) {
     case 'compute':
@@ -109,7 +108,7 @@ function computedOf(
 ): Omit<ComputedReply, 'goesOn'> {
   const started = performance.now();
   const processor = process.cpuUsage();
-  const { values, early, late, loss, samples } = training.compute(step, microbatch, onEarly);
+  const { values, early, late, loss, figures, samples } = training.compute(step, microbatch, onEarly);
   const gradientDigest = digest ? digestOf(values) : null;
   const { user, system } = process.cpuUsage(processor);
   return {
@@ -120,6 +119,7 @@ function computedOf(
     early,
     late,
     loss,
+    figures,
     samples,
     digest: gradientDigest,
     milliseconds: performance.now() - started,

@@ -56,6 +56,7 @@ export interface ComputedReply {
   readonly early: BucketMarks;
   readonly late: BucketMarks;
   readonly loss: number | null;
+  readonly figures: readonly number[];
   readonly samples: string;
   /** sha256 of the gradient's bytes, if it was asked for. */
   readonly digest: string | null;

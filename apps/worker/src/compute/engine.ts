@@ -4,12 +4,14 @@
  */
 import { setImmediate as otherWork } from 'node:timers/promises';
 import type { RunSettings } from '@lockstep/comm';
-import { initialTrainingState, parameterCount, parameterTable, parseRecipe } from '@lockstep/diffusion';
+import { initialState, parameterCount } from '@lockstep/task';
 import { allocateArena, copyState, openArena, type Arena } from './arena.js';
 import { bucketsOf, type Buckets } from './buckets.js';
 import { startCompute, type ComputeReply, type ComputeRequest, type ComputeSetup } from './compute.js';
+import { sumFormOf } from './exact-sum.js';
 import { passesFor } from './native-passes.js';
 import type { SumPasses } from './passes.js';
+import { taskHere } from './run-here.js';
 
 /** Answers requests in order; one that is replied to is in flight at a time (core.ts sees to that). */
 export interface ComputeThread {
@@ -38,19 +40,19 @@ export type OpenEngine = (
   settings: RunSettings,
   halted: Int32Array<SharedArrayBuffer>,
   onReply: (reply: ComputeReply) => void,
-) => RunEngine;
+) => Promise<RunEngine>;
 
-/** TensorFlow's. @throws DiffusionError E_RECIPE, E_MODEL_CONFIG */
+/** TensorFlow's. Rejects with E_TASK_CODE and others where the run's task is not to be had here. */
 export function engineWith(setup: ComputeSetup): OpenEngine {
-  return (settings, halted, onReply) => {
-    const recipe = parseRecipe(settings.recipe);
-    const parameters = parameterCount(parameterTable(recipe.model));
+  return async (settings, halted, onReply) => {
+    const { task } = await taskHere(settings);
+    const parameters = parameterCount(task.table);
     const buffers = allocateArena(parameters);
     const arena = openArena(buffers);
-    copyState(initialTrainingState(recipe, settings.seed), arena.state);
-    const passes = passesFor(settings, setup.engineDirectory);
+    copyState(initialState(task, settings.seed), arena.state);
+    const passes = passesFor(task.table, sumFormOf(settings, task), setup.engineDirectory);
     const thread = startCompute(setup, onReply);
     thread.request({ kind: 'initialise', settings, buffers, halted: halted.buffer });
-    return { parameters, buckets: bucketsOf(recipe.model), arena, passes, pause: otherWork, thread };
+    return { parameters, buckets: bucketsOf(task), arena, passes, pause: otherWork, thread };
   };
 }

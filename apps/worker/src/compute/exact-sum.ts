@@ -10,8 +10,8 @@ import {
   type ParameterSpans,
   type SumForm,
 } from '@lockstep/exact';
-import { type RunSettings } from '@lockstep/comm';
-import type { Preset } from '@lockstep/diffusion';
+import type { RunSettings } from '@lockstep/comm';
+import type { Task } from '@lockstep/task';
 
 /** One microbatch's gradient. */
 export interface Summand {
@@ -22,7 +22,10 @@ export interface Summand {
 }
 
 /** What fixes the unit of the run's sums, beside the exponents. */
-export function sumFormOf({ wire }: Pick<RunSettings, 'wire'>, { globalBatch, microbatchSize }: Preset): SumForm {
+export function sumFormOf(
+  { wire }: Pick<RunSettings, 'wire'>,
+  { globalBatch, microbatchSize }: Pick<Task, 'globalBatch' | 'microbatchSize'>,
+): SumForm {
   return { wire, microbatches: globalBatch / microbatchSize };
 }
 

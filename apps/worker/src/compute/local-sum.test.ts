@@ -3,23 +3,23 @@ import { beforeEach, test } from 'node:test';
 import { setImmediate as otherWork } from 'node:timers/promises';
 import { stateDigest } from '@lockstep/run';
 import { addFixedPoint, maxExponents, tensorExponents } from '@lockstep/exact';
-import { initialTrainingState, parameterCount, parameterTable, parseRecipe } from '@lockstep/diffusion';
 import { engineDirectory } from '@lockstep/engine';
+import { initialState, parameterCount } from '@lockstep/task';
 import { allocateArena, copyState, openArena, type Arena, type ArenaBuffers } from '#src/compute/arena.js';
 import { bucketsIn, bucketsOf, type Bucket, type Part } from '#src/compute/buckets.js';
 import { sumFormOf } from '#src/compute/exact-sum.js';
 import { PortablePasses } from '#src/compute/portable-passes.js';
-import { tinySettings } from './run.fixture.js';
+import { tinySettings, tinyTask } from './run.fixture.js';
 import { passesFor } from '#src/compute/native-passes.js';
 import { LocalSum, type StoredBucket } from '#src/compute/local-sum.js';
 
 const settings = tinySettings();
-const recipe = parseRecipe(settings.recipe);
-const table = parameterTable(recipe.model);
+const task = tinyTask();
+const { table } = task;
 const P = parameterCount(table);
-const form = sumFormOf(settings, recipe);
+const form = sumFormOf(settings, task);
 const portable = new PortablePasses(table, form);
-const buckets = bucketsOf(recipe.model);
+const buckets = bucketsOf(task);
 const { early, late } = buckets;
 const checksumOf = (values: Float32Array): number => portable.checksum(values);
 
@@ -30,10 +30,10 @@ let localSum: LocalSum;
 beforeEach(() => {
   buffers = allocateArena(P);
   arena = openArena(buffers);
-  copyState(initialTrainingState(recipe, settings.seed), arena.state);
+  copyState(initialState(task, settings.seed), arena.state);
   // What an earlier step left must not enter the sum.
   arena.sum.fill(123);
-  localSum = new LocalSum(arena, passesFor(settings, engineDirectory('cpu', process.env)), otherWork);
+  localSum = new LocalSum(arena, passesFor(table, form, engineDirectory('cpu', process.env)), otherWork);
 });
 
 /** A gradient, and what is known of each of its buckets. */

@@ -10,21 +10,17 @@ import {
   fixedPointFactors,
   fixedPointScales,
 } from '@lockstep/exact';
-import { type RunSettings } from '@lockstep/comm';
-import { adamFactors, NORM_SUMS, normOf, parameterTable, parseRecipe, type AdamStep } from '@lockstep/diffusion';
 import { loadPasses, type NativePasses } from '@lockstep/engine';
+import { adamFactors, NORM_SUMS, normOf, type AdamStep } from '@lockstep/task';
 import type { Arena } from './arena.js';
 import type { Bucket } from './buckets.js';
-import { sumFormOf, type Summand } from './exact-sum.js';
+import type { Summand } from './exact-sum.js';
 import { marksOf, part, type BucketMarks, type Passes, type StateMarks } from './passes.js';
 import { PortablePasses } from './portable-passes.js';
 
-/** The quickest passes that there are here. @throws EngineError E_ENGINE_MISSING, E_ENGINE_LOAD; DiffusionError E_RECIPE, E_MODEL_CONFIG; FixedPointError E_FIXEDPOINT_ARGUMENT */
-export function passesFor(settings: RunSettings, engineDirectory: string): Passes {
-  const recipe = parseRecipe(settings.recipe);
-  const table = parameterTable(recipe.model);
+/** The quickest passes that there are here. @throws EngineError E_ENGINE_MISSING, E_ENGINE_LOAD; FixedPointError E_FIXEDPOINT_ARGUMENT */
+export function passesFor(table: ParameterSpans, form: SumForm, engineDirectory: string): Passes {
   const native = loadPasses(engineDirectory);
-  const form = sumFormOf(settings, recipe);
   return native === null ? new PortablePasses(table, form) : new FastPasses(native, table, form);
 }
 

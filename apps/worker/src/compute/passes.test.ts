@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { NON_FINITE, tensorExponents, WIRES, ZERO_TENSOR } from '@lockstep/exact';
-import type { AdamStep } from '@lockstep/diffusion';
+import type { AdamStep } from '@lockstep/task';
 import { engineDirectory, loadPasses } from '@lockstep/engine';
 import { allocateArena, openArena, snapshotOf, type Arena } from '#src/compute/arena.js';
 import { cut, type Bucket } from '#src/compute/buckets.js';

@@ -3,7 +3,7 @@
  * code where the processor runs it (native-passes.ts), else in JavaScript (portable-passes.ts); the bits are the same.
  */
 import { fingerprintChecksum, fingerprintDigest, FINGERPRINT_SUMS } from '@lockstep/exact';
-import type { AdamStep } from '@lockstep/diffusion';
+import type { AdamStep } from '@lockstep/task';
 import type { Arena } from './arena.js';
 import type { Bucket } from './buckets.js';
 import type { Summand } from './exact-sum.js';

@@ -9,7 +9,7 @@ import {
   tensorExponents,
 } from '@lockstep/exact';
 import { stateFingerprints } from '@lockstep/run';
-import { adamStep, globalNorm, type AdamStep } from '@lockstep/diffusion';
+import { adamStep, globalNorm, type AdamStep } from '@lockstep/task';
 import type { Arena } from './arena.js';
 import type { Bucket } from './buckets.js';
 import { sumGradients, type Summand } from './exact-sum.js';

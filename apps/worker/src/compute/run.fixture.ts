@@ -1,48 +1,60 @@
 /** A tiny run on disk as a coordinator would leave it, made by one Trainer. */
-import { DirectoryStore, Ledger, openRun, stateDigest, type JsonValue } from '@lockstep/run';
+import { toJson, type JsonObject } from '@lockstep/base';
+import { openTask } from '@lockstep/catalog';
+import { DirectoryStore, Ledger, configToStore, openRun, stateDigest } from '@lockstep/run';
 import { NON_FINITE } from '@lockstep/exact';
-import { type RunSettings } from '@lockstep/comm';
-import {
-  initialTrainingState,
-  loadMnist,
-  parameterCount,
-  parameterTable,
-  parseRecipe,
-  recipeOf,
-  type Preset,
-  type RecipeChanges,
-} from '@lockstep/diffusion';
+import type { RunSettings } from '@lockstep/comm';
+import { initialState, parameterCount, type Task } from '@lockstep/task';
 import type { Engine } from '@lockstep/engine';
 import { allocateArena, copyState, openArena, snapshotOf, type Arena } from '#src/compute/arena.js';
 import { describeEngine } from '#src/compute/engine-description.js';
 import { agreedExponents, summandOf, sumFormOf, sumGradients } from '#src/compute/exact-sum.js';
+import { runHere } from '#src/compute/run-here.js';
 import { Trainer, type Gradient } from '#src/compute/trainer.js';
 
-export function tinySettings(changes: RecipeChanges = {}): RunSettings {
-  return {
-    task: { module: 'diffusion', code: { version: '1' } },
-    data: 'mnist',
-    seed: 3,
-    recipe: recipeOf({ preset: 'tiny', steps: 20, globalBatch: 8, microbatchSize: 4, ...changes }),
-    wire: 'int32',
-    checkpointEvery: 2,
-    dataDigest: loadMnist('train').digest,
-  };
+const DIFFUSION = 'diffusion';
+const { module, code } = await openTask(DIFFUSION);
+
+/** The task of the tiny preset, with changes. */
+export function tinyTask(changes: JsonObject = {}): Task {
+  const choice = { preset: 'tiny', steps: 20, globalBatch: 8, microbatchSize: 4, ...changes };
+  if (module.begin === undefined) throw new Error('diffusion has no presets');
+  return module.create(module.begin(choice).recipe);
 }
 
-export function jsonOf(value: object): JsonValue {
-  return JSON.parse(JSON.stringify(value)) as JsonValue;
+const { digest: dataDigest } = await tinyTask().open('mnist', 'train');
+
+export function tinySettings(changes: JsonObject = {}): RunSettings {
+  const { recipe } = tinyTask(changes);
+  const task = { module: DIFFUSION, code: { ...code } };
+  return { task, data: 'mnist', seed: 3, recipe, wire: 'int32', checkpointEvery: 2, dataDigest };
+}
+
+/** What run.json says of it. */
+export function storedConfig({ task, data, wire, recipe }: RunSettings): JsonObject {
+  const { steps, globalBatch, microbatchSize } = tinyTask();
+  return configToStore({
+    task,
+    preset: 'tiny',
+    data,
+    wire,
+    steps,
+    globalBatch,
+    microbatchSize,
+    recipe: toJson(recipe),
+  });
 }
 
 /** Arena and Trainer at state 0. */
-export function trainerAtStart(
+async function trainerAtStart(
   engine: Engine,
   settings: RunSettings,
-): { arena: Arena; trainer: Trainer; recipe: Preset } {
-  const recipe = parseRecipe(settings.recipe);
-  const arena = openArena(allocateArena(parameterCount(parameterTable(recipe.model))));
-  copyState(initialTrainingState(recipe, settings.seed), arena.state);
-  return { arena, trainer: new Trainer(engine, settings, arena), recipe };
+): Promise<{ arena: Arena; trainer: Trainer; task: Task }> {
+  const run = await runHere(settings);
+  const { task } = run;
+  const arena = openArena(allocateArena(parameterCount(task.table)));
+  copyState(initialState(task, settings.seed), arena.state);
+  return { arena, trainer: new Trainer(engine, run, arena), task };
 }
 
 export interface WrittenRun {
@@ -67,12 +79,12 @@ export interface RunPlan {
 /** Trains and writes run.json, ledger and checkpoints into `root`. */
 export async function writeRun(engine: Engine, root: string, plan: RunPlan): Promise<WrittenRun> {
   const { settings } = plan;
-  const { arena, trainer, recipe } = trainerAtStart(engine, settings);
+  const { arena, trainer, task } = await trainerAtStart(engine, settings);
   const { record, paths } = await openRun(root, {
     runId: 'run-1',
     seed: settings.seed,
     dataDigest: settings.dataDigest,
-    config: jsonOf({ preset: 'tiny', data: settings.data, wire: settings.wire, recipe }),
+    config: storedConfig(settings),
     createdAt: 1,
   });
   const ledger = await Ledger.open(paths.ledger);
@@ -81,11 +93,11 @@ export async function writeRun(engine: Engine, root: string, plan: RunPlan): Pro
       runId: record.runId,
       state: { step, ...snapshotOf(arena.state) },
       table: trainer.table,
-      model: jsonOf(recipe),
+      model: task.recipe,
       createdAt: 1,
     });
   await ledger.setClass({ probe: trainer.probe(), engine: describeEngine(engine.identity) });
-  const form = sumFormOf(settings, recipe);
+  const form = sumFormOf(settings, task);
   const kept = new Map<string, Float32Array>();
   let committed = 0;
   for (let k = 0; k < plan.steps; k++) {

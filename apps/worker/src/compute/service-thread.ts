@@ -43,23 +43,24 @@ export class ServiceThread<Request, Reply> {
 }
 
 /**
- * The thread's side: answers every request by as many calls of `reply` as `answer` makes, and by a failed reply if it throws.
+ * The thread's side: answers every request by as many calls of `reply` as `answer` makes, and by a failed reply if it throws or rejects.
  * Requests are taken as what `answer` expects: only the ServiceThread that started this thread posts them. `trace` is told when
  * the thread is idle.
  */
 export function serve(
-  answer: (request: never, reply: (reply: { readonly kind: string }) => void) => void,
+  answer: (request: never, reply: (reply: { readonly kind: string }) => void) => Promise<void> | undefined,
   trace: Trace,
 ): void {
   const reply = (message: { readonly kind: string }): void => parentPort?.postMessage(message);
-  trace.stage('idle');
-  parentPort?.on('message', (request: unknown) => {
+  const answered = async (request: unknown): Promise<void> => {
     trace.stage(null);
     try {
-      answer(request as never, reply);
+      await answer(request as never, reply);
     } catch (error) {
       reply({ kind: 'failed', ...failureOf(error) } satisfies FailedReply);
     }
     trace.stage('idle');
-  });
+  };
+  trace.stage('idle');
+  parentPort?.on('message', (request: unknown) => void answered(request));
 }

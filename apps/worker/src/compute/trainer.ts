@@ -3,31 +3,15 @@
  * a pure function of (state, seed, step, microbatch); which worker computes it does not enter.
  */
 import { NO_TRACE, type Trace } from '@lockstep/run';
-import type { RunSettings } from '@lockstep/comm';
+import type { Compiled, Engine, TypedArray } from '@lockstep/engine';
 import {
-  checkDataset,
-  DiffusionError,
-  gradientFunction,
-  gradientInputs,
-  imageShapeOf,
-  labelsOf,
-  loadDataset,
-  makeMicrobatch,
-  MNIST,
-  microbatchTask,
-  ofDigest,
-  parameterTable,
-  parseRecipe,
+  compileGradient,
   samplesDigest,
-  updateAt,
-  type Dataset,
+  tryGradient,
   type GradientFunction,
-  type Microbatch,
-  type MicrobatchTask,
   type ParameterTable,
-  type Preset,
-} from '@lockstep/diffusion';
-import { compile, type Compiled, type Engine } from '@lockstep/engine';
+  type Prepared,
+} from '@lockstep/task';
 import type { Arena } from './arena.js';
 import { bucketsOf, type Buckets } from './buckets.js';
 import { digestOf } from './gradient-digest.js';
@@ -35,6 +19,7 @@ import { sumFormOf } from './exact-sum.js';
 import { GradientPool } from './gradient-pool.js';
 import type { BucketMarks, Passes, StateMarks } from './passes.js';
 import { PortablePasses } from './portable-passes.js';
+import type { RunHere } from './run-here.js';
 
 /** A microbatch's gradient. */
 export interface Gradient {
@@ -42,7 +27,9 @@ export interface Gradient {
   readonly values: Float32Array<SharedArrayBuffer>;
   /** Mean over the microbatch; null if it is not finite. */
   readonly loss: number | null;
-  /** Names the samples that it is of (libs/diffusion, `samplesDigest`). */
+  /** Means over the microbatch of the data's `figures`, in their order. */
+  readonly figures: readonly number[];
+  /** Names the samples that it is of (libs/task, `samplesDigest`). */
   readonly samples: string;
   readonly early: BucketMarks;
   readonly late: BucketMarks;
@@ -52,7 +39,7 @@ export interface Gradient {
 export type OnEarly = (values: Float32Array<SharedArrayBuffer>, early: BucketMarks) => void;
 
 /** What a microbatch's gradient is the mean of. */
-export type Mean = Pick<Gradient, 'loss' | 'samples'>;
+export type Mean = Pick<Gradient, 'loss' | 'figures' | 'samples'>;
 
 /** What an update found and left: the digest of the state before it, digest and checksum of the one after it. */
 export interface Applied {
@@ -63,6 +50,7 @@ export interface Applied {
 /** What the compute thread asks of the numbers; a test may put its own around the Trainer. */
 export interface Training {
   readonly table: ParameterTable;
+  try(): void;
   probe(): string;
   gradient(step: number, microbatch: number, into: Float32Array, onEarly?: () => void): Mean;
   compute(step: number, microbatch: number, onEarly?: OnEarly): Gradient;
@@ -73,52 +61,54 @@ export interface Training {
 export interface TrainerOptions {
   /** Those in JavaScript, where they are left out. */
   readonly passes?: Passes;
-  /** The run's data, where it is loaded already. */
-  readonly dataset?: Dataset;
   readonly trace?: Trace;
 }
 
-/** Inputs made ahead, 66 kB each: as many as one worker computes in a step, in runs of a few workers. */
+/** Microbatches whose inputs are made ahead: as many as one worker computes in a step, in runs of a few workers, ... */
 const MAX_PREPARED = 64;
+/** ... and no more once they take so many bytes: those of the default network take 4 MB. */
+const MAX_PREPARED_BYTES = 64 * 1024 * 1024;
+/** The early bucket of a gradient that has none. */
+const EMPTY: BucketMarks = { exponents: new Int16Array(0), checksum: 0 };
 
 export class Trainer implements Training {
   readonly table: ParameterTable;
-  private readonly recipe: Preset;
   private readonly buckets: Buckets;
-  private readonly task: MicrobatchTask;
   private readonly passes: Passes;
   private readonly trace: Trace;
+  private readonly graph: GradientFunction;
   private readonly compiled: Compiled;
-  private readonly targets: GradientFunction['targets'];
   private readonly pool: GradientPool;
   /** The step that the pool's taken slots are of. */
   private step = 0;
   /** Inputs of microbatches of step `preparedStep`, made ahead. */
-  private readonly prepared = new Map<number, Microbatch>();
+  private readonly prepared = new Map<number, Prepared>();
   private preparedStep = 0;
 
   /**
-   * Loads the data and compiles the gradient function: a second or two, or a fraction of that where its graph is on disk.
-   * @throws DiffusionError E_DATA_CHANGED if the data here is not the run's, and others; EngineError
+   * Compiles the gradient function: a second or two, or a fraction of that where its graph is on disk.
+   * @throws EngineError; what the task throws of its function
    */
   constructor(
     engine: Engine,
-    settings: RunSettings,
+    private readonly run: RunHere,
     private readonly arena: Arena,
-    { passes, dataset = runDataHere(settings), trace = NO_TRACE }: TrainerOptions = {},
+    { passes, trace = NO_TRACE }: TrainerOptions = {},
   ) {
-    this.recipe = parseRecipe(settings.recipe);
-    const { microbatchSize, model, prediction } = this.recipe;
-    checkDataset(dataset, { shape: imageShapeOf(model), classes: labelsOf(model) });
-    this.table = parameterTable(model);
-    this.buckets = bucketsOf(model);
-    this.passes = passes ?? new PortablePasses(this.table, sumFormOf(settings, this.recipe));
+    const { task, data } = run;
+    this.table = task.table;
+    this.buckets = bucketsOf(task);
+    this.passes = passes ?? new PortablePasses(this.table, sumFormOf(run, task));
     this.trace = trace;
-    this.task = microbatchTask(this.recipe, settings.seed, dataset);
-    const { fn, specs, identity, stages, targets } = gradientFunction(engine, model, microbatchSize, prediction);
-    this.targets = targets;
-    this.compiled = compile(engine, fn, specs, { identity, stages });
+    this.graph = data.gradient(engine);
+    this.compiled = compileGradient(engine, this.graph);
     this.pool = new GradientPool(arena.sum.length);
+  }
+
+  /** Computes a gradient twice, to see that it can be trusted. @throws TaskError E_TASK_IMPURE, E_TASK_LOSS */
+  try(): void {
+    const { task, data } = this.run;
+    tryGradient(task, this.arena.state.weights, data, this.graph, this.compiled);
   }
 
   /** sha256 of the first microbatch's gradient at state 0: workers with equal probes give equal bits. */
@@ -127,8 +117,13 @@ export class Trainer implements Training {
   }
 
   /** What microbatch `microbatch` of step `step` is trained on. @throws TaskError E_MICROBATCH, E_RANDOM_KEY */
-  batch(step: number, microbatch: number): Microbatch {
-    return makeMicrobatch(this.task, step, microbatch);
+  batch(step: number, microbatch: number): Prepared {
+    return this.run.data.prepare(this.run.seed, step, microbatch);
+  }
+
+  /** The shapes of a microbatch's inputs, in their order. */
+  get inputShapes(): readonly (readonly number[])[] {
+    return this.graph.specs.slice(1).map(({ shape }) => shape);
   }
 
   /**
@@ -138,14 +133,16 @@ export class Trainer implements Training {
   prepare(step: number, microbatches: readonly number[]): void {
     this.prepared.clear();
     this.preparedStep = step;
-    for (const microbatch of microbatches.slice(0, MAX_PREPARED))
-      this.prepared.set(
-        microbatch,
-        this.trace.timed('batch', () => this.batch(step, microbatch)),
-      );
+    let bytes = 0;
+    for (const microbatch of microbatches.slice(0, MAX_PREPARED)) {
+      if (bytes > MAX_PREPARED_BYTES) return;
+      const batch = this.trace.timed('batch', () => this.batch(step, microbatch));
+      for (const { byteLength } of batch.inputs) bytes += byteLength;
+      this.prepared.set(microbatch, batch);
+    }
   }
 
-  private inputs(step: number, microbatch: number): Microbatch {
+  private inputs(step: number, microbatch: number): Prepared {
     const ready = this.preparedStep === step ? this.prepared.get(microbatch) : undefined;
     return ready ?? this.trace.timed('batch', () => this.batch(step, microbatch));
   }
@@ -156,19 +153,21 @@ export class Trainer implements Training {
    */
   gradient(step: number, microbatch: number, into: Float32Array, onEarly?: () => void): Mean {
     const batch = this.inputs(step, microbatch);
-    const inputs = gradientInputs(this.arena.state.weights, batch);
-    const targets = this.targets(into);
+    const inputs = [this.arena.state.weights, ...batch.inputs];
+    const { losses, figures = [], targets } = this.graph;
     const onStage = (stage: number): void => {
       if (stage === 0) onEarly?.();
     };
-    const [, losses] = this.trace.timed('gradient', () => this.compiled.run(inputs, targets, onStage), {
+    const outputs = this.trace.timed('gradient', () => this.compiled.run(inputs, targets(into), onStage), {
       step,
       microbatch,
     });
-    let loss = 0;
-    for (const value of losses) loss += value;
-    loss /= losses.length;
-    return { loss: Number.isFinite(loss) ? loss : null, samples: samplesDigest(batch.indices) };
+    const loss = meanOf(outputs[losses]);
+    return {
+      loss: Number.isFinite(loss) ? loss : null,
+      figures: figures.map((output) => meanOf(outputs[output])),
+      samples: samplesDigest(batch.indices),
+    };
   }
 
   /** As `gradient`, in a slot of the pool. @throws TaskError E_MICROBATCH */
@@ -178,6 +177,8 @@ export class Trainer implements Training {
     const values = this.pool.take();
     const described = (bucket: keyof Buckets): BucketMarks =>
       this.trace.timed('describe', () => this.passes.describe(this.buckets[bucket], values), { bucket });
+    if (this.run.task.earlyFrom === null)
+      return { values, ...this.gradient(step, microbatch, values), early: EMPTY, late: described('late') };
     const made: BucketMarks[] = [];
     const mean = this.gradient(step, microbatch, values, () => {
       const early = described('early');
@@ -196,19 +197,14 @@ export class Trainer implements Training {
   apply(step: number, exponents: readonly number[], skip: boolean): Applied {
     this.pool.releaseAll();
     if (!skip)
-      return this.passes.update(this.arena, Int16Array.from(exponents), (norm) => updateAt(this.recipe, step, norm));
+      return this.passes.update(this.arena, Int16Array.from(exponents), (norm) => this.run.task.updateAt(step, norm));
     const left = this.passes.marks(this.arena);
     return { found: left.digest, left };
   }
 }
 
-/** @throws DiffusionError E_DATA_CHANGED if what is in that place here is not the run's data; E_DATA_*, E_MNIST_* */
-function runDataHere({ data, dataDigest }: RunSettings): Dataset {
-  const dataset = loadDataset(data ?? MNIST, 'train');
-  const known = ofDigest(dataset, dataDigest);
-  if (known !== null) return known;
-  throw new DiffusionError(
-    'E_DATA_CHANGED',
-    `the data in ${data ?? MNIST} of this machine is not the run's (digest ${dataDigest.slice(0, 12)} of the run, ${dataset.digest.slice(0, 12)} here): put the same data there`,
-  );
+function meanOf(values: TypedArray): number {
+  let sum = 0;
+  for (const value of values) sum += value;
+  return sum / values.length;
 }

@@ -14,7 +14,8 @@ const MARKS = { exponents: new Int16Array(), checksum: 0 };
 const BUFFER = new SharedArrayBuffer(0);
 const whole = (microbatch: number): StoredGradient => ({ microbatch, buffer: BUFFER, early: MARKS, late: MARKS });
 const begun = (microbatch: number): StoredGradient => ({ ...whole(microbatch), late: null });
-const GRADIENT = { loss: 1, exponents: [1, 2, 3], samples: '0', digest: null, milliseconds: 1, cpuMilliseconds: 1 };
+const TIMES = { milliseconds: 1, cpuMilliseconds: 1 };
+const GRADIENT = { loss: 1, figures: [], exponents: [1, 2, 3], samples: '0', digest: null, ...TIMES };
 const gradientOf = (microbatch: number) => ({ ...GRADIENT, stored: whole(microbatch) });
 
 /** A worker in the middle of step 0, of which it holds microbatch 0 and computes microbatch 1, in a ring that stands. */

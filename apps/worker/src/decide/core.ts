@@ -11,13 +11,24 @@
  * The compute thread (`busy`) makes gradients and applies steps. The I/O thread's local sum (`summing`), beside it, folds and checks, so that
  * a gradient that another worker delivered first holds nobody up, though it cannot be stopped.
  */
-import { EXIT, type ErrorCode } from '@lockstep/base';
-import { type CoordinatorMessage, type HeldState, PROTOCOL_VERSION, type WorkerMessage } from '@lockstep/comm';
+import { EXIT, exitStatusOf, type ErrorCode } from '@lockstep/base';
+import {
+  type CoordinatorMessage,
+  type HeldState,
+  MAX_TEXT,
+  PROTOCOL_VERSION,
+  type WorkerMessage,
+} from '@lockstep/comm';
 import type { StoredGradient } from '../compute/local-sum.js';
 import { following, isBeginning, tasksAfter, tasksNow } from './tasks.js';
 import type { EarlySum, Effect, Event, HeldGradient, Plan, Reduction, State, SumName, SumStage } from './state.js';
 
 type Told<T extends CoordinatorMessage['type']> = Extract<CoordinatorMessage, { type: T }>;
+
+/** As a message has it. */
+function orNull(figure: number): number | null {
+  return Number.isFinite(figure) ? figure : null;
+}
 
 /** Decides. Throws only on a broken invariant. */
 export function decide(state: State, event: Event): { state: State; effects: Effect[] } {
@@ -76,6 +87,9 @@ class Turn {
       case 'corrupt':
         this.log('error', `E_STATE_CORRUPT: ${event.what}`);
         this.leave(1, 'E_STATE_CORRUPT', event.what);
+        break;
+      case 'failed':
+        this.leave(exitStatusOf(event.code, 'worker'), event.code, event.message);
         break;
       case 'ringJoined':
         if (event.generation === this.state.generation) this.update({ ringReady: event.generation });
@@ -313,6 +327,7 @@ class Turn {
       step: this.state.plan.step,
       microbatch,
       loss: gradient.loss,
+      ...(gradient.figures.length > 0 && { figures: gradient.figures.map(orNull) }),
       exponents: [...gradient.exponents],
       samples: gradient.samples,
       digest: gradient.digest,
@@ -497,7 +512,7 @@ class Turn {
   }
 
   private leave(status: number, code: ErrorCode | 'LEFT', reason: string): void {
-    this.send({ type: 'bye', code, reason });
+    this.send({ type: 'bye', code, reason: reason.slice(0, MAX_TEXT) });
     this.exit(status, code, reason);
   }
 

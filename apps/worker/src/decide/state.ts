@@ -21,6 +21,8 @@ export interface HeldGradient {
   /** Where it lies. */
   readonly stored: StoredGradient;
   readonly loss: number | null;
+  /** Of the task, in its data's order; not all need be finite. */
+  readonly figures: readonly number[];
   readonly exponents: readonly number[];
   /** Names the samples that it is of. */
   readonly samples: string;
@@ -170,6 +172,8 @@ export type Event =
   | ({ readonly type: 'folded' } & SumName)
   /** The weights at rest are what they were. */
   | { readonly type: 'checked' }
+  /** The run's task, its data or the engine is not to be had here, or the compute thread cannot go on. */
+  | { readonly type: 'failed'; readonly code: ErrorCode; readonly message: string }
   /** Weights or a gradient that should be at rest are not what they were. */
   | { readonly type: 'corrupt'; readonly what: string }
   | { readonly type: 'ringJoined'; readonly generation: number }
@@ -201,7 +205,7 @@ export type Event =
 
 export type Effect =
   | { readonly type: 'send'; readonly message: WorkerMessage }
-  /** Load the engine and the data, make state 0, compute the probe. */
+  /** Open the task and its data, load the engine, make state 0, compute the probe. */
   | { readonly type: 'initialise'; readonly settings: RunSettings }
   /** Compute these gradients one after another. */
   | { readonly type: 'compute'; readonly step: number; readonly tasks: readonly Task[] }

@@ -5,7 +5,7 @@
 import { failureOf, type EffectQueue } from '@lockstep/base';
 import type { RunSettings } from '@lockstep/comm';
 import type { SumArray, Wire } from '@lockstep/exact';
-import type { TrainingState } from '@lockstep/diffusion';
+import type { TrainingState } from '@lockstep/task';
 import { copyState, snapshotOf } from '../compute/arena.js';
 import { bucketsIn, type Bucket, type Part } from '../compute/buckets.js';
 import type { ComputeReply } from '../compute/compute.js';
@@ -51,11 +51,17 @@ export class Computation {
     private readonly effects: EffectQueue<Effect>,
   ) {}
 
-  initialise(settings: RunSettings): void {
+  async initialise(settings: RunSettings): Promise<void> {
     const { wire, checkpointEvery } = settings;
-    const engine = this.openEngine(settings, this.halted, (reply) => this.replied(reply));
-    const { arena, passes, pause } = engine;
-    this.engine = { ...engine, localSum: new LocalSum(arena, passes, pause), wire, checkpointEvery };
+    try {
+      const engine = await this.openEngine(settings, this.halted, (reply) => this.replied(reply));
+      const { arena, passes, pause } = engine;
+      this.engine = { ...engine, localSum: new LocalSum(arena, passes, pause), wire, checkpointEvery };
+      // It may have ended while the task was opened.
+      if (this.deciding.over) this.release();
+    } catch (error) {
+      this.deciding.dispatch({ type: 'failed', ...failureOf(error) });
+    }
   }
 
   compute({ step, tasks }: Of<'compute'>): void {
@@ -189,10 +195,10 @@ export class Computation {
       }
       case 'computed': {
         const { step, microbatch, buffer, early, late, goesOn } = reply;
-        const { loss, samples, digest, milliseconds, cpuMilliseconds } = reply;
+        const { loss, figures, samples, digest, milliseconds, cpuMilliseconds } = reply;
         const exponents = [...late.exponents, ...early.exponents];
         const stored = { microbatch, buffer, early, late };
-        const gradient = { loss, exponents, samples, digest, milliseconds, cpuMilliseconds, stored };
+        const gradient = { loss, figures, exponents, samples, digest, milliseconds, cpuMilliseconds, stored };
         deciding.dispatch({ type: 'computed', step, microbatch, gradient, goesOn });
         break;
       }
@@ -207,7 +213,7 @@ export class Computation {
         deciding.dispatch({ type: 'corrupt', what: reply.what });
         break;
       case 'failed':
-        deciding.fail(reply);
+        deciding.dispatch({ type: 'failed', code: reply.code, message: reply.message });
         break;
       default:
         reply satisfies never;

@@ -6,6 +6,7 @@ serveCompute((...given) => {
   let previous: Float32Array<SharedArrayBuffer> | null = null;
   return {
     table: trainer.table,
+    try: () => trainer.try(),
     probe: () => trainer.probe(),
     gradient: (step, microbatch, into, onEarly) => trainer.gradient(step, microbatch, into, onEarly),
     prepare: (step, microbatches) => trainer.prepare(step, microbatches),

@@ -1,7 +1,7 @@
 /** Whole training states, from others to this worker and from it to others. */
 import { encodedStateBytes } from '@lockstep/run';
 import { failureOf } from '@lockstep/base';
-import type { TrainingState } from '@lockstep/diffusion';
+import type { TrainingState } from '@lockstep/task';
 import type { Effect } from '../decide/state.js';
 import type { Computation } from './computation.js';
 import type { Deciding, WorkerPorts } from './ports.js';

@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict';
+import { appendFileSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
 import { afterEach, beforeEach, test } from 'node:test';
 import { encodeState, encodedStateBytes, stateDigest, type TrainingState } from '@lockstep/run';
 import { maxExponents } from '@lockstep/exact';
-import { type CoordinatorMessage, type WorkerMessage } from '@lockstep/comm';
-import { initialTrainingState, parseRecipe } from '@lockstep/diffusion';
+import type { CoordinatorMessage, RunSettings, WorkerMessage } from '@lockstep/comm';
 import { engineDirectory, engineEnvironment } from '@lockstep/engine';
+import { initialState } from '@lockstep/task';
 import { PlayedCoordinator } from './coordinator.fixture.js';
-import { tinySettings } from '../compute/run.fixture.js';
+import { lineFile, settingsOf, written } from '../compute/own-task.fixture.js';
+import { tinySettings, tinyTask } from '../compute/run.fixture.js';
 import { startWorker } from '#src/edge/start.js';
 import type { Ending, TrainingWorker } from '#src/edge/worker.js';
 
@@ -54,7 +56,13 @@ afterEach(async () => {
 });
 
 /** Connects a worker and reads its `ready`. */
-async function started(module?: URL): Promise<Extract<WorkerMessage, { type: 'ready' }>> {
+async function started(module?: URL, of = settings): Promise<Extract<WorkerMessage, { type: 'ready' }>> {
+  await welcomed(of, module);
+  return coordinator.read('ready');
+}
+
+/** Connects a worker and tells it of a run. */
+async function welcomed(of: RunSettings, module?: URL): Promise<void> {
   Object.assign(process.env, engineEnvironment({ device: 'cpu', threads: 1 }));
   const thread = module === undefined ? {} : { module };
   worker = await startWorker({
@@ -77,8 +85,7 @@ async function started(module?: URL): Promise<Extract<WorkerMessage, { type: 're
     log: () => undefined,
   });
   await coordinator.read('hello');
-  coordinator.say({ type: 'welcome', run: 'run-1', settings, heartbeatTimeoutMs: HEARTBEAT_TIMEOUT_MS });
-  return coordinator.read('ready');
+  coordinator.say({ type: 'welcome', run: 'run-1', settings: of, heartbeatTimeoutMs: HEARTBEAT_TIMEOUT_MS });
 }
 
 function plan(change: Partial<Extract<CoordinatorMessage, { type: 'plan' }>>): CoordinatorMessage {
@@ -87,7 +94,7 @@ function plan(change: Partial<Extract<CoordinatorMessage, { type: 'plan' }>>): C
 }
 
 function seedState(): TrainingState {
-  return { step: 0, ...initialTrainingState(parseRecipe(settings.recipe), settings.seed) };
+  return { step: 0, ...initialState(tinyTask(), settings.seed) };
 }
 
 async function gradients(): Promise<Gradient[]> {
@@ -223,4 +230,47 @@ test('a state that comes when a newer plan wants another one does not replace th
   held[0].end();
   assert.equal((await gradients())[0].step, 0);
   assert.equal(again.have.digest, ready.have.digest);
+});
+
+test("a task of the user's own is trained: its gradient comes in one piece, and no early bucket is told of", async () => {
+  const { settings: own, task } = await settingsOf(written(lineFile()));
+  const ready = await started(undefined, own);
+  const seed = { step: 0, ...initialState(task, own.seed) };
+  assert.equal(ready.have.digest, stateDigest(seed));
+  coordinator.say(plan({ digest: ready.have.digest }));
+  const first = await gradients();
+  assert.equal(first[0].exponents.length, task.table.length);
+  assert.equal(first[0].figures?.length, 1, 'distance');
+  coordinator.say(reduce(first));
+  const { applied } = await readApplied();
+  assert.notEqual(applied.digest, ready.have.digest);
+  assert.deepEqual(coordinator.early, []);
+});
+
+test('a worker with other code says what differs, and ends as one that is refused', async () => {
+  const file = written(lineFile());
+  const { settings: own } = await settingsOf(file);
+  appendFileSync(file, '// another line');
+  await welcomed(own);
+  const bye = await coordinator.read('bye');
+  assert.equal(bye.code, 'E_TASK_CODE');
+  assert.match(bye.reason, /line\.mjs is another/);
+  const { status, code } = await ending();
+  assert.deepEqual({ status, code }, { status: 3, code: 'E_TASK_CODE' });
+});
+
+test('what is wrong with the task or its data is told to the coordinator, and ends the worker', async () => {
+  const { settings: own } = await settingsOf(written(lineFile('{ loss: error, figures: { distance: error.mean() } }')));
+  for (const [of, expected, words] of [
+    [{ ...own, task: { ...own.task, module: `${own.task.module}.not-there` } }, 'E_TASK_MISSING', /not-there/],
+    [{ ...own, dataDigest: '0'.repeat(64) }, 'E_DATA_CHANGED', /put the same data there/],
+    [own, 'E_TASK_LOSS', /a loss of shape \[4\], not one number/],
+  ] as const) {
+    await welcomed(of);
+    const bye = await coordinator.read('bye');
+    assert.equal(bye.code, expected);
+    assert.match(bye.reason, words);
+    const { status, code } = await ending();
+    assert.deepEqual({ status, code }, { status: 1, code: expected });
+  }
 });

@@ -4,7 +4,7 @@
  */
 import { EffectQueue, failureOf, type Failure, EXIT } from '@lockstep/base';
 import type { CoordinatorMessage } from '@lockstep/comm';
-import type { TrainingState } from '@lockstep/diffusion';
+import type { TrainingState } from '@lockstep/task';
 import { decide } from '../decide/core.js';
 import { stageOf } from '../decide/stage.js';
 import { initialState, type Effect, type Event, type State } from '../decide/state.js';
@@ -159,7 +159,7 @@ export class TrainingWorker {
         this.control.send(effect.message);
         break;
       case 'initialise':
-        this.computation.initialise(effect.settings);
+        void this.computation.initialise(effect.settings);
         break;
       case 'compute':
         this.computation.compute(effect);

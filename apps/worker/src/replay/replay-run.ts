@@ -5,72 +5,59 @@ import {
   readRun,
   runPaths,
   stateDigest,
+  storedRun,
   CheckpointError,
   readOrigin,
-  type JsonValue,
   type LedgerEntry,
   type LedgerReader,
   type Origin,
+  type StoredRun,
 } from '@lockstep/run';
-import { WIRES, type Wire } from '@lockstep/exact';
-import { type RunSettings } from '@lockstep/comm';
-import {
-  DiffusionError,
-  initialTrainingState,
-  MNIST,
-  parseRecipe,
-  stateFrom,
-  type Preset,
-  type TrainingState,
-} from '@lockstep/diffusion';
+import { failureOf } from '@lockstep/base';
+import type { Wire } from '@lockstep/exact';
+import { initialState, openRunData, stateFrom, TaskError, type TaskData, type TrainingState } from '@lockstep/task';
+import { taskHere, type TaskHere } from '../compute/run-here.js';
 import { ReplayError } from './replay-error.js';
 
-export interface RunOnDisk {
+export interface RunOnDisk extends TaskHere {
   readonly runId: string;
-  readonly settings: RunSettings;
-  readonly recipe: Preset;
+  readonly seed: number;
+  readonly wire: Wire;
+  /** Where the data was when the run began, as the run has it stored. */
+  readonly data: string | null;
+  readonly dataDigest: string;
   /** The state of another run that it starts from, if it does. */
   readonly from: Origin | null;
 }
 
-/** @throws CheckpointError E_RUN_MISSING, E_RUN_CORRUPT; ReplayError E_REPLAY_RECIPE */
+/** @throws CheckpointError E_RUN_MISSING, E_RUN_CORRUPT; ReplayError E_REPLAY_RECIPE; TaskError E_TASK_CODE and others */
 export async function openRunOnDisk(directory: string): Promise<RunOnDisk> {
-  const { runId, config, seed, dataDigest, origin } = await readRun(directory);
+  const record = await readRun(directory);
+  const stored = storedRun(record, directory);
+  const { runId, seed, dataDigest, origin } = record;
+  const { data, wire } = stored;
+  return { ...(await taskOf(stored, directory)), runId, seed, wire, data, dataDigest, from: origin ?? null };
+}
+
+async function taskOf(stored: StoredRun, directory: string): Promise<TaskHere> {
   try {
-    const recipe = parseRecipe(member(config, 'recipe'));
-    const wire = storedWire(config);
-    // How often a state is kept changes no number; a replay keeps none.
-    const task = { module: 'diffusion', code: { version: '1' } };
-    const settings = { task, data: dataOf(config), seed, recipe, wire, checkpointEvery: 1, dataDigest };
-    return { runId, recipe, settings, from: origin ?? null };
+    return await taskHere(stored);
   } catch (error) {
-    if (!(error instanceof DiffusionError || error instanceof RangeError)) throw error;
+    if (error instanceof TaskError) throw error;
     throw new ReplayError(
       'E_REPLAY_RECIPE',
-      `${directory} was made with a recipe that this version of Lockstep cannot build (${error.message}); replay it with the version that made it`,
+      `${directory} was made with a recipe that this version of Lockstep cannot build (${failureOf(error).message}); replay it with the version that made it`,
       { cause: error },
     );
   }
 }
 
-/** A run's wire; before there was a choice it was int32. */
-function storedWire(config: JsonValue): Wire {
-  const stored = member(config, 'wire') ?? 'int32';
-  const wire = WIRES.find((known) => known === stored);
-  if (wire === undefined) throw new RangeError(`unknown wire ${JSON.stringify(stored)}`);
-  return wire;
-}
-
-/** Where a run's data is; before there was a choice it was MNIST. */
-function dataOf(config: JsonValue): string {
-  const data = member(config, 'data');
-  return typeof data === 'string' ? data : MNIST;
-}
-
-/** A member of a JSON object; null if there is none. */
-function member(value: JsonValue, name: string): JsonValue {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return null;
-  return Object.entries<JsonValue>(value).find(([key]) => key === name)?.[1] ?? null;
+/** The run's data. @param given where it is now; null: where it was. @throws TaskError E_DATA_MISSING, E_DATA_CHANGED; what the task throws */
+export async function dataOf(
+  { task, module, data: source, dataDigest: digest }: RunOnDisk,
+  given: string | null,
+): Promise<TaskData> {
+  return openRunData(task, module, { source, digest }, given);
 }
 
 /** The ledger of the run, for reading. @throws CheckpointError E_LEDGER_* */
@@ -92,7 +79,7 @@ export interface StartingPoint {
  */
 export async function startingPoint(
   directory: string,
-  { settings, recipe, runId, from }: RunOnDisk,
+  { task, seed, runId, from }: RunOnDisk,
   entryOf: (step: number) => LedgerEntry | undefined,
   step: number,
   warn: (text: string) => void,
@@ -118,7 +105,7 @@ export async function startingPoint(
       warn(error.message);
     }
   }
-  if (from === null) return { step: 0, state: initialTrainingState(recipe, settings.seed), origin: 'the seed' };
+  if (from === null) return { step: 0, state: initialState(task, seed), origin: 'the seed' };
   const state = stateFrom(await readOrigin(directory, from));
   return { step: 0, state, origin: `step ${from.step} of run ${from.runId}` };
 }

@@ -3,11 +3,11 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import type { JsonObject } from '@lockstep/base';
 import { Ledger, decodeSafetensors, openRun, runPaths } from '@lockstep/run';
-import { parseRecipe } from '@lockstep/diffusion';
 import { loadEngineHere, type Engine } from '@lockstep/engine';
 import { digestOf } from '#src/compute/gradient-digest.js';
-import { jsonOf, tinySettings, writeRun, type WrittenRun } from '../compute/run.fixture.js';
+import { storedConfig, tinySettings, tinyTask, writeRun, type WrittenRun } from '../compute/run.fixture.js';
 import { defaultReplayFile, replay, type ReplayReport } from '#src/replay/replay.js';
 
 const STEPS = 5;
@@ -58,7 +58,7 @@ test('a microbatch is computed again with the bits that it had in the run, from 
   assert.equal(report.redone, 2, 'steps 2 and 3; the ledger says that 3 was skipped');
   assert.equal(report.samples, report.samplesInLedger);
   assert.deepEqual(report.nonFinite, []);
-  assert.ok(report.timesteps.every((t) => Number.isInteger(t) && t >= 1 && t <= 1000));
+  assert.ok(report.notes['timesteps'].every((t) => Number.isInteger(t) && t >= 1 && t <= 1000));
   assert.deepEqual(report.warnings, []);
 });
 
@@ -126,7 +126,7 @@ test("a redone step whose state is not the ledger's is refused, naming step, dig
     runId: 'run-2',
     seed: settings.seed,
     dataDigest: settings.dataDigest,
-    config: jsonOf({ preset: 'tiny', data: 'mnist', recipe: parseRecipe(settings.recipe) }),
+    config: storedConfig(settings),
     createdAt: 1,
   });
   assert.equal(record.runId, 'run-2');
@@ -152,36 +152,46 @@ test("a redone step whose state is not the ledger's is refused, naming step, dig
   assert.equal((await replayed(0, 0, { directory })).samplesInLedger, samples[0]);
 });
 
-test('a run is replayed with its own wire, and one that does not name it with int32', async () => {
+/** Writes run.json anew with another config, for as long as `work` takes. */
+async function withConfig(directory: string, config: JsonObject, work: () => Promise<void>): Promise<void> {
+  const file = join(directory, 'run.json');
+  const before = await readFile(file, 'utf8');
+  await writeFile(file, JSON.stringify({ ...JSON.parse(before), config }));
+  await work().finally(() => writeFile(file, before));
+}
+
+test('a run is replayed with its own wire, and one of before there was a choice with int32', async () => {
   const directory = join(root, 'int16');
   const settings = { ...tinySettings(), wire: 'int16' as const };
   const { gradients } = await writeRun(engine, directory, { settings, steps: 3, checkpoints: [] });
   const report = await replayed(2, 0, { directory });
   assert.equal(report.redone, 2);
   assert.equal(report.gradientDigest, digestOf(gradients.get('2/0') ?? assert.fail()));
-  const file = join(directory, 'run.json');
-  const text = await readFile(file, 'utf8');
-  const nameless = text.replace(/"wire": "int16",/, '');
-  assert.notEqual(nameless, text);
-  await writeFile(file, nameless);
-  await assert.rejects(replayed(2, 0, { directory }), { code: 'E_REPLAY_DIGEST' });
-  await writeFile(file, text.replace('"int16"', '"int8"'));
-  await assert.rejects(replayed(2, 0, { directory }), { code: 'E_REPLAY_RECIPE', message: /wire "int8"/ });
+  const older = { preset: 'tiny', recipe: tinyTask().recipe };
+  await withConfig(directory, older, async () => {
+    await assert.rejects(replayed(2, 0, { directory }), { code: 'E_REPLAY_DIGEST' });
+  });
+  await withConfig(directory, { ...storedConfig(settings), wire: 'int8' }, async () => {
+    await assert.rejects(replayed(2, 0, { directory }), { code: 'E_RUN_CORRUPT', message: /wire/ });
+  });
   // The run of the other tests was summed as int32.
-  const plain = join(run, 'run.json');
-  const before = await readFile(plain, 'utf8');
-  const older = before.replace(/"wire": "int32",/, '');
-  assert.notEqual(older, before);
-  await writeFile(plain, older);
-  assert.equal((await replayed(4, 1)).gradientDigest, digestOf(gradientOf(4, 1)));
-  await writeFile(plain, before);
+  await withConfig(run, older, async () => {
+    assert.equal((await replayed(4, 1)).gradientDigest, digestOf(gradientOf(4, 1)));
+  });
+});
+
+test('a run of a task with another code is not replayed', async () => {
+  const task = { module: 'diffusion', code: { version: 'another' } };
+  await withConfig(run, { ...storedConfig(tinySettings()), task }, async () => {
+    await assert.rejects(replayed(1, 0), { code: 'E_TASK_CODE', message: /version is another/ });
+  });
 });
 
 test('a run of a recipe that this version cannot build is refused', async () => {
   const directory = join(root, 'other-recipe');
   const settings = tinySettings();
-  const recipe = { ...parseRecipe(settings.recipe), lossWeighting: 'unheard of' };
+  const recipe = { ...settings.recipe, lossWeighting: 'unheard of' };
   const proposal = { runId: 'r', seed: 3, dataDigest: settings.dataDigest, createdAt: 1 };
-  await openRun(directory, { ...proposal, config: jsonOf({ preset: 'tiny', data: 'mnist', recipe }) });
+  await openRun(directory, { ...proposal, config: storedConfig({ ...settings, recipe }) });
   await assert.rejects(replayed(0, 0, { directory }), { code: 'E_REPLAY_RECIPE' });
 });

@@ -13,23 +13,14 @@ import {
   type LedgerReader,
   type OutputFile,
 } from '@lockstep/run';
-import {
-  dimensionsOf,
-  globalNorm,
-  imageShapeOf,
-  loadRunData,
-  parameterCount,
-  parameterTable,
-  type Microbatch,
-  type ParameterTable,
-} from '@lockstep/diffusion';
 import type { Engine } from '@lockstep/engine';
+import { globalNorm, parameterCount, type NamedTensor, type ParameterTable, type Prepared } from '@lockstep/task';
 import { allocateArena, copyState, openArena, type Arena } from '../compute/arena.js';
 import { digestOf } from '../compute/gradient-digest.js';
 import { describeEngine } from '../compute/engine-description.js';
 import { agreedExponents, summandOf, sumFormOf, sumGradients } from '../compute/exact-sum.js';
 import { ReplayError } from './replay-error.js';
-import { openLedger, openRunOnDisk, startingPoint, type RunOnDisk } from './replay-run.js';
+import { dataOf, openLedger, openRunOnDisk, startingPoint, type RunOnDisk } from './replay-run.js';
 import { Trainer } from '../compute/trainer.js';
 
 export { ReplayError } from './replay-error.js';
@@ -67,10 +58,12 @@ export interface ReplayReport {
   /** 16 hex digits that name them; the ledger's name for this microbatch, null if the step is not committed. */
   readonly samples: string;
   readonly samplesInLedger: string | null;
-  /** 1..T by sample. */
-  readonly timesteps: readonly number[];
+  /** What the task says of the samples, by name, a number each: of diffusion `timesteps`, 1..T. */
+  readonly notes: Readonly<Record<string, readonly number[]>>;
   /** Mean; null if it is not finite. */
   readonly loss: number | null;
+  /** The task's own figures, by name: means. */
+  readonly figures: Readonly<Record<string, number>>;
   readonly gradientNorm: number;
   readonly nonFinite: readonly NonFiniteTensor[];
   /** The finite number of largest magnitude, and the tensor that it is in; null if none is finite. */
@@ -90,7 +83,8 @@ export function defaultReplayFile(directory: string, step: number, microbatch: n
 
 /**
  * Computes microbatch `microbatch` of step `step` of the run again.
- * @throws ReplayError E_REPLAY_*; CheckpointError E_RUN_*, E_LEDGER_*, E_ORIGIN_STATE; DiffusionError E_DATA_CHANGED and others; EngineError
+ * @throws ReplayError E_REPLAY_*; CheckpointError E_RUN_*, E_LEDGER_*, E_ORIGIN_STATE; TaskError E_TASK_CODE, E_DATA_CHANGED
+ *   and others, and what else the task throws; EngineError
  */
 export async function replay(options: ReplayOptions): Promise<ReplayReport> {
   const { directory, step, microbatch, engine } = options;
@@ -101,26 +95,27 @@ export async function replay(options: ReplayOptions): Promise<ReplayReport> {
     // Steps that take minutes to redo must not end with a file that cannot be written.
     const out = options.out === null ? null : openReplay(options.out);
     const start = await startingPoint(directory, run, (k) => ledger.get(k), step, options.warn);
-    const arena = openArena(allocateArena(parameterCount(parameterTable(run.recipe.model))));
+    const arena = openArena(allocateArena(parameterCount(run.task.table)));
     copyState(start.state, arena.state);
-    const { data: source, dataDigest: digest } = run.settings;
-    const dataset = loadRunData({ source: source ?? 'mnist', digest }, options.data);
-    const trainer = new Trainer(engine, run.settings, arena, { dataset });
+    const data = await dataOf(run, options.data);
+    const trainer = new Trainer(engine, { ...run, data }, arena);
     for (let k = start.step; k < step; k++) {
       options.onStep(k - start.step, step - start.step);
       redo(trainer, arena, run, ledger, k, describeEngine(engine.identity));
     }
-    const { values, loss, samples } = trainer.compute(step, microbatch);
+    const { values, loss, figures, samples } = trainer.compute(step, microbatch);
     const batch = trainer.batch(step, microbatch);
-    if (out !== null) writeReplay(out, run, { step, microbatch, batch, arena, gradient: values });
+    if (out !== null)
+      writeReplay(out, run, { step, microbatch, batch: tensorsOf(batch, trainer), arena, gradient: values });
     return {
       runId: run.runId,
       from: { step: start.step, origin: start.origin },
       indices: [...batch.indices],
       samples,
       samplesInLedger: ledger.get(step)?.samples[microbatch] ?? null,
-      timesteps: timestepsOf(batch, run),
+      notes: batch.notes ?? {},
       loss,
+      figures: Object.fromEntries((data.figures ?? []).map((name, place) => [name, figures[place]])),
       ...shapeOf(values, trainer.table),
       gradientDigest: digestOf(values),
       out: out?.path ?? null,
@@ -131,7 +126,7 @@ export async function replay(options: ReplayOptions): Promise<ReplayReport> {
   }
 }
 
-function checkArguments({ recipe }: RunOnDisk, ledger: LedgerReader, step: number, microbatch: number): void {
+function checkArguments({ task }: RunOnDisk, ledger: LedgerReader, step: number, microbatch: number): void {
   const next = (ledger.last()?.step ?? -1) + 1;
   if (!Number.isSafeInteger(step) || step < 0 || step > next) {
     throw new ReplayError(
@@ -139,7 +134,7 @@ function checkArguments({ recipe }: RunOnDisk, ledger: LedgerReader, step: numbe
       `step ${step} cannot be replayed: ${next} steps are committed, so name one from 0 to ${next}`,
     );
   }
-  const microbatches = recipe.globalBatch / recipe.microbatchSize;
+  const microbatches = task.globalBatch / task.microbatchSize;
   if (!Number.isSafeInteger(microbatch) || microbatch < 0 || microbatch >= microbatches) {
     throw new ReplayError(
       'E_REPLAY_MICROBATCH',
@@ -152,7 +147,7 @@ function checkArguments({ recipe }: RunOnDisk, ledger: LedgerReader, step: numbe
 function redo(
   trainer: Trainer,
   arena: Arena,
-  { recipe, settings }: RunOnDisk,
+  run: RunOnDisk,
   ledger: LedgerReader,
   k: number,
   engine: EngineDescription,
@@ -162,7 +157,7 @@ function redo(
   if (entry.skipped) {
     trainer.apply(k, [], true);
   } else {
-    const form = sumFormOf(settings, recipe);
+    const form = sumFormOf(run, run.task);
     const gradients = Array.from({ length: form.microbatches }, (_, i) =>
       summandOf(trainer.compute(k, i).values, trainer.table, form),
     );
@@ -185,18 +180,6 @@ function redo(
       `${ledger.notReproducibleFrom() === null ? '' : '; and workers of several classes took part in the run'}. ` +
       'Replay on an engine of the class of the run, or check the memory here',
   );
-}
-
-/** t of the recipe's schedule; the network may have seen a fraction of T. */
-function timestepsOf({ t }: Microbatch, { recipe }: RunOnDisk): number[] {
-  switch (recipe.networkTime) {
-    case 'timestep':
-      return [...t];
-    case 'fraction':
-      return [...t].map((fraction) => Math.round(fraction * recipe.schedule.T));
-    default:
-      return recipe.networkTime satisfies never;
-  }
 }
 
 function shapeOf(
@@ -222,41 +205,36 @@ function shapeOf(
 type Replayed = {
   readonly step: number;
   readonly microbatch: number;
-  readonly batch: Microbatch;
+  readonly batch: readonly NamedTensor[];
   readonly arena: Arena;
   readonly gradient: Float32Array;
 };
 
-/** Batch, weights and gradient in one safetensors file. Indices as float32: exact below 2^24, which data sets here are. */
+/** What a microbatch is made of, as float32: indices are exact below 2^24, which data sets here are. */
+function tensorsOf({ indices, inputs, tensors }: Prepared, { inputShapes }: Trainer): NamedTensor[] {
+  const numbered = inputs.map((input, place) => ({
+    name: `input.${place}`,
+    shape: inputShapes[place],
+    data: Float32Array.from(input),
+  }));
+  return [{ name: 'indices', shape: [indices.length], data: Float32Array.from(indices) }, ...(tensors ?? numbered)];
+}
+
+/** Batch, weights and gradient in one safetensors file. */
 function writeReplay(
   out: OutputFile,
-  { runId, recipe }: RunOnDisk,
+  { runId, task }: RunOnDisk,
   { step, microbatch, batch, arena, gradient }: Replayed,
 ): void {
-  const n = batch.t.length;
-  const images = [n, ...dimensionsOf(imageShapeOf(recipe.model))];
-  const entry = (name: string, data: Float32Array, shape: readonly number[] = [n]) => ({
-    name,
-    dtype: 'F32' as const,
-    shape,
-    data,
-  });
-  const perTensor = (prefix: string, flat: Float32Array) =>
-    parameterTable(recipe.model).map(({ name, shape, offset, size }) =>
-      entry(prefix + name, flat.subarray(offset, offset + size), shape),
-    );
+  const perTensor = (prefix: string, flat: Float32Array): NamedTensor[] =>
+    task.table.map(({ name, shape, offset, size }) => ({
+      name: prefix + name,
+      shape,
+      data: flat.subarray(offset, offset + size),
+    }));
+  const tensors = [...batch, ...perTensor('weights.', arena.state.weights), ...perTensor('gradient.', gradient)];
   const chunks = encodeSafetensors(
-    [
-      entry('indices', Float32Array.from(batch.indices)),
-      entry('x0', batch.x0, images),
-      entry('eps', batch.eps, images),
-      entry('sqrtAlphaBar', batch.sqrtAlphaBar),
-      entry('sqrtOneMinusAlphaBar', batch.sqrtOneMinusAlphaBar),
-      entry('t', batch.t),
-      entry('lossWeight', batch.lossWeight),
-      ...perTensor('weights.', arena.state.weights),
-      ...perTensor('gradient.', gradient),
-    ],
+    tensors.map((tensor) => ({ ...tensor, dtype: 'F32' as const })),
     { format: 'lockstep-replay', runId, step: String(step), microbatch: String(microbatch) },
   );
   writing(() => out.write(...chunks));

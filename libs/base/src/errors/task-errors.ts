@@ -1,5 +1,5 @@
 /** Tasks, the order of their samples, and the optimiser. */
-import { type ErrorEntry } from './entry.js';
+import { EXIT, type ErrorEntry } from './entry.js';
 
 export const TASK_ERRORS = {
   E_TASK_MISSING: {
@@ -18,7 +18,7 @@ export const TASK_ERRORS = {
     happened: "a task's code is not the code that the run began with; the message says what differs",
     action: 'put that code back, or start another run',
     severity: 'error',
-    exit: 1,
+    exit: { lockstep: 1, coordinator: 1, worker: EXIT.refused },
   },
   E_TASK_OPTION: {
     happened: 'a task has no such option, or the option cannot have this value',

@@ -20,13 +20,15 @@ export const MAX_MICROBATCHES = 65_536;
 export const MAX_TENSORS = 65_536;
 /** A task has at most this many figures beside its loss. */
 export const MAX_FIGURES = 64;
+/** Characters of a sentence in a message at most. */
+export const MAX_TEXT = 4_096;
 /** Most workers in one generation; the coordinator refuses another one with E_TOO_MANY_WORKERS. */
 export const MAX_WORKERS = 4_096;
 
 /** As long as Linux allows a path to be. */
 const path = z.string().min(1).max(4096);
 const name = z.string().min(1).max(128);
-const text = z.string().max(4_096);
+const text = z.string().max(MAX_TEXT);
 const count = z.number().int().nonnegative();
 const digest = z.string().regex(/^[0-9a-f]{64}$/);
 const milliseconds = z.number().nonnegative();
@@ -71,7 +73,7 @@ export function stateUrl({ host, port }: Pick<Member, 'host' | 'port'>, step: nu
   return `http://${hostInUrl(host)}:${port}/state/${step}`;
 }
 
-/** Names the samples of one microbatch: see libs/diffusion, `samplesDigest`. */
+/** Names the samples of one microbatch: see libs/task, `samplesDigest`. */
 const samplesDigest = z.string().regex(/^[0-9a-f]{16}$/);
 
 /** What the ledger will say of a step; travels with the step so that it outlives the coordinator. Lists go by microbatch. */

@@ -9,9 +9,9 @@
 // and place.
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import type { RunSettings } from '@lockstep/comm';
 import { engineDirectory, engineEnvironment, loadEngine } from '@lockstep/engine';
-import { initialTrainingState, loadMnist, parameterCount, parameterTable, recipeOf } from '@lockstep/diffusion';
+import { diffusionTask, recipeOf } from '@lockstep/diffusion';
+import { initialState, parameterCount } from '@lockstep/task';
 import { allocateArena, copyState, openArena, Trainer } from '@lockstep/worker/compute';
 import { NETWORK } from '../peers/compared-network.js';
 import { print } from '../result/result.js';
@@ -31,7 +31,8 @@ const steps = Number(values.steps);
 Object.assign(process.env, engineEnvironment({ device: 'cpu', threads: 1 }));
 const engine = loadEngine({ device: 'cpu', threads: 1, directory: engineDirectory('cpu', process.env) });
 const recipe = recipeOf({ ...NETWORK, steps, globalBatch: 32, microbatchSize: 8 });
-const dataDigest = loadMnist('train').digest;
+const task = diffusionTask.create({ ...recipe });
+const data = await task.open('mnist', 'train');
 const microbatches = Array.from({ length: recipe.globalBatch / recipe.microbatchSize }, (_, index) => index);
 
 interface Trained {
@@ -42,27 +43,17 @@ interface Trained {
 
 /** Trains once. */
 function train({ wire, update }: Way): Trained {
-  const settings: RunSettings = {
-    ...{
-      task: { module: 'diffusion', code: { version: '1' } },
-      data: 'mnist',
-      dataDigest,
-      seed: 0,
-      wire,
-      checkpointEvery: steps,
-    },
-    recipe: { ...recipe },
-  };
-  const arena = openArena(allocateArena(parameterCount(parameterTable(recipe.model))));
-  copyState(initialTrainingState(recipe, settings.seed), arena.state);
-  const trainer = new Trainer(engine, settings, arena);
+  const run = { task, data, seed: 0, wire };
+  const arena = openArena(allocateArena(parameterCount(task.table)));
+  copyState(initialState(task, run.seed), arena.state);
+  const trainer = new Trainer(engine, run, arena);
   const losses: number[] = [];
   for (let step = 0; step < steps; step++) {
     const gradients = microbatches.map((index) => trainer.compute(step, index));
     const loss = mean(gradients.map((gradient) => gradient.loss ?? NaN));
     losses.push(loss);
     update(
-      { recipe, trainer, arena },
+      { task, trainer, arena },
       step,
       gradients.map((gradient) => gradient.values),
     );

@@ -1,5 +1,5 @@
 /** Ways in which the gradients of a step can be summed; what each leaves of them is seen in the curves (exactness.ts). */
-import { adamStep, globalNorm, philox4x32, updateAt, type ParameterTable, type Preset } from '@lockstep/diffusion';
+import { adamStep, globalNorm, philox4x32, type ParameterTable, type Task } from '@lockstep/task';
 import {
   agreedExponents,
   summandOf,
@@ -11,7 +11,7 @@ import {
 
 /** The run whose gradients are summed. */
 export interface Training {
-  readonly recipe: Preset;
+  readonly task: Task;
   readonly trainer: Trainer;
   readonly arena: Arena;
 }
@@ -30,9 +30,9 @@ export interface Way {
 /** As Lockstep does it: integers, an exponent a tensor. */
 const exact =
   (wire: Way['wire']): Update =>
-  ({ recipe, trainer, arena }, step, gradients) => {
+  ({ task, trainer, arena }, step, gradients) => {
     const { table } = trainer;
-    const form = sumFormOf({ wire }, recipe);
+    const form = sumFormOf({ wire }, task);
     const summands = gradients.map((gradient) => summandOf(gradient, table, form));
     const exponents = agreedExponents(summands, table);
     sumGradients(arena.sum, summands, table, exponents, form);
@@ -40,8 +40,8 @@ const exact =
   };
 
 /** Updates with a mean that was made otherwise. */
-function updateWith({ recipe, trainer, arena }: Training, step: number, mean: Float32Array): void {
-  adamStep(arena.state, mean, updateAt(recipe, step, globalNorm(mean)));
+function updateWith({ task, trainer, arena }: Training, step: number, mean: Float32Array): void {
+  adamStep(arena.state, mean, task.updateAt(step, globalNorm(mean)));
   // Lets go of the gradients; the sum is not used.
   trainer.apply(step, [], true);
 }
@@ -84,9 +84,9 @@ const ROUNDING_STREAM = 16;
 const int16 =
   (rounding: 'nearest' | 'by chance'): Update =>
   (training, step, gradients) => {
-    const { recipe, trainer } = training;
+    const { task, trainer } = training;
     const spans = blocksOf(trainer.table);
-    const form = sumFormOf({ wire: 'int32' }, recipe);
+    const form = sumFormOf({ wire: 'int32' }, task);
     const exponents = agreedExponents(
       gradients.map((gradient) => summandOf(gradient, spans, form)),
       spans,

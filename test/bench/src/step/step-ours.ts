@@ -3,8 +3,8 @@
 //   node test/bench/dist/step/step-ours.js THREADS MICROBATCH IMAGES        in engineEnvironment()
 import { setImmediate as otherWork } from 'node:timers/promises';
 import { engineDirectory, loadEngine } from '@lockstep/engine';
-import { initialTrainingState, loadMnist, parameterCount, parameterTable, recipeOf } from '@lockstep/diffusion';
-import type { RunSettings } from '@lockstep/comm';
+import { diffusionTask, recipeOf } from '@lockstep/diffusion';
+import { initialState, parameterCount } from '@lockstep/task';
 import {
   agreedExponents,
   allocateArena,
@@ -14,6 +14,7 @@ import {
   openArena,
   passesFor,
   LocalSum,
+  sumFormOf,
   Trainer,
 } from '@lockstep/worker/compute';
 import { NETWORK } from '../peers/compared-network.js';
@@ -24,23 +25,16 @@ const engine = loadEngine({ device: 'cpu', threads, directory: engineDirectory('
 /** More than are ever timed. */
 const STEPS = 1000;
 const recipe = recipeOf({ ...NETWORK, steps: STEPS, globalBatch: images, microbatchSize });
-const settings: RunSettings = {
-  task: { module: 'diffusion', code: { version: '1' } },
-  data: 'mnist',
-  seed: 0,
-  recipe: { ...recipe },
-  wire: 'int32',
-  checkpointEvery: STEPS,
-  dataDigest: loadMnist('train').digest,
-};
-const arena = openArena(allocateArena(parameterCount(parameterTable(recipe.model))));
-copyState(initialTrainingState(recipe, 0), arena.state);
-const passes = passesFor(settings, engineDirectory('cpu', process.env));
-const trainer = new Trainer(engine, settings, arena, { passes });
+const task = diffusionTask.create({ ...recipe });
+const run = { task, data: await task.open('mnist', 'train'), seed: 0, wire: 'int32' } as const;
+const arena = openArena(allocateArena(parameterCount(task.table)));
+copyState(initialState(task, run.seed), arena.state);
+const passes = passesFor(task.table, sumFormOf(run, task), engineDirectory('cpu', process.env));
+const trainer = new Trainer(engine, run, arena, { passes });
 const localSum = new LocalSum(arena, passes, otherWork);
 const indices = Array.from({ length: images / microbatchSize }, (_, index) => index);
 const { table } = trainer;
-const whole = bucketsIn(bucketsOf(recipe.model), 'whole');
+const whole = bucketsIn(bucketsOf(task), 'whole');
 const slots = indices.map(() => new Float32Array(new SharedArrayBuffer(arena.sum.byteLength)));
 let { weights } = passes.marks(arena);
 let step = 0;
