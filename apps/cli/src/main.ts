@@ -1,16 +1,9 @@
-/** The `lockstep` command: one file a subcommand; owns no logic of training. */
+/** The `lockstep` command as a process: what it prints to, and its exit status. Owns no logic of training. */
 import { availableParallelism } from 'node:os';
-import { Command, CommanderError } from 'commander';
-import { exitStatusOf, failureLine, failureOf } from '@lockstep/base';
+import { CommanderError } from 'commander';
+import { EXIT, exitStatusOf, failureLine, failureOf } from '@lockstep/base';
 import { guardOutput, outliveTerminal } from '@lockstep/process';
-import { evaluateCommand, sampleCommand } from '@lockstep/sampler';
-import { digestCommand } from './commands/digest-command.js';
-import { exportCommand } from './commands/export-command.js';
-import { replayCommand } from './commands/replay-command.js';
-import { statusCommand } from './commands/status-command.js';
-import { tryCommand } from './commands/try-command.js';
-import { upCommand } from './commands/up-command.js';
-import { verifyCommand } from './commands/verify-command.js';
+import { lockstepProgram } from './program.js';
 
 // Whoever read our output may go (`| head`): what trains or draws goes on, and what only prints ends by itself.
 const unread = guardOutput(process, (text) => {
@@ -19,31 +12,14 @@ const unread = guardOutput(process, (text) => {
   process.exitCode = 1;
 });
 
-const program = new Command('lockstep').description(
-  'Elastic data-parallel training of a diffusion model. The weights do not depend on who did the work.',
-);
-
-for (const command of [
-  upCommand(),
-  sampleCommand('sample', availableParallelism(), process.env),
-  evaluateCommand('eval', availableParallelism(), process.env),
-  tryCommand(process.env),
-  digestCommand(),
-  statusCommand(process.env, unread),
-  verifyCommand(),
-  replayCommand(process.env),
-  exportCommand(process.env),
-]) {
-  program.addCommand(command);
-}
-for (const command of [program, ...program.commands]) command.showHelpAfterError().exitOverride();
+const program = lockstepProgram({ processors: availableParallelism(), env: process.env, unread });
 
 outliveTerminal();
 
 program.parseAsync().catch((error: unknown) => {
   // Commander has said already what is wrong with the arguments; a wish for help ends with 0.
   if (error instanceof CommanderError) {
-    process.exitCode = error.exitCode === 0 ? 0 : 2;
+    process.exitCode = error.exitCode === 0 ? 0 : EXIT.usage;
     return;
   }
   process.stderr.write(`${failureLine(error)}\n`);

@@ -19,6 +19,7 @@ export type { Order } from './edge/orders.js';
 export { Coordinator, type CoordinatorOptions } from './edge/coordinator.js';
 export type { CoordinatorPorts, Door, RunLedger, Watcher } from './edge/ports.js';
 export type { Publishing } from './edge/publisher.js';
+export { describeMetrics, type MetricDescription } from './edge/metric-list.js';
 export type { Report, Status } from './edge/monitor.js';
 export { askedRun, type AskedRun } from './edge/asked-run.js';
 export { CoordinatorError } from './errors.js';

@@ -1,8 +1,8 @@
 export { EffectQueue } from './effect-queue.js';
-export { EXIT, type ErrorEntry, type ExitStatus, type Program, type Severity } from './errors/entry.js';
+export { EXIT, SEVERITIES, type ErrorEntry, type ExitStatus, type Program, type Severity } from './errors/entry.js';
 export { failureLine, failureOf, type Failure } from './errors/failure.js';
 export { LockstepError } from './errors/lockstep-error.js';
-export { ERROR_ROOMS, ERRORS, exitStatusOf, isErrorCode, type ErrorCode } from './errors/registry.js';
+export { ERROR_ROOMS, ERRORS, ROOM_NOTES, exitStatusOf, isErrorCode, type ErrorCode } from './errors/registry.js';
 export type {
   CliErrorCode,
   ConfigErrorCode,

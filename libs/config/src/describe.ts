@@ -1,4 +1,4 @@
-/** What keys a schema has: for --help and the README. */
+/** What keys a schema has: for --help and docs/reference/config.md. */
 import { environmentName, flagName } from './key.js';
 import { SCHEMAS, type SchemaName } from './schemas.js';
 

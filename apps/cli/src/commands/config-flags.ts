@@ -1,4 +1,4 @@
-/** Flags of a command from the config's own description, so that --help, environment and README never differ. */
+/** Flags of a command from the config's own description, so that --help, environment and docs/reference/config.md never differ. */
 import { Option, type Command } from 'commander';
 import { describeConfig, type FlagValue, type KeyDescription } from '@lockstep/config';
 

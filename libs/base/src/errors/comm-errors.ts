@@ -7,7 +7,7 @@ export const COMM_ERRORS = {
     action: 'run one version of Lockstep everywhere',
     severity: 'refusal',
     exit: { worker: 3 },
-    when: 'the coordinator found it; a worker that finds it ends with 1',
+    when: 'if the coordinator found it; a worker that finds it ends with 1',
   },
   E_PORT_IN_USE: {
     happened: 'another process listens on the port of a coordinator or worker',

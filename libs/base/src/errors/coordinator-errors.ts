@@ -13,7 +13,7 @@ export const COORDINATOR_ERRORS = {
     action: 'usually none: the run goes on; else resume from the checkpoint that the message names',
     severity: 'error',
     exit: { coordinator: 1 },
-    when: 'it is the one that a stop leaves',
+    when: 'if it is the one that a stop leaves',
   },
   E_ORIGIN_CHECKPOINT: {
     happened: '`--from`: that run holds no whole checkpoint, or one of another run',
@@ -40,7 +40,7 @@ export const COORDINATOR_ERRORS = {
       "test that machine's memory and engine; after a tie, resume with one worker more, or without one of those named",
     severity: 'refusal',
     exit: { worker: 3, coordinator: 1 },
-    when: 'the coordinator: in a tie',
+    when: 'the coordinator in a tie alone',
   },
   E_WORKER_CORRUPT: {
     happened: "audit: a worker's gradient has other bits than the same microbatch elsewhere; it is refused",

@@ -1,12 +1,14 @@
 /** What the registry says of one error. */
 
-/**
- * - error    what was asked for ends, or cannot be had
- * - refusal  the coordinator turns a worker away, and the run goes on without it
- * - warning  the run, or the command, goes on
- * - answer   the answer to an HTTP request
- */
-export type Severity = 'error' | 'refusal' | 'warning' | 'answer';
+/** What each severity means. */
+export const SEVERITIES = {
+  error: 'what was asked for ends, or cannot be had',
+  refusal: 'the coordinator turns a worker away, and the run goes on without it',
+  warning: 'the run, or the command, goes on',
+  answer: 'the answer to an HTTP request',
+} as const;
+
+export type Severity = keyof typeof SEVERITIES;
 
 /** `lockstep` is every command of it, and the sampler as a process. */
 export type Program = 'lockstep' | 'coordinator' | 'worker';
@@ -25,7 +27,7 @@ export interface ErrorEntry {
   readonly severity: Severity;
   /** Status of the program that ends by it, of each where they differ; null: by itself it ends none. */
   readonly exit: ExitStatus | Partial<Record<Program, ExitStatus>> | null;
-  /** When a program ends by it, where it does not always. */
+  /** When a program ends by it, where it does not always: words to stand in brackets behind the status. */
   readonly when?: string;
 }
 

@@ -41,6 +41,23 @@ export const ERROR_ROOMS = {
   Others: SYSTEM_ERRORS,
 } as const satisfies Record<string, Readonly<Record<string, ErrorEntry>>>;
 
+/** What holds for many of a room's errors. */
+export const ROOM_NOTES: Readonly<Partial<Record<keyof typeof ERROR_ROOMS, string>>> = {
+  'Starting (`apps/cli/bin`)': "Of `lockstep` and of nx's targets `serve`, `sample` and `evaluate`.",
+  'Coordinator (`apps/coordinator`)':
+    'An error of the ledger, or E_CHECKPOINT_WRITE, can also end a run: when a committed step cannot be recorded, or the last checkpoint cannot be ' +
+    'published. The coordinator then exits with 1; resume when the cause is gone.',
+  'Communication (`libs/comm`)':
+    'A ring error does not end a worker: it reports `broken` and waits for the next generation.',
+  'Run directory, ledger, checkpoints (`libs/run`)':
+    'Exit: the coordinator, when it starts or records a step, and the `lockstep` commands that read. A damaged checkpoint alone ends ' +
+    'nothing: it is skipped with a warning and an older one is used.',
+  'Tasks (`libs/task`)': 'Exit: of whichever process meets it: the coordinator at its start, a worker, a command.',
+  'Diffusion and evaluation (`libs/diffusion`, `libs/evaluation`)':
+    'Exit: of whichever process meets it: the coordinator at its start, a worker, a command.',
+  'Engine (`libs/engine`)': 'Exit: of whichever process meets it: a worker or a command.',
+};
+
 export const ERRORS = {
   ...CONFIG_ERRORS,
   ...SETUP_ERRORS,

@@ -34,6 +34,6 @@ export const START_ERRORS = {
       'raise it: `ulimit -n 4096`, `LimitNOFILE=` of a systemd unit; each worker needs one file of the coordinator',
     severity: 'error',
     exit: 1,
-    when: 'a program starts',
+    when: 'at its start',
   },
 } as const satisfies Record<string, ErrorEntry>;
