@@ -103,8 +103,8 @@ export default tseslint.config(
     },
   },
   {
-    // Plain JavaScript below src is compiled with its package, checked as TypeScript is.
-    files: ['**/*.ts', 'libs/*/src/**/*.mjs'],
+    // Plain JavaScript is checked by the compiler as TypeScript is: below src with its package, elsewhere without output.
+    files: ['**/*.ts', 'libs/*/src/**/*.mjs', 'apps/cli/bin/*.mjs'],
     extends: [tseslint.configs.strictTypeChecked],
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: ROOT } },
     rules: {

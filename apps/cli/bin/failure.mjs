@@ -1,5 +1,6 @@
 /** What keeps a program of this clone from being started: found by looking, never read out of an error of Node's loader. */
 import { closeSync, openSync, readFileSync, readdirSync } from 'node:fs';
+import { codeOf, fieldsOf } from './foreign.mjs';
 
 /** Every code that a start can end with. libs/base says what each means (src/errors/start-errors.ts): it may not be built yet. */
 export const LAUNCH_ERRORS = Object.freeze(
@@ -7,8 +8,13 @@ export const LAUNCH_ERRORS = Object.freeze(
 );
 
 export class LaunchError extends Error {
+  /** @override */
   name = 'LaunchError';
-  /** @param {typeof LAUNCH_ERRORS[number]} code @param {string} message what happened and what to do */
+  /**
+   * @param {typeof LAUNCH_ERRORS[number]} code
+   * @param {string} message what happened and what to do
+   * @param {ErrorOptions} [options]
+   */
   constructor(code, message, options) {
     super(`${code}: ${message}`, options);
     this.code = code;
@@ -28,24 +34,29 @@ function limitOfOpenFiles() {
 
 /** @throws {LaunchError} E_OPEN_FILES unless `wanted` more files can be opened at this moment, which is tried */
 export function checkOpenFiles(wanted = OPEN_FILES) {
+  /** @type {number[]} */
   const opened = [];
-  let failure;
+  const close = () => opened.splice(0).forEach((descriptor) => closeSync(descriptor));
   try {
     while (opened.length < wanted) opened.push(openSync('/dev/null', 'r'));
   } catch (error) {
-    failure = error;
+    const what = `only ${opened.length} of ${wanted} more could be opened`;
+    // What the message tells is read from files as well.
+    close();
+    const failure = openFilesError(error, what);
+    if (failure !== undefined) throw failure;
+    throw error;
   }
-  for (const descriptor of opened) closeSync(descriptor);
-  if (failure !== undefined)
-    throw openFilesError(failure, `only ${opened.length} of ${wanted} more could be opened`) ?? failure;
+  close();
 }
 
 /**
  * The E_OPEN_FILES that `error` is, by its own code; undefined where it is something else.
- * @param {NodeJS.ErrnoException} error @param {string} what was tried
+ * @param {unknown} error
+ * @param {string} [what] was tried
  */
-export function openFilesError(error, what = `${error.path ?? error.syscall} could not be opened`) {
-  if (error.code === 'EMFILE') {
+export function openFilesError(error, what = `${triedBy(error)} could not be opened`) {
+  if (codeOf(error) === 'EMFILE') {
     const inUse = readdirSync('/proc/self/fd').length - 1;
     return new LaunchError(
       'E_OPEN_FILES',
@@ -53,11 +64,20 @@ export function openFilesError(error, what = `${error.path ?? error.syscall} cou
       { cause: error },
     );
   }
-  if (error.code === 'ENFILE')
+  if (codeOf(error) === 'ENFILE')
     return new LaunchError(
       'E_OPEN_FILES',
       `the system's limit of open files, of all processes together, is reached: ${what}; raise it: sysctl fs.file-max`,
       { cause: error },
     );
   return undefined;
+}
+
+/**
+ * The file that a call of the system failed on; the call where it names none.
+ * @param {unknown} error
+ */
+function triedBy(error) {
+  const { path, syscall } = fieldsOf(error);
+  return String(path ?? syscall);
 }

@@ -2,10 +2,13 @@
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { lacksOf, surveyOf } from './clone.mjs';
+import { codeOf, messageOf } from './foreign.mjs';
 import { LaunchError, checkOpenFiles, openFilesError } from './failure.mjs';
 import { writersIn } from './process-facts.mjs';
 import { CloneChanged, makeSnapshot, missingIn, openSnapshot } from './snapshot.mjs';
 
+/** @type {Objection} */
+const CHANGING = { what: 'files of the build keep changing', writers: [] };
 const ROOT = join(import.meta.dirname, '..', '..', '..');
 const POLL_MS = 100;
 /** A file that was changed so recently may be in the middle of being written. */
@@ -18,18 +21,28 @@ const WAIT_MS = 10 * 60_000;
 /** The clone is run as it is where it cannot be written: nothing changes there either. */
 const READ_ONLY = new Set(['EACCES', 'EPERM', 'EROFS']);
 
-const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
-const say = (text) => process.stderr.write(`lockstep: ${text}\n`);
+const pause = (/** @type {number} */ milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+const say = (/** @type {string} */ text) => process.stderr.write(`lockstep: ${text}\n`);
 
 /**
- * What speaks against copying the clone as it is, and who may be changing that.
- * @returns {{ what: string, code?: typeof import('./failure.mjs').LAUNCH_ERRORS[number], fix?: string, writers: object[] } | undefined}
- * with a code: it cannot be run as it is, unless somebody changes that
+ * What speaks against copying the clone as it is. With a code: it cannot be run as it is, unless somebody changes that.
+ * @typedef {object} Objection
+ * @property {string} what
+ * @property {LaunchError['code']} [code]
+ * @property {string} [fix]
+ * @property {import('./process-facts.mjs').Writer[]} writers who may be changing it
+ */
+
+/**
+ * @param {import('./clone.mjs').Survey} survey
+ * @param {string} entry
+ * @returns {Objection | undefined}
  */
 function objectionTo({ changed }, entry) {
   const { packages, output, older } = lacksOf(ROOT, entry);
   const age = Date.now() - changed;
-  const writersWithin = (milliseconds) => writersIn(ROOT).filter(({ ends }) => ends || age < milliseconds);
+  const writersWithin = (/** @type {number} */ milliseconds) =>
+    writersIn(ROOT).filter(({ ends }) => ends || age < milliseconds);
   if (packages !== undefined) {
     const what = `packages are not installed, or not completely: ${join(ROOT, packages)} is not there`;
     return { code: 'E_PACKAGES_MISSING', what, fix: 'npm run setup', writers: writersWithin(PAUSE_MS.gaps) };
@@ -48,6 +61,7 @@ function objectionTo({ changed }, entry) {
 
 /**
  * The folder to run `entry` from: a snapshot, or the clone where none can be made.
+ * @param {string} entry
  * @throws {LaunchError} E_NOT_BUILT, E_PACKAGES_MISSING, E_BUILD_CHANGING
  */
 async function folderFor(entry) {
@@ -59,7 +73,7 @@ async function folderFor(entry) {
     const objection = objectionTo(survey, entry);
     const folder = objection === undefined ? tryToMake(survey) : undefined;
     if (folder !== undefined) return folder;
-    const { what = 'files of the build keep changing', code, fix, writers = [] } = objection ?? {};
+    const { what, code, fix, writers } = objection ?? CHANGING;
     const who = writers.map(({ name, pid }) => `${name} (process ${pid})`).join(', ');
     if (code !== undefined && writers.length === 0) throw new LaunchError(code, `${what}; run: ${fix}`);
     if (performance.now() > deadline)
@@ -72,7 +86,10 @@ async function folderFor(entry) {
   }
 }
 
-/** A snapshot made by now, or the clone itself where none can be made; undefined where the clone changed meanwhile. */
+/**
+ * A snapshot made by now, or the clone itself where none can be made; undefined where the clone changed meanwhile.
+ * @param {import('./clone.mjs').Survey} survey
+ */
 function tryToMake(survey) {
   try {
     makeSnapshot(ROOT, survey);
@@ -80,9 +97,9 @@ function tryToMake(survey) {
   } catch (error) {
     if (error instanceof CloneChanged) return undefined;
     if (openFilesError(error) !== undefined) throw error;
-    if (!READ_ONLY.has(error.code))
+    if (!READ_ONLY.has(codeOf(error) ?? ''))
       say(
-        `no copy of the build could be made (${error.message}): what is started now does not survive another build here`,
+        `no copy of the build could be made (${messageOf(error)}): what is started now does not survive another build here`,
       );
     return ROOT;
   }
@@ -91,8 +108,10 @@ function tryToMake(survey) {
 /**
  * Runs the program `entry` (apps/cli/dist/main.js) in this process, or says on standard error what keeps it from starting and
  * leaves exit status 1.
+ * @param {string} entry
  */
 export async function launch(entry) {
+  /** @type {string | undefined} */
   let folder;
   try {
     checkOpenFiles();
@@ -106,7 +125,11 @@ export async function launch(entry) {
   }
 }
 
-/** The E_BUILD_GONE that `error` is: a file of the snapshot is not there; undefined where it is something else. */
+/**
+ * The E_BUILD_GONE that `error` is: a file of the snapshot is not there; undefined where it is something else.
+ * @param {unknown} error
+ * @param {string | undefined} folder
+ */
 function goneError(error, folder) {
   if (folder === undefined || folder === ROOT) return undefined;
   const gone = missingIn(folder);

@@ -27,15 +27,22 @@ const MAIN = `
   });
   if (process.argv[2] !== 'wait') process.stdin.unref();
 `;
-let root;
+/** The clone's folder. */
+let root = '';
 
+/**
+ * @param {string} path
+ * @param {string} text
+ */
 function put(path, text) {
   mkdirSync(dirname(join(root, path)), { recursive: true });
   writeFileSync(join(root, path), text);
 }
 
-const manifest = (name, more) => JSON.stringify({ name, type: 'module', ...more });
+const manifest = (/** @type {string} */ name, /** @type {object} */ more = {}) =>
+  JSON.stringify({ name, type: 'module', ...more });
 
+/** @param {string} colour of the package that the program uses */
 function install(colour) {
   put(
     'node_modules/paint/package.json',
@@ -50,7 +57,10 @@ function install(colour) {
   put('node_modules/.package-lock.json', '{}');
 }
 
-/** As a compiler: each project's record last. */
+/**
+ * As a compiler: each project's record last.
+ * @param {string} text
+ */
 function build(text) {
   put('libs/a/dist/index.js', `export const text = '${text}';`);
   put('libs/a/dist/.tsbuildinfo', '{}');
@@ -76,7 +86,8 @@ afterEach(() => rmSync(root, { recursive: true, force: true }));
 const program = () => join(root, 'apps/cli/bin/lockstep.mjs');
 const builds = () => readdirSync(join(root, '.lockstep/builds'));
 
-function start(options = {}) {
+/** @param {{ uid?: number, gid?: number }} [options] */
+function start(options) {
   const { status, stdout, stderr } = spawnSync(process.execPath, [program()], {
     encoding: 'utf8',
     input: '',
@@ -91,9 +102,9 @@ async function running() {
   let output = '';
   const closed = new Promise((resolve) => child.on('close', resolve));
   const started = new Promise((resolve) =>
-    child.stdout.setEncoding('utf8').on('data', (text) => {
+    child.stdout.setEncoding('utf8').on('data', (/** @type {string} */ text) => {
       output += text;
-      resolve();
+      resolve(text);
     }),
   );
   await Promise.race([started, closed]);
@@ -223,7 +234,10 @@ test('a copy of which a part was deleted is named', () => {
   assert.equal(status, 1);
 });
 
-/** A process that looks as a compiler does, in a project of the clone, until it is ended. */
+/**
+ * A process that looks as a compiler does, in a project of the clone, until it is ended.
+ * @returns {Promise<import('node:child_process').ChildProcess>}
+ */
 function compiler() {
   put('tsc', `console.log('here'); setInterval(() => undefined, 1000);`);
   const child = spawn(process.execPath, [join(root, 'tsc'), '-b'], {
@@ -247,8 +261,10 @@ for (const [what, begin] of Object.entries({
     begin();
     const child = spawn(process.execPath, [program()], { stdio: ['ignore', 'pipe', 'pipe'] });
     let output = '';
-    child.stdout.setEncoding('utf8').on('data', (text) => (output += text));
+    child.stdout.setEncoding('utf8').on('data', (/** @type {string} */ text) => (output += text));
+    /** @type {Promise<string>} */
     const closed = new Promise((resolve) => child.on('close', () => resolve('it ended')));
+    /** @type {Promise<string>} */
     const said = new Promise((resolve) => child.stderr.setEncoding('utf8').once('data', resolve));
     const told = await Promise.race([said, closed]);
     assert.ok(told.startsWith(`lockstep: waiting for tsc -b (process ${tsc.pid}): `), told);
@@ -262,7 +278,7 @@ for (const [what, begin] of Object.entries({
 
 test('a clone that cannot be written is run as it is, without a word', () => {
   // Root may write everywhere: then somebody else starts it.
-  const who = process.getuid() === 0 ? { uid: 65_534, gid: 65_534 } : {};
+  const who = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
   chmodSync(root, 0o555);
   const { status, stdout, stderr } = start(who);
   chmodSync(root, 0o755);
@@ -272,7 +288,7 @@ test('a clone that cannot be written is run as it is, without a word', () => {
 });
 
 test('compilers, nx and installations are told from what else runs in a clone', () => {
-  const kind = (line) => writerKind(line.split(' '));
+  const kind = (/** @type {string} */ line) => writerKind(line.split(' '));
   assert.deepEqual(kind('node /c/node_modules/.bin/tsc -b'), { name: 'tsc -b', ends: true });
   assert.deepEqual(kind('node --no-warnings /c/node_modules/typescript/bin/tsc -b -w'), {
     name: 'tsc -b -w',

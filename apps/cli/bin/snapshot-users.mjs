@@ -5,26 +5,41 @@
  */
 import { chmodSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { codeOf, fieldsOf } from './foreign.mjs';
 import { mayLive, ownIdentity, processes } from './process-facts.mjs';
 
 const USERS = 'users';
 const REMOVAL = 'removal.json';
 
-/** Makes room for users' files in a new snapshot: of any user of this machine, as in /tmp. */
+/**
+ * Makes room for users' files in a new snapshot: of any user of this machine, as in /tmp.
+ * @param {string} snapshot
+ */
 export function prepareUsers(snapshot) {
   mkdirSync(join(snapshot, USERS));
   chmodSync(join(snapshot, USERS), 0o1777);
 }
 
+/**
+ * The process that a file names; undefined where it cannot be read, or is being written.
+ * @param {string} file
+ * @returns {import('./process-facts.mjs').Identity | undefined}
+ */
 function identityIn(file) {
   try {
-    return JSON.parse(readFileSync(file, 'utf8'));
+    const { host, boot, namespace, pid, start } = fieldsOf(JSON.parse(readFileSync(file, 'utf8')));
+    if (typeof host !== 'string' || typeof boot !== 'string' || typeof namespace !== 'string') return undefined;
+    if (typeof pid !== 'number' || typeof start !== 'string') return undefined;
+    return { host, boot, namespace, pid, start };
   } catch {
     return undefined;
   }
 }
 
-/** Whether a process that may live has announced that it removes the snapshot. */
+/**
+ * Whether a process that may live has announced that it removes the snapshot.
+ * @param {string} snapshot
+ */
 function isBeingRemoved(snapshot) {
   const remover = identityIn(join(snapshot, REMOVAL));
   return remover !== undefined && mayLive(remover);
@@ -32,6 +47,7 @@ function isBeingRemoved(snapshot) {
 
 /**
  * Marks the snapshot as used by this process until its end.
+ * @param {string} snapshot
  * @returns {boolean} false: it is being removed, or is gone
  */
 export function use(snapshot) {
@@ -40,7 +56,7 @@ export function use(snapshot) {
   try {
     writeFileSync(file, JSON.stringify(own));
   } catch (error) {
-    if (error.code === 'ENOENT') return false;
+    if (codeOf(error) === 'ENOENT') return false;
     // On a file system that this process cannot write, nobody who sees this process removes anything: it is in the arguments
     // of what it starts. A full disk is no reason not to start either.
     return !isBeingRemoved(snapshot);
@@ -54,6 +70,7 @@ export function use(snapshot) {
   return true;
 }
 
+/** @param {string} snapshot */
 function isUsed(snapshot) {
   const users = readdirSync(join(snapshot, USERS)).map((name) => identityIn(join(snapshot, USERS, name)));
   // What cannot be read is being written.
@@ -63,6 +80,8 @@ function isUsed(snapshot) {
 
 /**
  * Moves the snapshot to `aside` if no living process uses it.
+ * @param {string} snapshot
+ * @param {string} aside
  * @returns {boolean} whether it is there now
  */
 export function tryToRemove(snapshot, aside) {
@@ -76,7 +95,7 @@ export function tryToRemove(snapshot, aside) {
     }
   } catch (error) {
     // Another process was quicker, or may remove it where this one may not.
-    if (!['ENOENT', 'EACCES', 'EPERM', 'EROFS'].includes(error.code)) throw error;
+    if (!['ENOENT', 'EACCES', 'EPERM', 'EROFS'].includes(codeOf(error) ?? '')) throw error;
   }
   return false;
 }

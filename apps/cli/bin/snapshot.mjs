@@ -19,6 +19,7 @@ import {
 import { rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { manifestOf, projectsOf, surveyOf } from './clone.mjs';
+import { codeOf, fieldsOf, messageOf, textsOf } from './foreign.mjs';
 import { ownIdentity, startOf } from './process-facts.mjs';
 import { prepareUsers, tryToRemove, use } from './snapshot-users.mjs';
 
@@ -31,14 +32,18 @@ const NOT_RUN = /\.map$|\.[cm]?ts$|\.tsx$|\.md$/;
 const SETTLED_MS = 10 * 60_000;
 let works = 0;
 
+/** @typedef {import('./clone.mjs').Survey} Survey */
+
 /** The clone changed while it was copied: it is to be looked at anew. */
 export class CloneChanged extends Error {
+  /** @override */
   name = 'CloneChanged';
 }
 
 /**
  * The snapshot of that digest, marked as used by this process; undefined where there is none.
- * @param {ReturnType<typeof surveyOf>} survey
+ * @param {string} root
+ * @param {Survey} survey
  */
 export function openSnapshot(root, { digest }) {
   const snapshot = join(root, HOME, 'builds', digest);
@@ -47,7 +52,8 @@ export function openSnapshot(root, { digest }) {
 
 /**
  * Makes the snapshot of the clone as the survey found it, unless it is there, and removes those that nobody uses.
- * @param {ReturnType<typeof surveyOf>} survey
+ * @param {string} root
+ * @param {Survey} survey
  * @throws {CloneChanged} when the clone is not as the survey found it any more; and what the file system throws
  */
 export function makeSnapshot(root, survey) {
@@ -70,19 +76,27 @@ export function makeSnapshot(root, survey) {
         unchanged();
       });
   } catch (error) {
-    if (error.code === 'ENOENT' && existsSync(home)) throw new CloneChanged(error.message, { cause: error });
+    if (codeOf(error) === 'ENOENT' && existsSync(home)) throw new CloneChanged(messageOf(error), { cause: error });
     throw error;
   }
   prune(home, survey);
 }
 
-/** A new name beside the folders that others see. */
+/**
+ * A new name beside the folders that others see.
+ * @param {string} home
+ */
 function workFolder(home) {
   const { pid, start } = ownIdentity();
   return join(home, `work~${pid}~${start}~${works++}`);
 }
 
-/** Calls `make` with a new folder and puts that in its place; one that another process finished first is kept. */
+/**
+ * Calls `make` with a new folder and puts that in its place; one that another process finished first is kept.
+ * @param {string} home
+ * @param {string} place
+ * @param {(folder: string) => void} make
+ */
 function makeWhole(home, place, make) {
   const folder = workFolder(home);
   try {
@@ -90,30 +104,37 @@ function makeWhole(home, place, make) {
     make(folder);
     renameSync(folder, place);
   } catch (error) {
-    if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
+    if (codeOf(error) !== 'ENOTEMPTY' && codeOf(error) !== 'EEXIST') throw error;
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-/** The packages that the projects use and those that these use, at their places. */
+/**
+ * The packages that the projects use and those that these use, at their places.
+ * @param {string} root
+ * @param {string} folder
+ */
 function linkPackages(root, folder) {
   const linked = new Set();
   for (const path of packagesUsed(root)) {
     // A package inside another one comes with that.
-    const outermost = /^.*?node_modules\/(@[^/]+\/)?[^/]+/.exec(path)[0];
+    const outermost = /^.*?node_modules\/(@[^/]+\/)?[^/]+/.exec(path)?.[0] ?? path;
     if (!linked.has(outermost)) linkFolder(join(root, outermost), join(folder, outermost));
     linked.add(outermost);
   }
 }
 
-/** Folders relative to `root`; by what is installed and not by a record of it, so that none is forgotten. */
+/**
+ * Folders relative to `root`; by what is installed and not by a record of it, so that none is forgotten.
+ * @param {string} root
+ */
 function packagesUsed(root) {
+  /** @type {Set<string>} */
   const found = new Set();
   const own = new Set(projectsOf(root).map((project) => manifestOf(join(root, project)).name));
-  const follow = (user) => {
-    const { dependencies, optionalDependencies, peerDependencies } = manifestOf(join(root, user));
-    for (const name of Object.keys({ ...dependencies, ...optionalDependencies, ...peerDependencies })) {
+  const follow = (/** @type {string} */ user) => {
+    for (const name of manifestOf(join(root, user)).uses) {
       const place = own.has(name) ? undefined : placeOf(root, user, name);
       if (place === undefined || found.has(place)) continue;
       found.add(place);
@@ -124,7 +145,12 @@ function packagesUsed(root) {
   return found;
 }
 
-/** Where Node finds package `name` for code in the folder `user`, relative to `root`. */
+/**
+ * Where Node finds package `name` for code in the folder `user`, relative to `root`.
+ * @param {string} root
+ * @param {string} user
+ * @param {string} name
+ */
 function placeOf(root, user, name) {
   for (let folder = user; ; folder = dirname(folder)) {
     const place = join(folder, 'node_modules', name);
@@ -133,6 +159,10 @@ function placeOf(root, user, name) {
   }
 }
 
+/**
+ * @param {string} from
+ * @param {string} to
+ */
 function linkFolder(from, to) {
   mkdirSync(to, { recursive: true });
   for (const entry of readdirSync(from, { withFileTypes: true })) {
@@ -142,7 +172,11 @@ function linkFolder(from, to) {
   }
 }
 
-/** Another file system, another owner, too many links: a copy does as well, and fails where the reason is another one. */
+/**
+ * Another file system, another owner, too many links: a copy does as well, and fails where the reason is another one.
+ * @param {string} source
+ * @param {string} target
+ */
 function linkOrCopy(source, target) {
   try {
     linkSync(source, target);
@@ -151,25 +185,28 @@ function linkOrCopy(source, target) {
   }
 }
 
-/** `place`: where the folder will be, for links that lead from there. */
+/**
+ * Puts the build into `folder`.
+ * @param {string} root
+ * @param {string} folder
+ * @param {{ place: string, packages: string, files: string[] }} from `place`: where the folder will be, for links that lead from there
+ */
 function copyBuild(root, folder, { place, packages, files }) {
   for (const file of files) {
     const target = join(folder, relative(root, file));
     mkdirSync(dirname(target), { recursive: true });
     copyFileSync(file, target, constants.COPYFILE_FICLONE);
   }
-  const link = (name, to) => {
+  const link = (/** @type {string} */ name, /** @type {string} */ to) => {
     mkdirSync(dirname(join(folder, name)), { recursive: true });
     symlinkSync(relative(dirname(join(place, name)), to), join(folder, name));
   };
-  const own = new Map(
-    projectsOf(root).map((project) => {
-      const { name } = manifestOf(join(root, project));
-      return [join('node_modules', name), join(place, project)];
-    }),
-  );
-  for (const [name, project] of own) link(name, project);
-  const scopes = new Set([...own.keys()].map((name) => dirname(name)));
+  const scopes = new Set();
+  for (const project of projectsOf(root)) {
+    const name = join('node_modules', manifestOf(join(root, project)).name);
+    link(name, join(place, project));
+    scopes.add(dirname(name));
+  }
   for (const name of readdirSync(join(packages, 'node_modules')).map((entry) => join('node_modules', entry)))
     if (!scopes.has(name)) link(name, join(packages, name));
   // Packages of one project alone, where npm could not lift them.
@@ -184,8 +221,13 @@ function copyBuild(root, folder, { place, packages, files }) {
   );
 }
 
-/** Removes what is neither of this survey nor used, and what processes that ended left unfinished. */
+/**
+ * Removes what is neither of this survey nor used, and what processes that ended left unfinished.
+ * @param {string} home
+ * @param {Survey} survey
+ */
 function prune(home, survey) {
+  /** @type {Set<string | undefined>} */
   const kept = new Set([survey.packages]);
   for (const name of readdirSync(join(home, 'builds'))) {
     const snapshot = join(home, 'builds', name);
@@ -193,7 +235,7 @@ function prune(home, survey) {
     if (name !== survey.digest && tryToRemove(snapshot, aside)) rmSync(aside, { recursive: true, force: true });
     else kept.add(recordOf(snapshot)?.packages);
   }
-  const settled = (path) =>
+  const settled = (/** @type {string} */ path) =>
     Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Date.now()) > SETTLED_MS;
   for (const name of readdirSync(join(home, 'packages')))
     if (!kept.has(name) && settled(join(home, 'packages', name)))
@@ -205,7 +247,10 @@ function prune(home, survey) {
   }
 }
 
-/** A path of the snapshot where something was when it was made and is not now; undefined: there is none. */
+/**
+ * A path of the snapshot where something was when it was made and is not now; undefined: there is none.
+ * @param {string} snapshot
+ */
 export function missingIn(snapshot) {
   const { files } = recordOf(snapshot) ?? { files: [RECORD] };
   const links = ['node_modules', join('node_modules', '@lockstep')].flatMap((folder) => {
@@ -215,12 +260,17 @@ export function missingIn(snapshot) {
   return [...files, ...links].map((name) => join(snapshot, name)).find((path) => !existsSync(path));
 }
 
+/**
+ * What a snapshot is made of; undefined where it is gone.
+ * @param {string} snapshot
+ */
 function recordOf(snapshot) {
   try {
-    return JSON.parse(readFileSync(join(snapshot, RECORD), 'utf8'));
+    const { packages, files } = fieldsOf(JSON.parse(readFileSync(join(snapshot, RECORD), 'utf8')));
+    return { packages: typeof packages === 'string' ? packages : undefined, files: textsOf(files) };
   } catch (error) {
     // Somebody else removed it.
-    if (error.code === 'ENOENT') return undefined;
+    if (codeOf(error) === 'ENOENT') return undefined;
     throw error;
   }
 }
