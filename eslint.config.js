@@ -26,7 +26,7 @@ export const LIBS = {
   evaluation: ['base', 'engine', 'task', 'diffusion'],
 };
 /** What each app may import among apps; every app may import every lib. */
-export const APPS = { coordinator: [], worker: [], sampler: [], cli: ['coordinator', 'worker', 'sampler'] };
+export const APPS = { coordinator: ['sampler'], worker: [], sampler: [], cli: ['coordinator', 'worker', 'sampler'] };
 /** Names that say nothing about what a file holds. */
 const EMPTY_NAMES = new Set(['utils', 'util', 'helpers', 'helper', 'common', 'misc']);
 

@@ -1,20 +1,17 @@
 /** The coordinator process. Started by `lockstep up`, by `nx run coordinator:serve`, or in a container. */
 import { randomUUID } from 'node:crypto';
 import { dirname, resolve, sep } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { makeFolderSync, openTrace, writeCoordinatorAddress, type Trace } from '@lockstep/run';
+import { openTrace, writeCoordinatorAddress, type Trace } from '@lockstep/run';
 import { hostInUrl, reachableHere } from '@lockstep/comm';
+import { EVALUATE_PROGRAM } from '@lockstep/sampler/evaluate-program';
 import { loadGiven, parseFlags, type LoadedConfig, type RunConfig } from '@lockstep/config';
 import { endByHangup, guardOutput, Log, machineNames, type LogLineLevel } from '@lockstep/process';
-import { failureLine, failureOf, exitStatusOf } from '@lockstep/base';
+import { failureLine, failureOf, exitStatusOf, makeFolderSync } from '@lockstep/base';
 import { systemClocks } from './decide/clocks.js';
 import { openCoordinator } from './edge/open.js';
 import { Orders } from './edge/orders.js';
 import type { Report } from './edge/monitor.js';
 import type { Note, Outcome } from './decide/state.js';
-
-/** Evaluations run as a process, so this app imports nothing of the sampler; both lie in one workspace. */
-const EVALUATE = fileURLToPath(import.meta.resolve('@lockstep/sampler/evaluate'));
 
 /** A parent that is gone is noticed by the channel's end. */
 function tellParent(message: object): void {
@@ -102,7 +99,7 @@ async function coordinate(log: Log, loaded: LoadedConfig<RunConfig>): Promise<Ou
       log.line('info', text);
       tellParent({ kind: 'told', text });
     },
-    evaluator: { module: EVALUATE, env: process.env },
+    evaluator: { module: EVALUATE_PROGRAM, env: process.env },
     trace: traceOf(config),
   });
   log.line(

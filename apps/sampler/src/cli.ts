@@ -1,5 +1,6 @@
 /** The sample command, shared by `lockstep sample` and `nx run sampler:sample`. */
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { deviceIn, runDirectoryIn } from '@lockstep/config';
 import { SAMPLER_KINDS, shownName, type SamplerKind } from '@lockstep/diffusion';
 import { draw } from './draw/draw.js';
 import { DrawingView } from './draw/drawing-view.js';
@@ -82,7 +83,7 @@ type Options = {
 export function sampleCommand(name: string, processors: number, env: NodeJS.ProcessEnv): Command {
   return optionsOf(new Command(name), env)
     .description("draws a grid of images from a run's newest checkpoint, with its EMA weights")
-    .argument('[directory]', 'directory of the run', env['LOCKSTEP_OUT'] ?? 'runs/default')
+    .argument('[directory]', 'directory of the run', runDirectoryIn(env))
     .action(async (directory: string, { grid: cells, ...options }: Options) => {
       const view = new DrawingView(process.stderr, env);
       const drawn = await draw({
@@ -120,11 +121,7 @@ export function sampleCommand(name: string, processors: number, env: NodeJS.Proc
 /** Where images are drawn; `what` does not depend on it. */
 export function withMachine(command: Command, env: NodeJS.ProcessEnv, what: 'figures' | 'images'): Command {
   return command
-    .addOption(
-      new Option('--device <device>', 'where to compute')
-        .choices(['cpu', 'cuda'])
-        .default(env['LOCKSTEP_DEVICE'] ?? 'cpu'),
-    )
+    .addOption(new Option('--device <device>', 'where to compute').choices(['cpu', 'cuda']).default(deviceIn(env)))
     .option(
       '--workers <number>',
       `processes that draw; the ${what} do not depend on it; default: one a processor, or one a GPU`,

@@ -17,3 +17,5 @@ export type {
 } from './errors/codes.js';
 export { isSystemError, messageOf, remedyFor, systemCode, systemReason } from './errors/system.js';
 export { isJsonObject, toJson, type JsonObject, type JsonValue } from './json.js';
+export { makeFolderSync } from './folders.js';
+export { processStat, type ProcessStat } from './process-stat.js';

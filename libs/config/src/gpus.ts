@@ -5,6 +5,7 @@
 import { readdirSync } from 'node:fs';
 import { ConfigError } from './errors.js';
 import type { UpConfig } from './keys/up-schema.js';
+import { shownGpus } from './process-variables.js';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -19,8 +20,8 @@ const GPU_NODE = /^nvidia\d+$/;
  * @param devices names in /dev
  */
 export function visibleGpus(env: Environment, devices: readonly string[]): string[] {
-  const given = env['CUDA_VISIBLE_DEVICES'];
-  if (given === undefined) return devices.filter((name) => GPU_NODE.test(name)).map((_, index) => String(index));
+  const given = shownGpus(env);
+  if (given === null) return devices.filter((name) => GPU_NODE.test(name)).map((_, index) => String(index));
   const names = given.split(',').map((name) => name.trim());
   const end = names.findIndex((name) => !GPU_NAME.test(name));
   return end === -1 ? names : names.slice(0, end);

@@ -3,6 +3,7 @@
  * unseen. So a program that was started so looks after these parents. Reads /proc, as there is no other way to know a process's age.
  */
 import { readFileSync } from 'node:fs';
+import { processStat } from '@lockstep/base';
 
 /** More parents than any chain of them has. */
 const MOST_PARENTS = 16;
@@ -21,13 +22,11 @@ interface Seen {
 
 /** What /proc says of a process; null if it is gone. */
 function lookAt(pid: number): Seen | null {
+  const stat = processStat(pid);
+  if (stat === null || stat.state === 'Z') return null;
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The name in brackets may hold anything; the fields after it are counted from 3.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     const argv = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split(/[\0 ]/);
-    if (fields[0] === 'Z') return null;
-    return { pid, parent: Number(fields[1]), started: fields[19] ?? '', argv };
+    return { pid, parent: stat.parent, started: stat.started, argv };
   } catch {
     return null;
   }

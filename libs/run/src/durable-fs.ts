@@ -3,10 +3,9 @@
  * fail. What makes a name durable on POSIX: write a new file, fsync it, rename it into place, fsync the folder.
  */
 import { randomBytes } from 'node:crypto';
-import { constants, mkdirSync, statSync } from 'node:fs';
+import { constants } from 'node:fs';
 import * as fs from 'node:fs/promises';
-import { dirname } from 'node:path';
-import { systemCode } from '@lockstep/base';
+import { makeFolderSync, systemCode } from '@lockstep/base';
 
 export interface NewFile {
   /** Writes all of `chunk` at the end. */
@@ -33,27 +32,6 @@ export interface DurableFs {
   list(path: string): Promise<string[]>;
   sizeOf(path: string): Promise<number>;
   read(path: string): Promise<Uint8Array>;
-}
-
-/**
- * Makes a folder with those above it; one that is there is fine. Node's own `recursive` goes round for ever where a folder that is
- * there refuses others with ENOENT, as /proc does, until memory is used up (Node 20).
- * @throws the system's error
- */
-export function makeFolderSync(path: string): void {
-  try {
-    mkdirSync(path);
-  } catch (error) {
-    if (systemCode(error) === 'EEXIST' && isFolder(path)) return;
-    const parent = dirname(path);
-    if (systemCode(error) !== 'ENOENT' || parent === path || isFolder(parent)) throw error;
-    makeFolderSync(parent);
-    makeFolderSync(path);
-  }
-}
-
-function isFolder(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 }
 
 export const nodeFs: DurableFs = {

@@ -20,7 +20,7 @@ export {
   type TensorSpan,
   type TrainingState,
 } from './checkpoint/state.js';
-export { makeFolderSync, nodeFs, type DurableFs, type NewFile } from './durable-fs.js';
+export { nodeFs, type DurableFs, type NewFile } from './durable-fs.js';
 export type { Manifest, ManifestFile } from './checkpoint/manifest.js';
 export {
   checkpointFolder,

@@ -1,5 +1,6 @@
 /** `lockstep replay`: computes one microbatch of a run again and says what it was made of. */
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { deviceIn } from '@lockstep/config';
 import { canRedraw, TerminalLine } from '@lockstep/process';
 import { loadEngineHere } from '@lockstep/engine';
 import { DATA_DOC } from '@lockstep/sampler';
@@ -71,11 +72,7 @@ export function replayCommand(env: NodeJS.ProcessEnv): Command {
       '--out [file]',
       'safetensors file for batch, weights and gradient; without a name: DIR/replay/step-K-microbatch-I.safetensors',
     )
-    .addOption(
-      new Option('--device <device>', 'where to compute')
-        .choices(['cpu', 'cuda'])
-        .default(env['LOCKSTEP_DEVICE'] ?? 'cpu'),
-    )
+    .addOption(new Option('--device <device>', 'where to compute').choices(['cpu', 'cuda']).default(deviceIn(env)))
     .option('--threads <number>', 'threads inside a tensor operation; as in the run', wholeNumberIn(1, MOST_THREADS), 1)
     .action(async (directory: string, { step, microbatch, data, out, device, threads }: Options) => {
       const terminal = canRedraw(process.stderr, env) ? new TerminalLine(process.stderr) : null;

@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { CheckpointError, readCoordinatorAddress, readRun } from '@lockstep/run';
 import type { Status } from '@lockstep/coordinator';
 import { columnsOf } from '@lockstep/process';
+import { runDirectoryIn } from '@lockstep/config';
 import { CliError } from '../errors.js';
 import { completeLine, isComplete, storedStatus, unfinished } from '../up/run-end.js';
 import { askStatus, coordinatorAddress, describeStatus, firstScreen, type Answer } from '../status/status.js';
@@ -26,11 +27,7 @@ export function statusCommand(env: NodeJS.ProcessEnv, unread: AbortSignal): Comm
     .description(
       'prints what the coordinator of a run says: progress, workers, stragglers and why; or how the run in a directory ended',
     )
-    .argument(
-      '[address-or-directory]',
-      'http://host:port, or directory of the run',
-      env['LOCKSTEP_OUT'] ?? 'runs/default',
-    )
+    .argument('[address-or-directory]', 'http://host:port, or directory of the run', runDirectoryIn(env))
     .option('--json', "print the coordinator's JSON as it comes; of a complete run, the same with complete: true")
     .option('--watch', 'ask again each second, until the run is over or Ctrl-C')
     .action((target: string, options: Options) => {

@@ -1,7 +1,7 @@
 /** What a coordinator says of itself at GET /status: asked for, checked, and as a table. */
 import { z } from 'zod';
 import { readCoordinatorAddress } from '@lockstep/run';
-import type { Status } from '@lockstep/coordinator';
+import { statusSchema, type Status } from '@lockstep/coordinator';
 import { CliError } from '../errors.js';
 import { duration, figureTexts } from './view.js';
 
@@ -10,46 +10,6 @@ const ANSWER_MS = 5_000;
 
 /** 4,096 workers, the most there can be, take about 1 MiB. */
 const MAX_STATUS_BYTES = 8 * 1024 * 1024;
-
-const count = z.int().nonnegative();
-const measured = z.number().nonnegative().nullable();
-const statusSchema: z.ZodType<Status> = z.object({
-  run: z.string(),
-  phase: z.string(),
-  step: count,
-  steps: count,
-  generation: count,
-  workers: z.array(
-    z.object({
-      id: z.string(),
-      host: z.string(),
-      inRing: z.boolean(),
-      step: count.nullable(),
-      millisecondsPerMicrobatch: measured,
-      share: count,
-      cpuShare: measured,
-      straggler: z.string().nullable(),
-    }),
-  ),
-  loss: z.number().nullable(),
-  figures: z.record(z.string(), z.number()),
-  imagesPerSecond: z.number().nonnegative(),
-  etaSeconds: measured,
-  checkpoint: count.nullable(),
-  reproducible: z.boolean(),
-  evaluation: z
-    .object({
-      step: count,
-      samples: count,
-      frechetDistance: z.number(),
-      frechetFloor: z.number(),
-      frechetCeiling: z.number(),
-      precision: z.number(),
-      recall: z.number(),
-      classDeviation: z.number(),
-    })
-    .nullable(),
-});
 
 export interface Answer {
   readonly status: Status;

@@ -7,7 +7,7 @@ import { accessSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
-import { joinTraces, makeFolderSync } from '@lockstep/run';
+import { joinTraces } from '@lockstep/run';
 import { hostInUrl, reachableHere } from '@lockstep/comm';
 import {
   SignalJudge,
@@ -19,7 +19,7 @@ import {
   watchLaunchers,
   type StopSignal,
 } from '@lockstep/process';
-import { failureLine, failureOf, isErrorCode } from '@lockstep/base';
+import { failureLine, failureOf, isErrorCode, makeFolderSync } from '@lockstep/base';
 import { type UpConfig } from '@lockstep/config';
 import type { Order, Outcome, Report } from '@lockstep/coordinator';
 import { describeEnd, onceEnded, type ChildEnd } from './child-end.js';

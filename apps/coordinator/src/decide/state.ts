@@ -18,7 +18,7 @@ import type {
 } from '@lockstep/comm';
 import type { Answer } from './audit.js';
 import type { MonotonicMs } from './clocks.js';
-import type { EvaluationSummary } from '../edge/evaluator.js';
+import type { EvaluationSummary } from '../status.js';
 import type { Attempts } from './votes.js';
 
 /** What never changes during a run, and what was on disk when the coordinator started. */

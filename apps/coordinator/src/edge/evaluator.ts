@@ -6,6 +6,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { parseEvaluation, type Evaluation } from '@lockstep/run';
 import { failureOf, type Failure } from '@lockstep/base';
 import { CoordinatorError } from '../errors.js';
+import type { EvaluationSummary } from '../status.js';
 
 /** Half of what `lockstep eval` draws: an evaluation beside the training should end before the next one is due. */
 const SAMPLES = 1000;
@@ -33,22 +34,6 @@ export interface EvaluatorEvents {
   readonly onEvaluation: (evaluation: Evaluation) => void;
   /** E_EVALUATION_FAILED or E_EVALUATION_FORMAT. */
   readonly onFailure: (failure: Failure) => void;
-}
-
-/** The figures that a person looks at first. */
-export interface EvaluationSummary {
-  readonly step: number;
-  /** Images drawn. */
-  readonly samples: number;
-  readonly frechetDistance: number;
-  /** Of as many real images. */
-  readonly frechetFloor: number;
-  /** Of noise. */
-  readonly frechetCeiling: number;
-  readonly precision: number;
-  readonly recall: number;
-  /** Largest deviation of a class from its fair share. */
-  readonly classDeviation: number;
 }
 
 export function summaryOf({ step, samples, frechetDistance, ...rest }: Evaluation): EvaluationSummary {

@@ -2,9 +2,10 @@
 import type { Trace } from '@lockstep/run';
 import type { Clocks, WallMs } from '../decide/clocks.js';
 import type { Figures, Note, Settings, State } from '../decide/state.js';
-import { Evaluator, summaryOf, type EvaluationSummary, type EvaluatorSetting } from './evaluator.js';
+import { Evaluator, summaryOf, type EvaluatorSetting } from './evaluator.js';
 import { Metrics } from './metrics.js';
 import type { Watcher } from './ports.js';
+import type { EvaluationSummary, Status } from '../status.js';
 import { afterCommit, afterOpening, etaSeconds, imagesPerSecond, noProgress, type Progress } from './progress.js';
 
 /** Phases as a timeline calls them: a step's two, from ready workers to its commit. */
@@ -19,35 +20,6 @@ export interface Report {
   readonly at: WallMs;
   readonly note: Note;
   readonly status: Status;
-}
-
-export interface Status {
-  readonly run: string;
-  readonly phase: string;
-  readonly step: number;
-  readonly steps: number;
-  readonly generation: number;
-  readonly workers: readonly {
-    readonly id: string;
-    readonly host: string;
-    readonly inRing: boolean;
-    readonly step: number | null;
-    readonly millisecondsPerMicrobatch: number | null;
-    /** Microbatches that it was given in this step. */
-    readonly share: number;
-    /** Processor time / wall time. */
-    readonly cpuShare: number | null;
-    readonly straggler: string | null;
-  }[];
-  readonly loss: number | null;
-  /** What the task measures beside the loss, of the newest step. */
-  readonly figures: Figures;
-  readonly imagesPerSecond: number;
-  readonly etaSeconds: number | null;
-  readonly checkpoint: number | null;
-  readonly reproducible: boolean;
-  /** The last evaluation of a checkpoint by this coordinator process. */
-  readonly evaluation: EvaluationSummary | null;
 }
 
 export interface MonitorOptions {

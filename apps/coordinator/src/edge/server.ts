@@ -5,7 +5,8 @@ import type { Outcome } from '../decide/state.js';
 import { answer } from './answers.js';
 import { Coordinator, type CoordinatorOptions } from './coordinator.js';
 import type { HeldPort } from './held-port.js';
-import { Monitor, type MonitorOptions, type Status } from './monitor.js';
+import { Monitor, type MonitorOptions } from './monitor.js';
+import type { Status } from '../status.js';
 import type { Publishing } from './publisher.js';
 import { socketDoor } from './socket-door.js';
 

@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { encodeEvaluation } from '@lockstep/run';
+import { runDirectoryIn } from '@lockstep/config';
 import { SAMPLER_KINDS, type SamplerKind } from '@lockstep/diffusion';
 import { CLASSIFIER_RECIPE } from '@lockstep/evaluation';
 import { cacheDirectory } from '@lockstep/engine';
@@ -32,7 +33,7 @@ export function evaluateCommand(name: string, processors: number, env: NodeJS.Pr
     .description(
       "judges samples of a run's newest checkpoint: quality, variety, memorisation; floor and ceiling beside",
     )
-    .argument('[directory]', 'directory of the run', env['LOCKSTEP_OUT'] ?? 'runs/default')
+    .argument('[directory]', 'directory of the run', runDirectoryIn(env))
     .option('--data <folder>', DATA_DOC)
     .option('--samples <number>', 'images to draw; figures of different numbers do not compare', positive, 2000)
     .option(

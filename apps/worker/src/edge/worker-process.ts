@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { isLoopback, isWildcard, newLocalName } from '@lockstep/comm';
-import { loadConfig, namesIn, parseFlags, type WorkerConfig } from '@lockstep/config';
+import { loadConfig, namesIn, parseFlags, shownGpus, type WorkerConfig } from '@lockstep/config';
 import { endByHangup, guardOutput, Log, machineNames, type StopSignal } from '@lockstep/process';
 import { exitStatusOf, failureOf } from '@lockstep/base';
 import { engineDirectory, engineEnvironment, graphDirectory } from '@lockstep/engine';
@@ -41,7 +41,7 @@ async function train(log: Log, config: WorkerConfig, computeModule: URL | undefi
     random: Math.random,
     log: log.line,
   });
-  const gpu = device === 'cuda' ? `, GPU ${process.env['CUDA_VISIBLE_DEVICES'] ?? 'the last'}` : '';
+  const gpu = device === 'cuda' ? `, GPU ${shownGpus(process.env) ?? 'the last'}` : '';
   log.line('info', `process ${process.pid}, coordinator ${config.coordinator}${gpu}`);
   const leftBy = obeyOrders(worker, config.warningSignal, log.line);
   const ending = await worker.finished;

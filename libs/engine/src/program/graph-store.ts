@@ -4,10 +4,10 @@
  * on the disk is found; both may happen in any number of processes, as equal keys have equal graphs.
  */
 import { createHash, randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import type { EngineErrorCode } from '@lockstep/base';
+import { makeFolderSync, type EngineErrorCode } from '@lockstep/base';
 
 export type Warn = (code: EngineErrorCode, message: string) => void;
 export type Kept = { readonly savedModel: Uint8Array; readonly source: 'recorded' | 'disk' };
@@ -39,7 +39,7 @@ export function keptGraph(directory: string, key: string, record: () => Uint8Arr
   const known = readGraph(path, key, warn);
   if (known !== null) return { savedModel: known, source: 'disk' };
   try {
-    mkdirSync(directory, { recursive: true });
+    makeFolderSync(directory);
     awaitTurn(lock, path);
   } catch (error) {
     warnOnce(directory, error, warn);

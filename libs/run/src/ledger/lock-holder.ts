@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { z } from 'zod';
-import { systemCode } from '@lockstep/base';
+import { processStat, systemCode } from '@lockstep/base';
 
 const holderSchema = z.strictObject({
   host: z.string(),
@@ -85,12 +85,11 @@ const ZOMBIE = 'zombie';
  * that is over, but whose parent has not asked for its status: as in a container without an init. Empty where nothing tells.
  */
 function startOf(pid: number): string {
+  const stat = processStat(pid);
+  if (stat === null) return '';
+  if (stat.state === 'Z' || stat.state === 'X') return ZOMBIE;
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The command name (field 2) is in parentheses and may itself hold spaces and parentheses.
-    const [state, ...fields] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    if (state === 'Z' || state === 'X') return ZOMBIE;
-    return `${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()}/${fields[18]}`;
+    return `${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()}/${stat.started}`;
   } catch {
     return '';
   }

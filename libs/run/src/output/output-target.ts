@@ -1,8 +1,8 @@
 /** What the name of an output file leads to: output-file.ts says what is done with each kind. */
 import * as fs from 'node:fs';
 import { basename, dirname, isAbsolute, join } from 'node:path';
-import { systemCode, systemReason } from '@lockstep/base';
-import { makeFolderSync, randomNonce, TEMP_PREFIX } from '../durable-fs.js';
+import { makeFolderSync, systemCode, systemReason } from '@lockstep/base';
+import { randomNonce, TEMP_PREFIX } from '../durable-fs.js';
 import { CheckpointError } from '../errors.js';
 
 /** As many as Linux follows. */

@@ -1,0 +1,5 @@
+/** The file of the evaluation as a program, for who starts it as a process of its own. */
+import { fileURLToPath } from 'node:url';
+
+/** Absolute path. */
+export const EVALUATE_PROGRAM = fileURLToPath(new URL('evaluate-main.js', import.meta.url));
