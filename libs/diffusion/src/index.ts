@@ -86,7 +86,7 @@ export type {
   TrainingState,
 } from '@lockstep/task';
 export { PRESET_NAMES, presetOf, PRESETS } from './recipe/presets.js';
-export type { Preset, PresetName } from './recipe/presets.js';
+export type { Recipe, PresetName } from './recipe/presets.js';
 export {
   clippedEps,
   ddimStep,

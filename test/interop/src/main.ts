@@ -35,7 +35,7 @@ import {
   STREAMS,
   tensorOf,
   type ParameterTable,
-  type Preset,
+  type Recipe,
 } from '@lockstep/diffusion';
 import { compile, engineDirectory, engineEnvironment, loadEngine, type Engine } from '@lockstep/engine';
 
@@ -52,7 +52,7 @@ function ran(python: string, ...args: string[]): boolean {
 }
 
 /** State 0 with another moving average, whose norms are not 1 and 0 and whose last convolution is not zero: a swap would show. */
-function stateOf(recipe: Preset, table: ParameterTable): TrainingState {
+function stateOf(recipe: Recipe, table: ParameterTable): TrainingState {
   const state = initialTrainingState(recipe, 1);
   const disturbed = table.map(({ name }) => name).filter((name) => /norm|conv_out/.test(name));
   disturbed.forEach((name, position) => {
@@ -67,7 +67,7 @@ function stateOf(recipe: Preset, table: ParameterTable): TrainingState {
 /** Inputs, and our own prediction. */
 function predictionOf(
   engine: Engine,
-  { model }: Preset,
+  { model }: Recipe,
   weights: Float32Array,
   times: readonly number[],
 ): SafetensorsEntry[] {
@@ -95,7 +95,7 @@ function predictionOf(
 }
 
 /** A preset on square images in colour, of ten classes. */
-function inColour(preset: string, side: number): Preset {
+function inColour(preset: string, side: number): Recipe {
   return recipeFor({ preset }, { labels: Uint8Array.of(9), shape: { rows: side, columns: side, channels: COLOUR } });
 }
 
@@ -109,7 +109,7 @@ interface Pythons {
 async function compare(
   engine: Engine,
   { python, tensorflow }: Pythons,
-  recipe: Preset,
+  recipe: Recipe,
   times: readonly number[],
 ): Promise<boolean> {
   const folder = mkdtempSync(join(tmpdir(), 'lockstep-interop-'));

@@ -3,7 +3,7 @@ import {
   type Condition,
   type EpsFunction,
   type NetworkOptions,
-  type Preset,
+  type Recipe,
   type Schedule,
   classCount,
   imagesARun,
@@ -59,7 +59,7 @@ export interface Network {
 }
 
 /** @param guidance that of every condition that comes; null for a network that knows no labels */
-export function networkOf(engine: Engine, recipe: Preset, weights: Float32Array, guidance: number | null): Network {
+export function networkOf(engine: Engine, recipe: Recipe, weights: Float32Array, guidance: number | null): Network {
   const { model, networkTime, prediction } = recipe;
   const { fn, specs, identity } = predictionFunction(engine, model, imagesARun(IMAGES_A_BATCH, guidance));
   const compiled = compile(engine, fn, specs, { identity });
@@ -70,7 +70,7 @@ export function networkOf(engine: Engine, recipe: Preset, weights: Float32Array,
 }
 
 /** A batch without labels; null for a network that knows none. */
-export function unlabelled(recipe: Preset): Condition | null {
+export function unlabelled(recipe: Recipe): Condition | null {
   const classes = classCount(recipe.model);
   if (classes === 0) return null;
   return { classes, labels: new Int32Array(IMAGES_A_BATCH).fill(noLabel(classes)), guidance: 0 };

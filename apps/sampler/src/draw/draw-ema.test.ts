@@ -4,11 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { DirectoryStore, runPaths, type JsonValue } from '@lockstep/run';
-import { initialTrainingState, parameterTable, PRESETS, type Preset } from '@lockstep/diffusion';
+import { initialTrainingState, parameterTable, PRESETS, type Recipe } from '@lockstep/diffusion';
 import { drawn } from './draw.fixture.js';
 
 /** Draws one picture, by two steps, from a checkpoint whose weights and moving average come from these two seeds. */
-async function imagesOf(context: TestContext, recipe: Preset, weights: number, ema: number): Promise<Float32Array> {
+async function imagesOf(context: TestContext, recipe: Recipe, weights: number, ema: number): Promise<Float32Array> {
   const run = mkdtempSync(join(tmpdir(), 'lockstep-draw-'));
   context.after(() => {
     rmSync(run, { recursive: true, force: true });

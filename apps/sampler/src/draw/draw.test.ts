@@ -5,13 +5,13 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { z } from 'zod';
 import { DirectoryStore, openRun, runPaths } from '@lockstep/run';
-import { fillNormal, initialParameters, parameterTable, PRESETS, STREAMS, type Preset } from '@lockstep/diffusion';
+import { fillNormal, initialParameters, parameterTable, PRESETS, STREAMS, type Recipe } from '@lockstep/diffusion';
 import { drawn } from './draw.fixture.js';
 
-const CONDITIONAL: Preset = { ...PRESETS.tiny, model: { ...PRESETS.tiny.model, classes: 3 }, prediction: 'v' };
+const CONDITIONAL: Recipe = { ...PRESETS.tiny, model: { ...PRESETS.tiny.model, classes: 3 }, prediction: 'v' };
 
 /** Weights of a network that has something to say: its last convolution is not zero. */
-function awake({ model }: Preset, seed: number): Float32Array {
+function awake({ model }: Recipe, seed: number): Float32Array {
   const weights = initialParameters(model, seed);
   for (const { name, offset, size } of parameterTable(model)) {
     if (name.startsWith('conv_out'))
@@ -21,7 +21,7 @@ function awake({ model }: Preset, seed: number): Float32Array {
 }
 
 /** A run's directory with one checkpoint, whose weights are not what images are to be drawn from. */
-async function trained(context: TestContext, recipe: Preset, weights: Float32Array): Promise<string> {
+async function trained(context: TestContext, recipe: Recipe, weights: Float32Array): Promise<string> {
   const run = mkdtempSync(join(tmpdir(), 'lockstep-draw-'));
   context.after(() => rmSync(run, { recursive: true, force: true }));
   const ema = awake(recipe, 3);

@@ -9,7 +9,7 @@ import {
   parameterTable,
   parseRecipe,
   valuesOf,
-  type Preset,
+  type Recipe,
 } from '@lockstep/diffusion';
 import { engineDirectory, engineEnvironment, graphDirectory, type Device } from '@lockstep/engine';
 import { mustBeAble } from '../ability.js';
@@ -179,7 +179,7 @@ export function storedModel(checkpoint: Checkpoint): StoredModel {
 }
 
 /** The recipe in the checkpoint's manifest, which may come from anywhere. */
-function recipeOf({ manifest }: Checkpoint): Preset {
+function recipeOf({ manifest }: Checkpoint): Recipe {
   try {
     return parseRecipe(manifest.model);
   } catch (error) {

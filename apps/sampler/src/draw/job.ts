@@ -7,7 +7,7 @@
  *          pixels whatever the grid, the number of workers, and whoever draws it.
  */
 import { z } from 'zod';
-import type { Preset, SamplerConfig } from '@lockstep/diffusion';
+import type { Recipe, SamplerConfig } from '@lockstep/diffusion';
 import type { EngineOptions } from '@lockstep/engine';
 
 /**
@@ -28,7 +28,7 @@ export interface DrawCondition {
 
 export interface DrawJob {
   readonly engine: EngineOptions;
-  readonly recipe: Preset;
+  readonly recipe: Recipe;
   readonly sampler: SamplerConfig;
   readonly seed: number;
   /** Null for a network that knows no labels. */

@@ -9,7 +9,7 @@ import {
   type Dataset,
   IDX_NAMES,
   PRESETS,
-  type Preset,
+  type Recipe,
   STREAMS,
   datasetDigest,
   fillNormal,
@@ -42,7 +42,7 @@ function part(data: Dataset, count: number): Dataset {
 }
 
 /** A run of the tiny preset with one checkpoint, whose network predicts no noise at all. */
-async function makeRun(directory: string, recipe: Preset = PRESETS.tiny): Promise<string> {
+async function makeRun(directory: string, recipe: Recipe = PRESETS.tiny): Promise<string> {
   const record = { runId: 'the run', seed: 0, dataDigest: BOTH.train.digest, config: {}, createdAt: 0 };
   await openRun(directory, record);
   await new DirectoryStore(runPaths(directory).checkpoints).publish({

@@ -8,7 +8,7 @@ import type { SamplerConfig } from '../sampling/sampler.js';
 import type { Prediction, ScheduleConfig } from '../training/schedule.js';
 import type { TimestepSampling } from '../training/timesteps.js';
 
-export type Preset = {
+export type Recipe = {
   readonly model: ModelConfig;
   readonly schedule: ScheduleConfig;
   readonly timesteps: TimestepSampling;
@@ -70,10 +70,10 @@ const DEFAULT = {
     emaMaxDecay: 0.9995,
   },
   sampler: { kind: 'dpmpp2m', steps: 20, clip: true },
-} as const satisfies Preset;
+} as const satisfies Recipe;
 
 /** The seed tutorial (Ho et al. 2020 on MNIST) with this many features; its own numbers throughout, to be compared with. */
-function seedPreset(features: number): Preset {
+function seedPreset(features: number): Recipe {
   return {
     model: { kind: 'seed-unet', features, imageSize: 28, channels: 1 },
     schedule: { kind: 'seed', T: 1000, firstBeta: 1e-4, lastBeta: 0.02 },
@@ -123,7 +123,7 @@ export const PRESETS = {
   'seed-16': seedPreset(16),
   'seed-64': seedPreset(64),
   'seed-128': seedPreset(128),
-} as const satisfies Readonly<Record<string, Preset>>;
+} as const satisfies Readonly<Record<string, Recipe>>;
 
 export type PresetName = keyof typeof PRESETS;
 
@@ -135,8 +135,8 @@ export const PRESET_NAMES: readonly string[] = Object.keys(PRESETS);
  *
  * @throws E_PRESET naming those there are
  */
-export function presetOf(name: string): Preset {
-  const found = Object.entries<Preset>(PRESETS).find(([key]) => key === name);
+export function presetOf(name: string): Recipe {
+  const found = Object.entries<Recipe>(PRESETS).find(([key]) => key === name);
   if (found === undefined) {
     throw new DiffusionError('E_PRESET', `no preset is called ${name}: use one of ${PRESET_NAMES.join(', ')}`);
   }

@@ -5,7 +5,7 @@
 import { z } from 'zod';
 
 import { DiffusionError } from '../errors.js';
-import type { Preset } from './presets.js';
+import type { Recipe } from './presets.js';
 import { checkRecipe } from './recipe.js';
 
 const size = z.int().positive();
@@ -64,7 +64,7 @@ const optimizer = z.strictObject({
   emaMaxDecay: fraction,
 });
 
-const recipe: z.ZodType<Preset> = z.strictObject({
+const recipe: z.ZodType<Recipe> = z.strictObject({
   model,
   schedule,
   timesteps: z.enum(['uniform', 'stratified']),
@@ -84,7 +84,7 @@ const recipe: z.ZodType<Preset> = z.strictObject({
  *
  * @throws E_RECIPE if it has not the form of one, naming what is wrong; what {@link checkRecipe} throws
  */
-export function parseRecipe(value: unknown): Preset {
+export function parseRecipe(value: unknown): Recipe {
   const parsed = recipe.safeParse(value);
   if (!parsed.success) {
     throw new DiffusionError(

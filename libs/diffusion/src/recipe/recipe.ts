@@ -7,7 +7,7 @@ import { classCount, initialParameters, modelFor, parameterTable } from '../netw
 import type { ModelConfig } from '../network/model.js';
 import { initialState, type TrainingState } from '@lockstep/task';
 import { presetOf } from './presets.js';
-import type { Preset } from './presets.js';
+import type { Recipe } from './presets.js';
 import { makeSchedule, standardSchedule } from '../training/schedule.js';
 import type { Prediction, ScheduleConfig } from '../training/schedule.js';
 import type { TimestepSampling } from '../training/timesteps.js';
@@ -42,7 +42,7 @@ export type RecipeChoice = RecipeChanges & { readonly preset: string };
  *
  * @throws E_PRESET if there is no such preset; what {@link checkRecipe} throws
  */
-export function recipeOf(choice: RecipeChoice): Preset {
+export function recipeOf(choice: RecipeChoice): Recipe {
   return changedRecipe(presetOf(choice.preset), choice);
 }
 
@@ -51,11 +51,11 @@ export function recipeOf(choice: RecipeChoice): Preset {
  *
  * @throws what {@link checkRecipe} throws
  */
-export function changedRecipe(preset: Preset, choice: RecipeChanges): Preset {
+export function changedRecipe(preset: Recipe, choice: RecipeChanges): Recipe {
   const { model, optimizer, schedule } = preset;
   const kind = choice.schedule ?? schedule.kind;
   const changed = labelled(widened(model, choice.baseWidth ?? null), choice.classes ?? null);
-  const recipe: Preset = {
+  const recipe: Recipe = {
     ...preset,
     model: changed,
     schedule: kind === schedule.kind ? schedule : standardSchedule(kind, schedule.T),
@@ -82,7 +82,7 @@ export function changedRecipe(preset: Preset, choice: RecipeChanges): Preset {
  *
  * @throws E_PRESET; E_DATA_SIZE if it cannot be made for them
  */
-export function presetFor(name: string, shape: ImageShape): Preset {
+export function presetFor(name: string, shape: ImageShape): Recipe {
   const preset = presetOf(name);
   return { ...preset, model: modelFor(preset.model, shape) };
 }
@@ -93,7 +93,7 @@ export function presetFor(name: string, shape: ImageShape): Preset {
  *
  * @throws what {@link presetFor} and {@link recipeOf} throw
  */
-export function recipeFor(choice: RecipeChoice, { labels, shape }: Pick<Dataset, 'labels' | 'shape'>): Preset {
+export function recipeFor(choice: RecipeChoice, { labels, shape }: Pick<Dataset, 'labels' | 'shape'>): Recipe {
   const preset = presetFor(choice.preset, shape);
   const recipe = changedRecipe(preset, choice);
   const asked = choice.classes ?? null;
@@ -103,7 +103,7 @@ export function recipeFor(choice: RecipeChoice, { labels, shape }: Pick<Dataset,
 }
 
 /** What a recipe says by each key of {@link RecipeChanges}. */
-export function changesOf(recipe: Preset): {
+export function changesOf(recipe: Recipe): {
   readonly [Key in keyof RecipeChanges]-?: NonNullable<RecipeChanges[Key]>;
 } {
   const { model, optimizer, schedule } = recipe;
@@ -168,7 +168,7 @@ function labelled(model: ModelConfig, classes: number | null): ModelConfig {
  *
  * @throws E_MODEL_CONFIG, E_SCHEDULE; E_RECIPE for labels to drop that the network does not know
  */
-export function checkRecipe({ model, schedule, labelDrop }: Preset): void {
+export function checkRecipe({ model, schedule, labelDrop }: Recipe): void {
   parameterTable(model);
   makeSchedule(schedule);
   if (labelDrop > 0 && classCount(model) === 0) {
@@ -180,7 +180,7 @@ export function checkRecipe({ model, schedule, labelDrop }: Preset): void {
 }
 
 /** What the microbatches of a run are made from. */
-export function microbatchTask(recipe: Preset, seed: number, dataset: MicrobatchTask['dataset']): MicrobatchTask {
+export function microbatchTask(recipe: Recipe, seed: number, dataset: MicrobatchTask['dataset']): MicrobatchTask {
   const { globalBatch, microbatchSize, timesteps, lossWeighting, prediction, networkTime, labelDrop, model } = recipe;
   return {
     seed,
@@ -198,6 +198,6 @@ export function microbatchTask(recipe: Preset, seed: number, dataset: Microbatch
 }
 
 /** State 0 of a run that starts from its seed. */
-export function initialTrainingState(recipe: Preset, seed: number): TrainingState {
+export function initialTrainingState(recipe: Recipe, seed: number): TrainingState {
   return initialState({ initialWeights: (of) => initialParameters(recipe.model, of) }, seed);
 }

@@ -3,7 +3,7 @@ import type { Engine } from '@lockstep/engine';
 import type { GradientFunction, NamedTensor, Prepared, TaskData } from '@lockstep/task';
 import { describeDataset, type Dataset } from '../data/dataset.js';
 import { dimensionsOf } from '../data/image-shape.js';
-import type { Preset } from '../recipe/presets.js';
+import type { Recipe } from '../recipe/presets.js';
 import { microbatchTask } from '../recipe/recipe.js';
 import { gradientFunction, microbatchInputs } from '../training/loss.js';
 import { makeMicrobatch, type Microbatch, type MicrobatchTask } from '../training/microbatch.js';
@@ -19,7 +19,7 @@ export class DiffusionData implements TaskData {
   private made: { readonly seed: number; readonly task: MicrobatchTask } | null = null;
 
   constructor(
-    private readonly recipe: Preset,
+    private readonly recipe: Recipe,
     readonly dataset: Dataset,
   ) {
     this.digest = dataset.digest;

@@ -12,7 +12,7 @@ import { loadDataset, MNIST } from '../data/data-source.js';
 import { checkDataset, inGrey, type Dataset } from '../data/dataset.js';
 import { COLOUR, GREY } from '../data/image-shape.js';
 import { earlyFrom, imageShapeOf, initialParameters, labelsOf, parameterTable } from '../network/model.js';
-import type { Preset } from '../recipe/presets.js';
+import type { Recipe } from '../recipe/presets.js';
 import { parseRecipe } from '../recipe/recipe-schema.js';
 import { changedRecipe, changesOf, presetFor, recipeFor, recipeOf, type RecipeChanges } from '../recipe/recipe.js';
 import { updateAt } from '../training/training.js';
@@ -37,7 +37,7 @@ export class DiffusionTask implements Task {
 
   /** @param classesOpen the data decides how many classes the network knows, and is not there yet. @throws E_MODEL_CONFIG */
   constructor(
-    private readonly preset: Preset,
+    private readonly preset: Recipe,
     classesOpen = false,
   ) {
     const { steps, globalBatch, microbatchSize, model } = preset;

@@ -23,7 +23,7 @@ import type { Microbatch } from './microbatch.js';
 import { classCount, earlyFrom, forward, parameterTable, imageShapeOf, unflatten } from '../network/model.js';
 import type { ModelConfig } from '../network/model.js';
 import { parameterCount, tensorOf } from '@lockstep/task';
-import type { Preset } from '../recipe/presets.js';
+import type { Recipe } from '../recipe/presets.js';
 import type { Prediction } from './schedule.js';
 
 /** A function for the engine's compile and runEager, with its inputs' shapes. */
@@ -145,7 +145,7 @@ export function predictionFunction(engine: Engine, config: ModelConfig, n: numbe
  */
 export function savedPrediction(
   engine: Engine,
-  { model, prediction }: Pick<Preset, 'model' | 'prediction'>,
+  { model, prediction }: Pick<Recipe, 'model' | 'prediction'>,
   weights: Float32Array,
   n: number,
 ): Uint8Array {

@@ -11,11 +11,11 @@ import { predictionFunction, savedPrediction } from '#src/training/loss.js';
 import { initialParameters, parameterTable } from '#src/network/model.js';
 import { tensorOf, fillNormal, STREAMS } from '@lockstep/task';
 import { PRESETS } from '#src/recipe/presets.js';
-import type { Preset } from '#src/recipe/presets.js';
+import type { Recipe } from '#src/recipe/presets.js';
 
 const engine = testEngine();
 
-const CONDITIONAL: Preset = { ...PRESETS.tiny, model: { ...PRESETS.tiny.model, classes: 3 }, prediction: 'v' };
+const CONDITIONAL: Recipe = { ...PRESETS.tiny, model: { ...PRESETS.tiny.model, classes: 3 }, prediction: 'v' };
 
 for (const [name, preset, times, labels] of [
   ['tiny', PRESETS.tiny, [3, 900], null],

@@ -9,10 +9,10 @@
  * The mean over microbatches, which different workers compute, is an exact sum of integers (libs/exact, fixedpoint.ts).
  */
 import { clipScale, emaDecayAt, learningRateAt, type AdamStep } from '@lockstep/task';
-import type { Preset } from '../recipe/presets.js';
+import type { Recipe } from '../recipe/presets.js';
 
 /** The update of step `step` (from 0) by a mean gradient of this Euclidean norm. */
-export function updateAt({ optimizer, steps }: Preset, step: number, norm: number): AdamStep {
+export function updateAt({ optimizer, steps }: Recipe, step: number, norm: number): AdamStep {
   const { beta1, beta2, eps, peakLearningRate, warmupSteps, finalFraction, maxGradientNorm, emaMaxDecay } = optimizer;
   const learningRate = { peak: peakLearningRate, warmup: warmupSteps, total: steps, finalFraction };
   return {
