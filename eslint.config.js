@@ -25,7 +25,10 @@ export const LIBS = {
   catalog: ['task', 'diffusion'],
   evaluation: ['base', 'engine', 'task', 'diffusion'],
 };
-/** What each app may import among apps; every app may import every lib. */
+/** Libs that know one task. Who trains knows none: the catalog opens whichever the run is of. */
+const OF_ONE_TASK = new Set(['diffusion', 'evaluation']);
+const TRAINERS = new Set(['coordinator', 'worker']);
+/** What each app may import among apps. Beside them it may import every lib; TRAINERS none that is OF_ONE_TASK. */
 export const APPS = { coordinator: ['sampler'], worker: [], sampler: [], cli: ['coordinator', 'worker', 'sampler'] };
 /** Names that say nothing about what a file holds. */
 const EMPTY_NAMES = new Set(['utils', 'util', 'helpers', 'helper', 'common', 'misc']);
@@ -56,7 +59,17 @@ const policies = [
     from: element('lib', name),
     allow: { to: element('lib', [name, ...allowed]) },
   })),
-  ...Object.keys(APPS).map((name) => ({ from: element('app', name), allow: { to: { element: { type: 'lib' } } } })),
+  ...Object.keys(APPS).map((name) => ({
+    from: element('app', name),
+    allow: {
+      to: TRAINERS.has(name)
+        ? element(
+            'lib',
+            Object.keys(LIBS).filter((lib) => !OF_ONE_TASK.has(lib)),
+          )
+        : { element: { type: 'lib' } },
+    },
+  })),
   ...Object.entries(APPS).map(([name, allowed]) => ({
     from: element('app', name),
     allow: { to: element('app', [name, ...allowed]) },

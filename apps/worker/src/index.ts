@@ -5,7 +5,7 @@ export type {
   HeldGradient,
   State as WorkerState,
   SumName as WorkerSumName,
-  Task as WorkerTask,
+  Wanted as WantedGradient,
 } from './decide/state.js';
 export { TrainingWorker, type Ending, type WorkerIdentity } from './edge/worker.js';
 export type { DataPlane, WorkerPorts } from './edge/ports.js';

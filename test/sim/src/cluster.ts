@@ -27,6 +27,8 @@ export interface Options {
   readonly auditRate: number;
   readonly nonFinite: 'stop' | 'skip';
   readonly tiersFrom: number;
+  /** Its gradients have no early bucket. */
+  readonly inOnePiece: boolean;
 }
 
 export class Cluster {

@@ -167,7 +167,10 @@ export class CoordinatorNode extends SimulatedProcess {
       cluster.violation(`step ${message.step} is given out before the step before it is on disk`);
     if (message.type === 'plan' && message.generation > generation)
       cluster.violation(`generation ${message.generation} is given out before it is on disk`);
-    if (message.type === 'sum') cluster.note('early-sum');
+    if (message.type === 'sum') {
+      cluster.note('early-sum');
+      if (cluster.options.inOnePiece) cluster.violation('the early bucket is to be summed where there is none');
+    }
     if (message.type === 'refuse' && message.retryMs !== undefined) cluster.note('name-taken');
   }
 

@@ -25,8 +25,11 @@ export const BUCKETS = ['late', 'early'] as const;
 export type Bucket = (typeof BUCKETS)[number];
 
 export const TENSORS = 3;
-/** Tensors of the early bucket, the last ones. */
-export const EARLY_TENSORS = 2;
+
+/** Tensors of the early bucket, the last ones: none where the gradient comes in one piece. */
+export function earlyTensors(inOnePiece: boolean): number {
+  return inOnePiece ? 0 : 2;
+}
 
 /** A 32-bit number standing for a bucket of the gradient's integers. */
 export function gradientOf(digest: string, step: number, microbatch: number, bucket: Bucket): number {
@@ -34,8 +37,9 @@ export function gradientOf(digest: string, step: number, microbatch: number, buc
 }
 
 /** The exponents of a bucket's tensors, of those of all. */
-export function exponentsIn(bucket: Bucket, exponents: readonly number[]): number[] {
-  return bucket === 'early' ? exponents.slice(-EARLY_TENSORS) : exponents.slice(0, -EARLY_TENSORS);
+export function exponentsIn(bucket: Bucket, exponents: readonly number[], inOnePiece: boolean): number[] {
+  const cut = exponents.length - earlyTensors(inOnePiece);
+  return bucket === 'early' ? exponents.slice(cut) : exponents.slice(0, cut);
 }
 
 export function exponentsOf(digest: string, step: number, microbatch: number): number[] {
@@ -62,13 +66,13 @@ export function foldOf(gradients: readonly number[], exponents: readonly number[
   return gradients.reduce((sum, gradient) => (sum + Math.imul(gradient, scale)) | 0, 0);
 }
 
-/** `sums`: of the buckets. */
+/** `sums`: of the buckets; 0 of an empty one. */
 export function nextDigest(digest: string, step: number, sums: Readonly<Record<Bucket, number>>): string {
   return hashOf('state', digest, step, sums.late, sums.early);
 }
 
 /** Digest of state k for every k up to `steps` of a run that nothing disturbs. */
-export function undisturbed(steps: number, microbatches: number, skips: boolean): string[] {
+export function undisturbed(steps: number, microbatches: number, skips: boolean, inOnePiece = false): string[] {
   const digests = [SEED_DIGEST];
   for (let step = 0; step < steps; step++) {
     const digest = digests[step] ?? '';
@@ -83,9 +87,9 @@ export function undisturbed(steps: number, microbatches: number, skips: boolean)
     const sumOf = (bucket: Bucket): number =>
       foldOf(
         all.map((index) => gradientOf(digest, step, index, bucket)),
-        exponentsIn(bucket, exponents),
+        exponentsIn(bucket, exponents, inOnePiece),
       );
-    digests.push(nextDigest(digest, step, { late: sumOf('late'), early: sumOf('early') }));
+    digests.push(nextDigest(digest, step, { late: sumOf('late'), early: inOnePiece ? 0 : sumOf('early') }));
   }
   return digests;
 }

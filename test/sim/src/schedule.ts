@@ -24,10 +24,12 @@ export interface Result {
   readonly notes: ReadonlyMap<string, number>;
 }
 
-const truths = {
-  stop: undisturbed(STEPS, MICROBATCHES, false),
-  skip: undisturbed(STEPS, MICROBATCHES, true),
-};
+/** Digests of an undisturbed run, by what becomes of gradients that are not finite. */
+const truthsOf = (inOnePiece: boolean): Readonly<Record<Options['nonFinite'], readonly string[]>> => ({
+  stop: undisturbed(STEPS, MICROBATCHES, false, inOnePiece),
+  skip: undisturbed(STEPS, MICROBATCHES, true, inOnePiece),
+});
+const [inTwoBuckets, inOne] = [false, true].map(truthsOf);
 /** Share of schedules in which workers have defects, and are not also killed: somebody sound must be left to tell. */
 const DEFECTIVE_SHARE = 0.25;
 /** Wall clocks are set so often in a schedule at most, and by so much, either way. */
@@ -35,6 +37,8 @@ const MOST_CLOCKS_SET = 4;
 const MOST_SET_MS = 4 * 3_600_000;
 /** A signal that a supervisor sends to all reaches each process in its own time. Milliseconds. */
 const SIGNAL_SPREAD_MS = 60;
+/** In one of so many schedules the gradients have no early bucket. */
+const IN_ONE_PIECE_EVERY = 8;
 /** In one of so many schedules the few workers form two tiers. */
 const TIERED_EVERY = 3;
 /** In one of so many schedules without defects workers are started under names that others have or had. */
@@ -47,16 +51,19 @@ export async function runSchedule(seed: number): Promise<Result> {
   const defective = random.chance(DEFECTIVE_SHARE);
   // By the seed itself, so that the other schedules stay as they are.
   const tiersFrom = seed % TIERED_EVERY === 0 ? 1 : TIERS_FROM;
+  const inOnePiece = seed % IN_ONE_PIECE_EVERY === 1;
   const options: Options = defective
-    ? { auditRate: 1, nonFinite: 'stop', minWorkers: 2, tiersFrom }
+    ? { auditRate: 1, nonFinite: 'stop', minWorkers: 2, tiersFrom, inOnePiece }
     : {
         auditRate: random.pick([0, 0, 0.5, 1]),
         nonFinite: random.pick(['stop', 'stop', 'skip']),
         minWorkers: 1,
         tiersFrom,
+        inOnePiece,
       };
-  const truth = truths[options.nonFinite];
+  const truth = (inOnePiece ? inOne : inTwoBuckets)[options.nonFinite];
   const cluster = new Cluster(world, truth, options);
+  if (inOnePiece) cluster.note('in-one-piece');
   let names = 0;
   let faults = 0;
   const start = (): WorkerNode => new WorkerNode(`w${names++}`, cluster);
@@ -118,8 +125,8 @@ function setClocks(cluster: Cluster, random: Random): void {
 export async function runLeaving(seed: number): Promise<Result> {
   const world = new World(seed);
   const { random } = world;
-  const options: Options = { auditRate: 0, nonFinite: 'stop', minWorkers: 1, tiersFrom: TIERS_FROM };
-  const cluster = new Cluster(world, truths.stop, options);
+  const options: Options = { auditRate: 0, nonFinite: 'stop', minWorkers: 1, tiersFrom: TIERS_FROM, inOnePiece: false };
+  const cluster = new Cluster(world, inTwoBuckets.stop, options);
   let names = 0;
   let faults = 0;
   const start = (): WorkerNode => new WorkerNode(`w${names++}`, cluster);

@@ -9,21 +9,22 @@ import {
   openArena,
   type Arena,
   type BucketMarks,
+  type Buckets,
   type ComputeReply,
   type ComputeRequest,
   type ComputeThread,
   type OpenEngine,
   type RunEngine,
   type SumPasses,
-  type WorkerTask,
+  type WantedGradient,
 } from '@lockstep/worker';
 import {
   BAD_MICROBATCH,
   BAD_STEP,
   BUCKETS,
-  EARLY_TENSORS,
   SEED_DIGEST,
   TENSORS,
+  earlyTensors,
   exponentsIn,
   exponentsOf,
   foldOf,
@@ -46,8 +47,12 @@ const HEX = 'hex';
 
 /** One number a tensor; the early bucket has the last ones. */
 const SPANS = Array.from({ length: TENSORS }, (_, tensor) => ({ name: `${tensor}`, offset: tensor, size: 1 }));
-const CUT = cut(SPANS, TENSORS - EARLY_TENSORS);
-const PLACES: Readonly<Record<Bucket, number>> = { late: CUT.late.from, early: CUT.early.from };
+const bucketsOf = (inOnePiece: boolean): Buckets => cut(SPANS, TENSORS - earlyTensors(inOnePiece));
+const { late, early } = bucketsOf(false);
+/** Where a bucket's number lies. */
+const PLACES: Readonly<Record<Bucket, number>> = { late: late.from, early: early.from };
+/** Of an early bucket that is empty. */
+const EMPTY: BucketMarks = { exponents: new Int16Array(0), checksum: 0 };
 
 /** What is in a state. */
 export function digestOf({ weights }: Pick<TrainingState, 'weights'>): string {
@@ -86,7 +91,7 @@ export class VirtualEngine {
     thread.begin();
     return {
       parameters: PARAMETERS,
-      buckets: CUT,
+      buckets: bucketsOf(this.node.cluster.options.inOnePiece),
       arena,
       passes: passesOf(this.node),
       pause: () => this.node.wait(0, PIECE_MS),
@@ -149,7 +154,7 @@ class VirtualThread implements ComputeThread {
       case 'initialise':
         throw new Error('a simulated thread is initialised when it begins');
       case 'compute':
-        this.work(request.step, request.tasks, request.job);
+        this.work(request.step, request.wanted, request.job);
         break;
       case 'prepare':
         // Only makes the next gradients quicker.
@@ -164,6 +169,10 @@ class VirtualThread implements ComputeThread {
 
   release(): void {
     this.forget();
+  }
+
+  private get inOnePiece(): boolean {
+    return this.node.cluster.options.inOnePiece;
   }
 
   private get digest(): string {
@@ -182,7 +191,7 @@ class VirtualThread implements ComputeThread {
     const { arena, node } = this;
     this.forget();
     if (this.digest !== digest) return this.reply({ kind: 'corrupt', what: 'the state changed' });
-    const sums = { late: arena.sum[PLACES.late] ?? 0, early: arena.sum[PLACES.early] ?? 0 };
+    const sums = { late: arena.sum[PLACES.late] ?? 0, early: this.inOnePiece ? 0 : (arena.sum[PLACES.early] ?? 0) };
     if (!skip) put(nextDigest(digest, step, sums), arena.state);
     if (node.isStruck('apply')) put(hashOf('bad', this.digest), arena.state);
     const goesOn = then.length > 0 && this.mayGoOn(job);
@@ -195,19 +204,19 @@ class VirtualThread implements ComputeThread {
     return (this.halted[0] ?? 0) < job;
   }
 
-  /** One task after another, until it is halted. */
-  private work(step: number, [task, ...then]: readonly WorkerTask[], job: number): void {
-    if (task === undefined) throw new Error('asked to compute nothing');
+  /** One gradient after another, until it is halted. */
+  private work(step: number, [first, ...then]: readonly WantedGradient[], job: number): void {
+    if (first === undefined) throw new Error('asked to compute nothing');
     const { node } = this;
     const { world } = node.cluster;
     const milliseconds = world.random.between(10, 100) * node.slowness;
     const started = node.clock.now();
-    if (then.length === 0)
-      world.after(milliseconds * world.random.unit(), () => node.post(() => this.early(step, task.microbatch)));
+    if (then.length === 0 && !this.inOnePiece)
+      world.after(milliseconds * world.random.unit(), () => node.post(() => this.early(step, first.microbatch)));
     world.after(milliseconds, () =>
       node.post(() => {
         const goesOn = then.length > 0 && this.mayGoOn(job);
-        this.computed(step, task, node.clock.now() - started, goesOn);
+        this.computed(step, first, node.clock.now() - started, goesOn);
         if (!goesOn) return;
         node.goesOnWith(step, then[0]?.microbatch);
         this.work(step, then, job);
@@ -215,7 +224,7 @@ class VirtualThread implements ComputeThread {
     );
   }
 
-  /** The early bucket of the last task is there. */
+  /** The early bucket of the last gradient is there. */
   private early(step: number, microbatch: number): void {
     const buffer = this.slot(step);
     const marks = this.made(buffer, step, microbatch, 'early');
@@ -223,7 +232,7 @@ class VirtualThread implements ComputeThread {
     this.reply({ kind: 'early', step, microbatch, buffer, early: marks });
   }
 
-  private computed(step: number, { microbatch, digest }: WorkerTask, milliseconds: number, goesOn: boolean): void {
+  private computed(step: number, { microbatch, digest }: WantedGradient, milliseconds: number, goesOn: boolean): void {
     const { begun, node } = this;
     const [buffer, early] =
       begun?.microbatch === microbatch ? [begun.buffer, begun.marks] : this.whole(step, microbatch);
@@ -231,6 +240,7 @@ class VirtualThread implements ComputeThread {
     const late = this.made(buffer, step, microbatch, 'late');
     const bad = node.cluster.options.nonFinite === 'skip' && step === BAD_STEP && microbatch === BAD_MICROBATCH;
     const numbers = new Int32Array(buffer);
+    const buckets = BUCKETS.filter((bucket) => bucket === 'late' || !this.inOnePiece);
     this.reply({
       kind: 'computed',
       step,
@@ -241,7 +251,7 @@ class VirtualThread implements ComputeThread {
       loss: bad ? null : lossOf(this.digest, step, microbatch),
       figures: [],
       samples: samplesOf(step, microbatch),
-      digest: digest ? hashOf('bits', ...BUCKETS.map((bucket) => numbers[PLACES[bucket]] ?? 0)) : null,
+      digest: digest ? hashOf('bits', ...buckets.map((bucket) => numbers[PLACES[bucket]] ?? 0)) : null,
       goesOn,
       milliseconds,
       cpuMilliseconds: milliseconds,
@@ -250,7 +260,7 @@ class VirtualThread implements ComputeThread {
 
   private whole(step: number, microbatch: number): [SharedArrayBuffer, BucketMarks] {
     const buffer = this.slot(step);
-    return [buffer, this.made(buffer, step, microbatch, 'early')];
+    return [buffer, this.inOnePiece ? EMPTY : this.made(buffer, step, microbatch, 'early')];
   }
 
   private made(buffer: SharedArrayBuffer, step: number, microbatch: number, bucket: Bucket): BucketMarks {
@@ -258,7 +268,10 @@ class VirtualThread implements ComputeThread {
     const bit = node.isStruck('gradient') ? 1 + Math.floor(node.cluster.world.random.unit() * 1_000) : 0;
     const checksum = gradientOf(digest, step, microbatch, bucket) ^ bit;
     new Int32Array(buffer)[PLACES[bucket]] = checksum;
-    return { exponents: Int16Array.from(exponentsIn(bucket, exponentsOf(digest, step, microbatch))), checksum };
+    return {
+      exponents: Int16Array.from(exponentsIn(bucket, exponentsOf(digest, step, microbatch), this.inOnePiece)),
+      checksum,
+    };
   }
 
   private slot(step: number): SharedArrayBuffer {

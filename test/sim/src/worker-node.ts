@@ -147,7 +147,7 @@ export class WorkerNode extends SimulatedProcess {
       this.cluster.violation(`${this.id} writes into a sum that the ring still reads`);
   }
 
-  /** The compute thread begins the next task of its queue. */
+  /** The compute thread begins the next gradient of its queue. */
   goesOnWith(step: number, microbatch: number | undefined): void {
     const { plan } = this.worker.state;
     if (microbatch !== undefined && plan?.step === step && !plan.work.microbatches.includes(microbatch))

@@ -15,7 +15,7 @@ import { passesFor } from './native-passes.js';
 import type { Passes } from './passes.js';
 import { isUsers, runHere, type RunHere } from './run-here.js';
 import { serve } from './service-thread.js';
-import type { Task } from '../decide/state.js';
+import type { Wanted } from '../decide/state.js';
 import { Trainer, type OnEarly, type Training } from './trainer.js';
 
 export type MakeTraining = (engine: Engine, run: RunHere, arena: Arena, passes: Passes, trace: Trace) => Training;
@@ -23,7 +23,7 @@ export type MakeTraining = (engine: Engine, run: RunHere, arena: Arena, passes: 
 interface Serving {
   readonly training: Training;
   readonly trace: Trace;
-  /** Whether tasks of this request may be begun. */
+  /** Whether gradients of this request may be begun. */
   readonly goesOn: (job: number) => boolean;
 }
 
@@ -65,7 +65,7 @@ function answer(serving: Serving, request: Exclude<ComputeRequest, Of<'initialis
   const { training, trace } = serving;
   switch (request.kind) {
     case 'compute':
-      compute(serving, request.step, request.tasks, request.job, reply);
+      compute(serving, request.step, request.wanted, request.job, reply);
       break;
     case 'prepare':
       training.prepare(request.step, request.microbatches);
@@ -87,13 +87,13 @@ function answer(serving: Serving, request: Exclude<ComputeRequest, Of<'initialis
   }
 }
 
-function compute(serving: Serving, step: number, tasks: readonly Task[], job: number, reply: Reply): void {
-  for (const [place, task] of tasks.entries()) {
-    const isLast = place + 1 === tasks.length;
+function compute(serving: Serving, step: number, wanted: readonly Wanted[], job: number, reply: Reply): void {
+  for (const [place, one] of wanted.entries()) {
+    const isLast = place + 1 === wanted.length;
     const onEarly: OnEarly = ({ buffer }, early) => {
-      reply({ kind: 'early', step, microbatch: task.microbatch, buffer, early });
+      reply({ kind: 'early', step, microbatch: one.microbatch, buffer, early });
     };
-    const computed = computedOf(serving.training, step, task, isLast ? onEarly : undefined);
+    const computed = computedOf(serving.training, step, one, isLast ? onEarly : undefined);
     const goesOn = !isLast && serving.goesOn(job);
     reply({ ...computed, goesOn });
     if (!goesOn) return;
@@ -103,7 +103,7 @@ function compute(serving: Serving, step: number, tasks: readonly Task[], job: nu
 function computedOf(
   training: Training,
   step: number,
-  { microbatch, digest }: Task,
+  { microbatch, digest }: Wanted,
   onEarly: OnEarly | undefined,
 ): Omit<ComputedReply, 'goesOn'> {
   const started = performance.now();

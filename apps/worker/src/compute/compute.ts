@@ -6,12 +6,12 @@ import type { TraceTarget } from '@lockstep/run';
 import type { EngineDescription, RunSettings } from '@lockstep/comm';
 import type { ArenaBuffers } from './arena.js';
 import type { BucketMarks, StateMarks } from './passes.js';
-import type { Task } from '../decide/state.js';
+import type { Wanted } from '../decide/state.js';
 import { ServiceThread, type FailedReply } from './service-thread.js';
 
 /**
- * A request that goes on with tasks has a number, `job`, that rises from request to request. `halted` holds one int32: no task of a
- * request up to that number is begun any more. It is looked at between tasks, when no message can be.
+ * A request for gradients has a number, `job`, that rises from request to request. `halted` holds one int32: no gradient of a
+ * request up to that number is begun any more. It is looked at between gradients, when no message can be.
  */
 export type ComputeRequest =
   | {
@@ -22,7 +22,7 @@ export type ComputeRequest =
     }
   /** `digest`: also hash the gradient's bytes. */
   /** One after another, with a reply each. */
-  | { readonly kind: 'compute'; readonly step: number; readonly tasks: readonly Task[]; readonly job: number }
+  | { readonly kind: 'compute'; readonly step: number; readonly wanted: readonly Wanted[]; readonly job: number }
   /** Make the inputs of these microbatches ahead of time. There is no reply. */
   | { readonly kind: 'prepare'; readonly step: number; readonly microbatches: readonly number[] }
   | {
@@ -33,11 +33,11 @@ export type ComputeRequest =
       /** Of the state, which it must still have. */
       readonly digest: string;
       /** Of the next step, computed after it. */
-      readonly then: readonly Task[];
+      readonly then: readonly Wanted[];
       readonly job: number;
     };
 
-/** The early bucket of the gradient that is being computed is there (buckets.ts); said of the last of a request's tasks. */
+/** The early bucket of the gradient that is being computed is there (buckets.ts); said of the last of a request's. */
 export interface EarlyReply {
   readonly kind: 'early';
   readonly step: number;
@@ -60,7 +60,7 @@ export interface ComputedReply {
   readonly samples: string;
   /** sha256 of the gradient's bytes, if it was asked for. */
   readonly digest: string | null;
-  /** The next task has begun. */
+  /** The next gradient has begun. */
   readonly goesOn: boolean;
   readonly milliseconds: number;
   /**

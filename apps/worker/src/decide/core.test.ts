@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { CoordinatorMessage } from '@lockstep/comm';
+import { MAX_TEXT, type CoordinatorMessage } from '@lockstep/comm';
 import { decide } from '#src/decide/core.js';
 import type { StoredGradient } from '#src/compute/local-sum.js';
 import { initialState, type Effect, type Event, type State } from '#src/decide/state.js';
@@ -172,9 +172,33 @@ test('the time to try again begins anew once the coordinator has taken the worke
   assert.ok(!played.says(taken, 50_000).some(({ type }) => type === 'exit'));
 });
 
+test("a gradient's figures are reported where the task has some, null for one that is not finite", () => {
+  const figuresIn = (figures: number[]): unknown => {
+    const gradient = { ...gradientOf(1), figures };
+    const [said] = new Played().happens({ type: 'computed', step: 0, microbatch: 1, gradient, goesOn: false });
+    assert.ok(said.type === 'send' && said.message.type === 'gradient');
+    return said.message.figures;
+  };
+  assert.equal(figuresIn([]), undefined);
+  assert.deepEqual(figuresIn([0.5, NaN]), [0.5, null]);
+});
+
 test('a refusal without a time ends the worker at once', () => {
   const ends = new Played().says({ type: 'refuse', code: 'E_NUMERICS_CLASS', message: 'm' }).at(-1);
   assert.deepEqual(ends, { type: 'exit', status: 3, code: 'E_NUMERICS_CLASS', reason: 'm' });
+});
+
+test('a worker that cannot get ready says why, at most in a whole message, and ends; with other code as one that is refused', () => {
+  const failed = (code: 'E_TASK_CODE' | 'E_TASK_LOSS', message: string): Effect[] =>
+    new Played().happens({ type: 'failed', code, message });
+  assert.deepEqual(failed('E_TASK_CODE', 'a.mjs is another'), [
+    { type: 'send', message: { type: 'bye', code: 'E_TASK_CODE', reason: 'a.mjs is another' } },
+    { type: 'leaveRing' },
+    { type: 'exit', status: 3, code: 'E_TASK_CODE', reason: 'a.mjs is another' },
+  ]);
+  const [bye, , exit] = failed('E_TASK_LOSS', 'x'.repeat(2 * MAX_TEXT));
+  assert.ok(bye.type === 'send' && bye.message.type === 'bye' && bye.message.reason.length === MAX_TEXT);
+  assert.ok(exit.type === 'exit' && exit.status === 1);
 });
 
 test('a worker that leaves says so, computes nothing more, and stays until it is told to go', () => {

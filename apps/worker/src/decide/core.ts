@@ -20,7 +20,7 @@ import {
   type WorkerMessage,
 } from '@lockstep/comm';
 import type { StoredGradient } from '../compute/local-sum.js';
-import { following, isBeginning, tasksAfter, tasksNow } from './tasks.js';
+import { following, isBeginning, wantedAfter, wantedNow } from './wanted.js';
 import type { EarlySum, Effect, Event, HeldGradient, Plan, Reduction, State, SumName, SumStage } from './state.js';
 
 type Told<T extends CoordinatorMessage['type']> = Extract<CoordinatorMessage, { type: T }>;
@@ -370,7 +370,7 @@ class Turn {
   private halt(): void {
     const { busy } = this.state;
     if ((busy?.kind !== 'compute' && busy?.kind !== 'apply') || busy.halting || busy.then.length === 0) return;
-    const wanted = busy.kind === 'apply' ? tasksAfter(this.state) : tasksNow(this.state, busy.microbatch);
+    const wanted = busy.kind === 'apply' ? wantedAfter(this.state) : wantedNow(this.state, busy.microbatch);
     const asWanted = isBeginning(busy.then, wanted);
     if (asWanted) return;
     this.update({ busy: { ...busy, halting: true } });
@@ -454,7 +454,7 @@ class Turn {
     record,
     skip,
   }: Pick<Told<'reduce'>, 'step' | 'exponents' | 'record' | 'skip'>): void {
-    const then = tasksAfter(this.state);
+    const then = wantedAfter(this.state);
     this.update({ busy: { kind: 'apply', step, then, halting: false }, record });
     this.effects.push({ type: 'apply', step, exponents, skip, then });
   }
@@ -477,10 +477,10 @@ class Turn {
       this.effects.push({ type: 'load', generation, step: planned, digest, sources });
       return;
     }
-    const [task, ...then] = tasksNow(this.state, null);
-    if (task === undefined) return;
-    this.update({ busy: { kind: 'compute', step: have.step, microbatch: task.microbatch, then, halting: false } });
-    this.effects.push({ type: 'compute', step: have.step, tasks: [task, ...then] });
+    const [first, ...then] = wantedNow(this.state, null);
+    if (first === undefined) return;
+    this.update({ busy: { kind: 'compute', step: have.step, microbatch: first.microbatch, then, halting: false } });
+    this.effects.push({ type: 'compute', step: have.step, wanted: [first, ...then] });
   }
 
   /** True if the plan starts from a state that this worker neither holds nor has just gone beyond. */

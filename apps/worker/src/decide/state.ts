@@ -45,7 +45,7 @@ export interface Plan {
 }
 
 /** A gradient to compute; `digest`: also hash its bytes. */
-export interface Task {
+export interface Wanted {
   readonly microbatch: number;
   readonly digest: boolean;
 }
@@ -55,7 +55,7 @@ export interface Task {
  * halt, which it then does after what it is at.
  */
 export interface Queue {
-  readonly then: readonly Task[];
+  readonly then: readonly Wanted[];
   readonly halting: boolean;
 }
 
@@ -63,7 +63,7 @@ export interface Queue {
 export type Busy =
   | { readonly kind: 'initialise' }
   | ({ readonly kind: 'compute'; readonly step: number; readonly microbatch: number } & Queue)
-  /** Goes on with tasks of the next step. */
+  /** Goes on with gradients of the next step. */
   | ({ readonly kind: 'apply'; readonly step: number } & Queue)
   | { readonly kind: 'load'; readonly generation: number; readonly step: number };
 
@@ -161,7 +161,7 @@ export type Event =
       readonly exponents: readonly number[];
       readonly stored: StoredGradient;
     }
-  /** `goesOn`: the compute thread has begun the next task of its queue. */
+  /** `goesOn`: the compute thread has begun the next gradient of its queue. */
   | {
       readonly type: 'computed';
       readonly step: number;
@@ -208,8 +208,8 @@ export type Effect =
   /** Open the task and its data, load the engine, make state 0, compute the probe. */
   | { readonly type: 'initialise'; readonly settings: RunSettings }
   /** Compute these gradients one after another. */
-  | { readonly type: 'compute'; readonly step: number; readonly tasks: readonly Task[] }
-  /** The compute thread is to begin no more of the tasks that it has. */
+  | { readonly type: 'compute'; readonly step: number; readonly wanted: readonly Wanted[] }
+  /** The compute thread is to begin no more of the gradients that are wanted of it. */
   | { readonly type: 'halt' }
   /** Make the inputs of these microbatches, which will probably be computed next, while the compute thread has nothing to do. */
   | { readonly type: 'prepare'; readonly step: number; readonly microbatches: readonly number[] }
@@ -227,13 +227,13 @@ export type Effect =
   | { readonly type: 'joinRing'; readonly generation: number; readonly place: Place }
   | { readonly type: 'leaveRing' }
   | ({ readonly type: 'allReduce' } & SumName)
-  /** Check the state against its digest, turn the sum into the step's gradient, update weights, moments and EMA (`skip`: leave them); forget the step's gradients. Then compute the tasks `then` of the next step. */
+  /** Check the state against its digest, turn the sum into the step's gradient, update weights, moments and EMA (`skip`: leave them); forget the step's gradients. Then compute the gradients `then` of the next step. */
   | {
       readonly type: 'apply';
       readonly step: number;
       readonly exponents: readonly number[];
       readonly skip: boolean;
-      readonly then: readonly Task[];
+      readonly then: readonly Wanted[];
     }
   | {
       readonly type: 'load';

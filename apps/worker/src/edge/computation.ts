@@ -37,7 +37,7 @@ export class Computation {
   /** Whether it has come so far that this worker could take part in the run. */
   initialised = false;
   private engine: Opened | null = null;
-  /** Number of the newest request to the compute thread that has tasks, and up to which number they are halted. */
+  /** Number of the newest request to the compute thread for gradients, and up to which number they are halted. */
   private job = 0;
   private readonly halted: Int32Array<SharedArrayBuffer> = new Int32Array(
     new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT),
@@ -64,8 +64,8 @@ export class Computation {
     }
   }
 
-  compute({ step, tasks }: Of<'compute'>): void {
-    this.opened.thread.request({ kind: 'compute', step, tasks, job: ++this.job });
+  compute({ step, wanted }: Of<'compute'>): void {
+    this.opened.thread.request({ kind: 'compute', step, wanted, job: ++this.job });
   }
 
   halt(): void {

@@ -188,7 +188,7 @@ const workerMessageSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('broken'), generation: count, peer: name.nullable(), code: name, message: text }),
   /** I could not load the state that the plan asks for. */
   z.object({ type: z.literal('unable'), generation: count, code: name, message: text }),
-  /** I am leaving: on purpose, or as I found my own memory damaged. */
+  /** I am leaving: on purpose, as I found my own memory damaged, or as the run's task, its data or the engine is not to be had here. */
   z.object({ type: z.literal('bye'), code: name, reason: text }),
 ]);
 export type WorkerMessage = z.infer<typeof workerMessageSchema>;

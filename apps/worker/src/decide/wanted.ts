@@ -2,9 +2,9 @@
  * What the compute thread is to compute, and in which order: its queue, which it works off by itself, and which core.ts has it
  * halt where it is not what is wanted any more. Pure.
  */
-import type { Busy, State, Task } from './state.js';
+import type { Busy, State, Wanted } from './state.js';
 
-/** What the compute thread is at after a task of step `step`, or after an update that leads to it: the next one, if it goes on. */
+/** What the compute thread is at after a gradient of step `step`, or after an update that leads to it: the next one, if it goes on. */
 export function following(busy: Busy | null, goesOn: boolean, step: number): Busy | null {
   if (!goesOn) return null;
   if (busy?.kind !== 'compute' && busy?.kind !== 'apply') throw new Error('the compute thread goes on with nothing');
@@ -14,7 +14,7 @@ export function following(busy: Busy | null, goesOn: boolean, step: number): Bus
 }
 
 /** Gradients that the plan wants of this worker now, in order, but for the one that is being computed. */
-export function tasksNow(state: State, underWay: number | null): Task[] {
+export function wantedNow(state: State, underWay: number | null): Wanted[] {
   const { plan, have, reduction, owesCheck, held, handingOver } = state;
   if (handingOver) return [];
   if (plan === null || have === null || reduction !== null || owesCheck || have.step !== plan.step) return [];
@@ -30,16 +30,16 @@ export function tasksNow(state: State, underWay: number | null): Task[] {
 }
 
 /** Gradients of the next step, as far as the reduction under way says who computes them. */
-export function tasksAfter({ reduction, generation, handingOver }: State): Task[] {
+export function wantedAfter({ reduction, generation, handingOver }: State): Wanted[] {
   if (handingOver) return [];
   const next = reduction?.message.generation === generation ? reduction.message.next : null;
   if (next === null || next === undefined || next.anew.length > 0) return [];
   return next.microbatches.map((microbatch) => ({ microbatch, digest: next.digests.includes(microbatch) }));
 }
 
-/** Whether `wanted` begins with `tasks`. */
-export function isBeginning(tasks: readonly Task[], wanted: readonly Task[]): boolean {
-  return tasks.every(
+/** Whether `wanted` begins with `queue`. */
+export function isBeginning(queue: readonly Wanted[], wanted: readonly Wanted[]): boolean {
+  return queue.every(
     ({ microbatch, digest }, place) => wanted[place]?.microbatch === microbatch && wanted[place].digest === digest,
   );
 }
