@@ -6,7 +6,8 @@
 import { basename, dirname, relative, resolve as resolvePath, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import js from '@eslint/js';
-import boundaries from 'eslint-plugin-boundaries';
+import { createConfig } from 'eslint-plugin-boundaries/config';
+import { defineConfig } from 'eslint/config';
 import tseslint from 'typescript-eslint';
 
 const ROOT = import.meta.dirname;
@@ -39,6 +40,10 @@ const EMPTY_NAMES = new Set(['utils', 'util', 'helpers', 'helper', 'common', 'mi
  * build, and nx, whose lint cache is keyed by this file, never answers with what an older resolver said.
  */
 export const interfaceVersion = 2;
+/**
+ * @param {string} source
+ * @param {string} file
+ */
 export function resolve(source, file) {
   if (source.startsWith('.')) return { found: true, path: resolvePath(dirname(file), source) };
   // What a package's tests import of it (package.json, "imports").
@@ -53,7 +58,9 @@ export function resolve(source, file) {
   return { found: true, path: resolvePath(ROOT, folder, name, 'src/index.ts') };
 }
 
-const element = (type, names) => ({ element: { type, captured: { name: names } } });
+const element = (/** @type {string} */ type, /** @type {string | string[]} */ names) => ({
+  element: { type, captured: { name: names } },
+});
 const policies = [
   ...Object.entries(LIBS).map(([name, allowed]) => ({
     from: element('lib', name),
@@ -77,6 +84,7 @@ const policies = [
   { from: { element: { type: 'test' } }, allow: { to: { element: { types: { anyOf: ['lib', 'app', 'test'] } } } } },
 ];
 
+/** @type {import('eslint').ESLint.Plugin} */
 const lockstep = {
   rules: {
     'file-name': {
@@ -96,6 +104,9 @@ const lockstep = {
   },
 };
 
+/** The plugin "boundaries" by way of its own config: the types of the plugin itself are not those of what it exports. */
+const boundaries = createConfig({}).plugins ?? {};
+
 /** node:test reports what its functions' promises reject with: nobody needs to await them at a file's top level. */
 const NODE_TEST = {
   from: 'package',
@@ -103,7 +114,7 @@ const NODE_TEST = {
   name: ['test', 'it', 'describe', 'suite', 'before', 'after'],
 };
 
-export default tseslint.config(
+export default defineConfig(
   { ignores: ['**/dist/', '**/dist-test/', '**/node_modules/', '.nx/', '.lockstep/', 'coverage/', 'runs/'] },
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   js.configs.recommended,
@@ -117,7 +128,7 @@ export default tseslint.config(
   },
   {
     // Plain JavaScript is checked by the compiler as TypeScript is: below src with its package, elsewhere without output.
-    files: ['**/*.ts', 'libs/*/src/**/*.mjs', 'apps/cli/bin/*.mjs'],
+    files: ['**/*.ts', 'libs/*/src/**/*.mjs', 'apps/cli/bin/*.mjs', 'tools/**/*.mjs', '*.js'],
     extends: [tseslint.configs.strictTypeChecked],
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: ROOT } },
     rules: {
@@ -138,7 +149,7 @@ export default tseslint.config(
   },
   {
     files: ['{libs,apps,test}/**/*.{ts,js,mjs}'],
-    plugins: { boundaries },
+    plugins: boundaries,
     settings: {
       'boundaries/root-path': ROOT,
       'boundaries/legacy-templates': false,

@@ -7,6 +7,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
+import { fieldsOf, textsOf } from '../apps/cli/bin/foreign.mjs';
 
 const STAMP = join('node_modules', '.cache', 'lockstep', 'build-stamp');
 const SHARED = ['package.json', 'package-lock.json', 'tsconfig.base.json', 'tsconfig.json', 'nx.json'];
@@ -16,10 +17,13 @@ const OF_TESTS = /\.(test|fixture)\.ts$/;
 /** What a compiler makes of a source, .ts or .mjs: the source's name, and the m of plain JavaScript. */
 const OUTPUT = /^(.*?)(?:\.(m?)js(?:\.map)?|\.d\.(m?)ts(?:\.map)?)$/;
 
-/** Folders of the workspaces that package.json names. */
+/**
+ * Folders of the workspaces that package.json names.
+ * @param {string} root
+ */
 function projects(root) {
-  const { workspaces } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
-  return workspaces
+  const { workspaces } = fieldsOf(JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')));
+  return textsOf(workspaces)
     .flatMap((pattern) => {
       if (!pattern.endsWith('/*')) return [join(root, pattern)];
       const parent = join(root, pattern.slice(0, -2));
@@ -30,7 +34,12 @@ function projects(root) {
     .filter((folder) => existsSync(join(folder, 'tsconfig.json')));
 }
 
-/** Every file below `dir`, sorted, leaving out the folders in `without`. */
+/**
+ * Every file below `dir`, sorted, leaving out the folders in `without`.
+ * @param {string} dir
+ * @param {ReadonlySet<string>} [without]
+ * @returns {string[]}
+ */
 function files(dir, without = new Set()) {
   if (!existsSync(dir)) return [];
   const entries = readdirSync(dir, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -40,7 +49,10 @@ function files(dir, without = new Set()) {
   });
 }
 
-/** sha256 (hex) over everything that the build reads. */
+/**
+ * sha256 (hex) over everything that the build reads.
+ * @param {string} root
+ */
 export function digestSources(root) {
   const hash = createHash('sha256');
   const shared = SHARED.map((name) => join(root, name));
@@ -50,7 +62,10 @@ export function digestSources(root) {
   return hash.digest('hex');
 }
 
-/** sha256 (hex) over what the build wrote; undefined where a source has no output. */
+/**
+ * sha256 (hex) over what the build wrote; undefined where a source has no output.
+ * @param {string} root
+ */
 function digestOutputs(root) {
   const hash = createHash('sha256');
   for (const folder of projects(root)) {
@@ -70,20 +85,30 @@ function digestOutputs(root) {
   return hash.digest('hex');
 }
 
-/** Whether the outputs under `root` are those of its sources, built by the last set-up. */
+/**
+ * Whether the outputs under `root` are those of its sources, built by the last set-up.
+ * @param {string} root
+ */
 export function isBuilt(root) {
   if (!existsSync(join(root, STAMP))) return false;
   const [sources, outputs] = readFileSync(join(root, STAMP), 'utf8').split(' ');
   return sources === digestSources(root) && outputs === digestOutputs(root);
 }
 
-/** Remembers a build that succeeded. `sources` is the digest from before it: an edit made meanwhile is built next time. */
+/**
+ * Remembers a build that succeeded.
+ * @param {string} root
+ * @param {string} sources the digest from before it: an edit made meanwhile is built next time
+ */
 export function recordBuild(root, sources) {
   mkdirSync(dirname(join(root, STAMP)), { recursive: true });
   writeFileSync(join(root, STAMP), `${sources} ${digestOutputs(root) ?? 'incomplete'}`);
 }
 
-/** Removes outputs whose source is gone (tsc leaves them, and a deleted test would go on running); returns how many. */
+/**
+ * Removes outputs whose source is gone (tsc leaves them, and a deleted test would go on running); returns how many.
+ * @param {string} root
+ */
 export function pruneStale(root) {
   let removed = 0;
   for (const folder of projects(root)) {

@@ -27,6 +27,11 @@ const inCi = Boolean(process.env.CI);
 
 let failures = 0;
 
+/**
+ * @param {boolean} ok
+ * @param {string} what
+ * @param {string} [detail] said where it is not
+ */
 function report(ok, what, detail = '') {
   console.log(`${ok ? 'ok    ' : 'FAILED'} ${what}`);
   if (!ok) {
@@ -35,12 +40,20 @@ function report(ok, what, detail = '') {
   }
 }
 
+/**
+ * @param {string} what
+ * @param {string} install what to do
+ */
 function missing(what, install) {
   if (inCi) report(false, what, `not found: ${install}`);
   else console.log(`skipped ${what}: ${install}`);
 }
 
-/** Runs a command to its end: whether it ended well, and everything that it said. `status` is null where it is not there. */
+/**
+ * Runs a command to its end: whether it ended well, and everything that it said. `status` is null where it is not there.
+ * @param {string} name
+ * @param {readonly string[]} args
+ */
 function command(name, args, cwd = ROOT) {
   const { status, stdout, stderr, error } = spawnSync(name, args, {
     cwd,
@@ -58,17 +71,18 @@ function command(name, args, cwd = ROOT) {
 /**
  * A virtual environment with one pinned package, kept in the cache beside the engine; undefined where it cannot be made
  * (no python3, no venv, no network).
+ * @param {string} requirement
  */
 function pythonTool(requirement) {
   const key = createHash('sha256').update(requirement).digest('hex').slice(0, 12);
   const dir = join(defaultCacheDir(process.env), 'deploy-check', key);
   const done = join(dir, 'installed');
   if (!existsSync(done)) {
-    const made = command('python3', ['-m', 'venv', '--clear', dir]);
-    const installed =
-      made.ok && command(join(dir, 'bin', 'pip'), ['install', '--quiet', '--disable-pip-version-check', requirement]);
-    if (!installed.ok) {
-      console.log((installed || made).said.trimEnd().replaceAll(/^/gm, '       '));
+    const pip = ['install', '--quiet', '--disable-pip-version-check', requirement];
+    let { ok, said } = command('python3', ['-m', 'venv', '--clear', dir]);
+    if (ok) ({ ok, said } = command(join(dir, 'bin', 'pip'), pip));
+    if (!ok) {
+      console.log(said.trimEnd().replaceAll(/^/gm, '       '));
       return undefined;
     }
     writeFileSync(done, `${requirement}\n`);
@@ -83,10 +97,13 @@ function findKubectl() {
     if (major > KUBECTL_MINIMUM[0] || (major === KUBECTL_MINIMUM[0] && minor >= KUBECTL_MINIMUM[1])) return 'kubectl';
   }
   const bin = pythonTool(KUBECTL);
-  return bin && join(bin, 'kubectl');
+  return bin === undefined ? undefined : join(bin, 'kubectl');
 }
 
-/** Folders with a kustomization.yaml. */
+/**
+ * Folders with a kustomization.yaml.
+ * @returns {string[]}
+ */
 function kustomizations(dir = KUBERNETES) {
   const entries = readdirSync(dir, { withFileTypes: true });
   const here = entries.some(({ name }) => name === 'kustomization.yaml') ? [dir] : [];
@@ -94,10 +111,13 @@ function kustomizations(dir = KUBERNETES) {
   return [...here, ...folders.flatMap(({ name }) => kustomizations(join(dir, name)))].sort();
 }
 
+/** @param {string} scratch a folder */
 function checkKubernetes(scratch) {
   const kubectl = findKubectl();
-  if (kubectl === undefined)
-    return missing('Kustomize', `install kubectl ${KUBECTL_MINIMUM.join('.')} or newer, or python3 with venv`);
+  if (kubectl === undefined) {
+    missing('Kustomize', `install kubectl ${KUBECTL_MINIMUM.join('.')} or newer, or python3 with venv`);
+    return;
+  }
   const rendered = [];
   for (const dir of kustomizations()) {
     const name = relative(ROOT, dir);
@@ -110,8 +130,10 @@ function checkKubernetes(scratch) {
     rendered.push({ name, file });
   }
   const bin = pythonTool(VALIDATE);
-  if (bin === undefined)
-    return missing('Kubernetes schemas', `install python3 with pip and venv, and let it reach PyPI for ${VALIDATE}`);
+  if (bin === undefined) {
+    missing('Kubernetes schemas', `install python3 with pip and venv, and let it reach PyPI for ${VALIDATE}`);
+    return;
+  }
   for (const { name, file } of rendered) {
     for (const version of API_VERSIONS) {
       const { ok, said } = command(join(bin, 'kubernetes-validate'), [
@@ -128,9 +150,11 @@ function checkKubernetes(scratch) {
 
 function checkPrometheus() {
   if (command('promtool', ['--version']).status === null) {
-    return missing('Prometheus', 'install promtool. On Debian: apt-get install prometheus');
+    missing('Prometheus', 'install promtool. On Debian: apt-get install prometheus');
+    return;
   }
   const files = readdirSync(PROMETHEUS).sort();
+  /** @type {[pattern: RegExp, args: string[]][]} */
   const kinds = [
     [/^prometheus.*\.yml$/, ['check', 'config']],
     [/\.rules\.yml$/, ['check', 'rules']],
@@ -147,7 +171,10 @@ function checkPrometheus() {
   }
 }
 
-/** The paths of the units are those of an installation, which this folder stands in for. */
+/**
+ * The paths of the units are those of an installation, which this folder stands in for.
+ * @param {string} scratch a folder
+ */
 function checkSystemd(scratch) {
   if (command('systemd-analyze', ['--version']).status === null) {
     console.log('skipped systemd: there is no systemd-analyze');

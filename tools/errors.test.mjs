@@ -12,7 +12,11 @@ const ROOT = join(import.meta.dirname, '..');
 const FOLDERS = ['libs', 'apps', 'tools', 'test', 'examples'];
 const SKIPPED = new Set(['node_modules', 'dist', 'dist-test']);
 
-/** Every source file but the rooms themselves. */
+/**
+ * Every source file but the rooms themselves.
+ * @param {string} folder
+ * @returns {Generator<string, void>}
+ */
 function* sources(folder) {
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
     const path = join(folder, entry.name);
@@ -24,6 +28,7 @@ function* sources(folder) {
 }
 
 /** Code -> files that name it. A family, as E_RUN_*, is none. */
+/** @type {Map<string, string[]>} */
 const named = new Map();
 for (const folder of FOLDERS)
   for (const path of sources(join(ROOT, folder)))
@@ -36,7 +41,7 @@ test('every code that a source names stands in the registry', () => {
 });
 
 test('every code of the registry is named by a source', () => {
-  const isCode = (file) => !/\.test\.|\.fixture\./.test(file);
+  const isCode = (/** @type {string} */ file) => !/\.test\.|\.fixture\./.test(file);
   const unused = Object.keys(ERRORS).filter((code) => !(named.get(code) ?? []).some(isCode));
   assert.deepEqual(unused, []);
 });
@@ -49,7 +54,7 @@ test('no code stands in two rooms, and every row says what happened and what to 
 });
 
 test('what runs before the build has the codes that its rooms have', () => {
-  const room = (title) => Object.keys(ERROR_ROOMS[title]).sort();
+  const room = (/** @type {keyof typeof ERROR_ROOMS} */ title) => Object.keys(ERROR_ROOMS[title]).sort();
   assert.deepEqual([...LAUNCH_ERRORS].sort(), room('Starting (`apps/cli/bin`)'));
   assert.deepEqual([...ENGINE_INSTALL_ERRORS].sort(), room('Set-up of the engine (`tools/engine`)'));
   assert.deepEqual([...SETUP_ERRORS].sort(), room('Set-up (`tools/setup.mjs`)'));
@@ -57,14 +62,8 @@ test('what runs before the build has the codes that its rooms have', () => {
 
 test('an exit status is 1 where the table has no other for that program', () => {
   assert.equal(exitStatusOf('E_CONFIG_FILE', 'worker'), EXIT.usage);
-  assert.deepEqual(
-    ['lockstep', 'coordinator'].map((program) => exitStatusOf('E_RUN_MISSING', program)),
-    [2, 1],
-  );
-  assert.deepEqual(
-    ['worker', 'coordinator'].map((program) => exitStatusOf('E_DIVERGED', program)),
-    [3, 1],
-  );
+  assert.deepEqual([exitStatusOf('E_RUN_MISSING', 'lockstep'), exitStatusOf('E_RUN_MISSING', 'coordinator')], [2, 1]);
+  assert.deepEqual([exitStatusOf('E_DIVERGED', 'worker'), exitStatusOf('E_DIVERGED', 'coordinator')], [3, 1]);
   assert.equal(exitStatusOf('E_COORDINATOR_UNREACHABLE', 'worker'), EXIT.unreachable);
   assert.equal(exitStatusOf('E_STATE_TABLE', 'lockstep'), 1);
 });

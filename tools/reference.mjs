@@ -22,7 +22,10 @@ const cell = (text) => text.replaceAll('|', '\\|').replaceAll('\n', ' ').replace
 /** @param {string} text what is shown as it is typed */
 const code = (text) => (text === '' ? '' : `\`${text.replaceAll('|', '\\|')}\``);
 
-/** @param {readonly string[]} head @param {readonly (readonly string[])[]} rows */
+/**
+ * @param {readonly string[]} head
+ * @param {readonly (readonly string[])[]} rows
+ */
 function table(head, rows) {
   const line = (/** @type {readonly string[]} */ cells) => `| ${cells.join(' | ')} |`;
   return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
@@ -43,15 +46,19 @@ function exitOf({ exit, when }) {
 }
 
 function errorsPage() {
+  /** @type {Readonly<Partial<Record<string, string>>>} */
+  const notes = ROOM_NOTES;
   const rooms = Object.entries(ERROR_ROOMS).map(([title, room]) => {
-    const rows = Object.entries(room).map(([name, entry]) => [
+    /** @type {Readonly<Record<string, import('@lockstep/base').ErrorEntry>>} */
+    const entries = room;
+    const rows = Object.entries(entries).map(([name, entry]) => [
       name,
       cell(entry.happened),
       cell(entry.action),
       entry.severity,
       cell(exitOf(entry)),
     ]);
-    const note = /** @type {Readonly<Record<string, string>>} */ (ROOM_NOTES)[title];
+    const note = notes[title];
     const head = note === undefined ? `## ${title}` : `## ${title}\n\n${note}`;
     return `${head}\n\n${table(['Code', 'What happened', 'What to do', 'Severity', 'Exit'], rows)}`;
   });
@@ -99,12 +106,13 @@ ${rooms.join('\n\n')}
 
 function configPage() {
   const up = new Set(describeConfig('run').map(({ key }) => key));
+  /** @type {[title: string, keys: readonly import('@lockstep/config').KeyDescription[]][]} */
   const parts = [
-    ['run', 'The coordinator, and `lockstep up`', describeConfig('run')],
-    ['up', '`lockstep up` alone, or with another default', differing('up', up)],
-    ['worker', 'A worker', describeConfig('worker')],
+    ['The coordinator, and `lockstep up`', describeConfig('run')],
+    ['`lockstep up` alone, or with another default', differing('up', up)],
+    ['A worker', describeConfig('worker')],
   ];
-  const sections = parts.map(([, title, keys]) => {
+  const sections = parts.map(([title, keys]) => {
     const rows = keys.map(({ key, flag, env, default: value, allowed, doc, isSwitch }) => [
       code(key),
       code(isSwitch ? flag : `${flag} VALUE`),
@@ -125,7 +133,11 @@ ${sections.join('\n\n')}
 `;
 }
 
-/** Keys of a schema that \`run\` has not, or has with another default or meaning. @param {'up'} schema @param {ReadonlySet<string>} known */
+/**
+ * Keys of a schema that `run` has not, or has with another default or meaning.
+ * @param {'up'} schema
+ * @param {ReadonlySet<string>} known
+ */
 function differing(schema, known) {
   const run = new Map(describeConfig('run').map((key) => [key.key, JSON.stringify(key)]));
   return describeConfig(schema).filter((key) => !known.has(key.key) || run.get(key.key) !== JSON.stringify(key));
@@ -149,7 +161,7 @@ ${table(['Name', 'Type', 'Labels', 'Meaning'], rows)}
 `;
 }
 
-/** @param {import('commander').Option} option */
+/** @param {import('commander').Option | import('commander').Argument} of */
 function defaultOf({ defaultValue, defaultValueDescription }) {
   if (defaultValueDescription !== undefined) return code(defaultValueDescription);
   return defaultValue === undefined ? '' : code(JSON.stringify(defaultValue));
@@ -165,7 +177,7 @@ function commandsPage() {
       .map((argument) => [
         code(argument.required ? `<${argument.name()}>` : `[${argument.name()}]`),
         cell(argument.description),
-        defaultOf(/** @type {any} */ (argument)),
+        defaultOf(argument),
       ]);
     const options = help
       .visibleOptions(command)
@@ -173,7 +185,7 @@ function commandsPage() {
       .map((option) => [code(option.flags), cell(option.description), defaultOf(option)]);
     return [
       `## lockstep ${command.name()}`,
-      `${sentence(command.description())}`,
+      sentence(command.description()),
       ...(command.name() === 'up' ? ['Every [config key](config.md) is a flag of it; besides:'] : []),
       ...(args.length === 0 ? [] : [table(['Argument', 'Meaning', 'Default'], args)]),
       ...(options.length === 0 ? [] : [table(['Option', 'Meaning', 'Default'], options)]),
@@ -193,7 +205,10 @@ ${sections.join('\n\n')}
 /** @param {string} text */
 const sentence = (text) => `${text[0].toUpperCase()}${cell(text.slice(1))}.`;
 
-/** Every page by its name, as it must be. @returns {Promise<Record<string, string>>} */
+/**
+ * Every page by its name, as it must be.
+ * @returns {Promise<Record<string, string>>}
+ */
 export async function referencePages() {
   const style = (await resolveConfig(join(FOLDER, 'errors.md'))) ?? {};
   const pages = {

@@ -6,8 +6,10 @@
  */
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { constants } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { codeOf, fieldsOf, messageOf } from '../apps/cli/bin/foreign.mjs';
 import { digestSources, isBuilt, pruneStale, recordBuild } from './build-stamp.mjs';
 
 export const ROOT = join(import.meta.dirname, '..');
@@ -21,17 +23,31 @@ export const SETUP_ERRORS = Object.freeze(/** @type {const} */ (['E_SETUP_NODE',
 
 /** What is missing and the command that fixes it. */
 export class SetupError extends Error {
+  /** @override */
   name = 'SetupError';
-  /** @param {typeof SETUP_ERRORS[number]} code @param {string} message @param {string} fix @param {ErrorOptions} [options] */
+  /**
+   * @param {typeof SETUP_ERRORS[number]} code
+   * @param {string} message
+   * @param {string} fix
+   * @param {ErrorOptions} [options]
+   */
   constructor(code, message, fix, options) {
     super(`${code}: ${message}\n  fix: ${fix}`, options);
     this.code = code;
   }
 }
 
-const readJson = (...path) => JSON.parse(readFileSync(join(ROOT, ...path), 'utf8'));
+/** @typedef {(line: string) => void} Log told what is going on, a line at a time */
 
-/** Runs a command in the root with its output shown. Resolves to its exit code, or 128 plus the signal's number. */
+const readJson = (/** @type {string[]} */ ...path) => fieldsOf(JSON.parse(readFileSync(join(ROOT, ...path), 'utf8')));
+
+/**
+ * Runs a command in the root with its output shown. Resolves to its exit code, or 128 plus the signal's number.
+ * @param {string} command
+ * @param {readonly string[]} args
+ * @param {NodeJS.ProcessEnv} [env] beside this process's own
+ * @returns {Promise<number>}
+ */
 export function runShown(command, args, env = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { cwd: ROOT, env: { ...process.env, ...env }, stdio: 'inherit' });
@@ -40,14 +56,19 @@ export function runShown(command, args, env = {}) {
   });
 }
 
-/** The shell's convention for a process that a signal ended. */
+/**
+ * The shell's convention for a process that a signal ended.
+ * @param {NodeJS.Signals | null} signal
+ */
 export function exitCodeOf(signal) {
-  return 128 + ({ SIGHUP: 1, SIGINT: 2, SIGKILL: 9, SIGTERM: 15 }[signal] ?? 0);
+  return 128 + (signal === null ? 0 : constants.signals[signal]);
 }
 
 async function checkNode() {
   const { engines } = readJson('package.json');
-  const [, major, minor] = /^>=(\d+)\.(\d+)$/.exec(engines.node).map(Number);
+  const wanted = /^>=(\d+)\.(\d+)$/.exec(String(fieldsOf(engines).node));
+  if (wanted === null) throw new Error('package.json says otherwise than ">=MAJOR.MINOR" which Node is needed');
+  const [, major, minor] = wanted.map(Number);
   const [haveMajor, haveMinor] = process.versions.node.split('.').map(Number);
   if (haveMajor < major || (haveMajor === major && haveMinor < minor)) {
     throw new SetupError(
@@ -62,23 +83,26 @@ async function checkNode() {
 /**
  * Whether node_modules holds what package-lock.json asks for, by npm's own record of what it installed
  * (node_modules/.package-lock.json), which npm writes last. Packages for other platforms may be absent.
+ * @param {Readonly<Partial<Record<string, unknown>>>} wanted by path
+ * @param {Readonly<Partial<Record<string, unknown>>>} installed by path
  */
 export function packagesMatch(wanted, installed) {
   const entries = Object.entries(wanted).filter(([path]) => path.includes('node_modules/'));
-  const same = (path, entry) =>
-    path in installed ? JSON.stringify(installed[path]) === JSON.stringify(entry) : entry.optional === true;
+  const same = (/** @type {string} */ path, /** @type {unknown} */ entry) =>
+    path in installed ? JSON.stringify(installed[path]) === JSON.stringify(entry) : fieldsOf(entry).optional === true;
   return entries.every(([path, entry]) => same(path, entry)) && Object.keys(installed).every((path) => path in wanted);
 }
 
 function packagesInstalled() {
-  const wanted = readJson('package-lock.json').packages;
+  const wanted = fieldsOf(readJson('package-lock.json').packages);
   try {
-    return packagesMatch(wanted, readJson('node_modules', '.package-lock.json').packages);
+    return packagesMatch(wanted, fieldsOf(readJson('node_modules', '.package-lock.json').packages));
   } catch {
     return false;
   }
 }
 
+/** @param {Log} log */
 async function installPackages(log) {
   if (packagesInstalled()) return 'match package-lock.json';
   const command = 'npm ci --ignore-scripts --no-audit --no-fund';
@@ -88,8 +112,9 @@ async function installPackages(log) {
   try {
     code = await runShown(npm, args);
   } catch (cause) {
-    const fix = cause.code === 'ENOENT' ? 'install npm; it comes with Node' : 'find out why by hand: npm --version';
-    throw new SetupError('E_SETUP_PACKAGES', `npm could not be started (${cause.code})`, fix, { cause });
+    const code = codeOf(cause);
+    const fix = code === 'ENOENT' ? 'install npm; it comes with Node' : 'find out why by hand: npm --version';
+    throw new SetupError('E_SETUP_PACKAGES', `npm could not be started (${code ?? messageOf(cause)})`, fix, { cause });
   }
   if (code !== 0)
     throw new SetupError(
@@ -100,12 +125,13 @@ async function installPackages(log) {
   return 'installed';
 }
 
+/** @param {Log} log */
 async function installEngine(log) {
   const { defaultCacheDir, installEngine: install } = await import('./engine/install.mjs');
   const device = process.env.LOCKSTEP_DEVICE || 'cpu';
   const abort = new AbortController();
   const interrupted = () => abort.abort();
-  const signals = ['SIGINT', 'SIGTERM'];
+  const signals = /** @type {const} */ (['SIGINT', 'SIGTERM']);
   for (const signal of signals) process.once(signal, interrupted);
   try {
     const { installed } = await install({ device, cacheDir: defaultCacheDir(process.env), log, signal: abort.signal });
@@ -115,6 +141,7 @@ async function installEngine(log) {
   }
 }
 
+/** @param {Log} log */
 async function build(log) {
   if (isBuilt(ROOT)) return 'up to date';
   log('build: nx run-many -t build');
@@ -133,7 +160,7 @@ async function build(log) {
 
 /**
  * Brings the clone up to date. `log` is told a line for each phase: what was done and how long it took.
- * @param {(line: string) => void} log
+ * @param {Log} log
  * @throws {SetupError | import('./engine/errors.mjs').EngineInstallError} what is missing and what to do about it
  */
 export async function setup(log = console.log) {
@@ -154,9 +181,8 @@ export async function setupOrExit() {
   try {
     await setup();
   } catch (error) {
-    console.error(
-      `set-up failed: ${String(error.code).startsWith('E_') ? error.message : `E_INTERNAL: ${error.stack ?? error}`}`,
-    );
+    const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    console.error(`set-up failed: ${codeOf(error)?.startsWith('E_') ? messageOf(error) : `E_INTERNAL: ${stack}`}`);
     process.exit(1);
   }
 }

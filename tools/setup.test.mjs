@@ -6,8 +6,13 @@ import { afterEach, beforeEach, test } from 'node:test';
 import { digestSources, isBuilt, pruneStale, recordBuild } from './build-stamp.mjs';
 import { exitCodeOf, packagesMatch } from './setup.mjs';
 
-let root;
+/** The clone's folder. */
+let root = '';
 
+/**
+ * @param {string} path
+ * @param {string} text
+ */
 function put(path, text) {
   mkdirSync(dirname(join(root, path)), { recursive: true });
   writeFileSync(join(root, path), text);

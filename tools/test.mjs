@@ -7,12 +7,15 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { NX, NX_ENV, ROOT, setupOrExit } from './setup.mjs';
 
-const bin = (name) => join(ROOT, 'node_modules', '.bin', name);
+const bin = (/** @type {string} */ name) => join(ROOT, 'node_modules', '.bin', name);
 const nxOutput = '--outputStyle=static';
+
+/** @typedef {{ name: string, command: string, args: string[] }} Check */
 
 /**
  * With an empty cache, as in CI, one eslint over everything takes half the time of one a project, which each load the
  * rules and the type checker; with a warm cache nx lints only what changed.
+ * @returns {Check[]}
  */
 function lintChecks() {
   if (process.env.CI) return [{ name: 'lint', command: bin('eslint'), args: ['.'] }];
@@ -32,18 +35,22 @@ const SCRIPT_FOLDERS = ['tools', join('apps', 'cli', 'bin')];
 /** Named one by one: Node 20's test runner knows no patterns, and later ones take no folders. */
 function testsOfScripts() {
   return SCRIPT_FOLDERS.flatMap((folder) =>
-    readdirSync(join(ROOT, folder), { recursive: true })
+    readdirSync(join(ROOT, folder), { encoding: 'utf8', recursive: true })
       .filter((name) => name.endsWith('.test.mjs'))
       .sort()
       .map((name) => join(folder, name)),
   );
 }
 
+/** @typedef {Partial<Record<string, number>>} Totals by kind: tests, pass, fail ... */
+
 /** What is checked, in this order. Tests of two projects run at once: many of them wait, and none judges by speed. */
 const CHECKS = [
   ...lintChecks(),
   { name: 'format', command: bin('prettier'), args: ['--check', '.'] },
   { name: 'tests', command: NX, args: ['run-many', '-t', 'test', '--parallel=2', nxOutput] },
+  // What is compiled is checked with it; this has no output of its own.
+  { name: 'types of scripts', command: bin('tsc'), args: ['-b', 'tools'] },
   {
     name: 'tests of scripts',
     command: process.execPath,
@@ -56,7 +63,12 @@ const ANSI = new RegExp(`${String.fromCharCode(27)}\\[[0-9;]*m`, 'g');
 /** A line of node:test's summary, as its spec reporter ends with: "ℹ pass 12". */
 const SUMMARY = /^ℹ (tests|pass|fail|cancelled|skipped|todo) (\d+)$/;
 
-/** Runs one check with its output passed through, and adds up the node:test summaries in it. */
+/**
+ * Runs one check with its output passed through, and adds up the node:test summaries in it.
+ * @param {Check} check
+ * @param {Totals} totals
+ * @returns {Promise<number>} its exit code
+ */
 function run({ command, args }, totals) {
   return new Promise((resolve, reject) => {
     const color = process.stdout.isTTY ? { FORCE_COLOR: '1' } : {};
@@ -66,10 +78,10 @@ function run({ command, args }, totals) {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     let rest = '';
-    child.stdout.setEncoding('utf8').on('data', (chunk) => {
+    child.stdout.setEncoding('utf8').on('data', (/** @type {string} */ chunk) => {
       process.stdout.write(chunk);
       const lines = (rest + chunk).split('\n');
-      rest = lines.pop();
+      rest = lines.pop() ?? '';
       for (const line of lines) {
         const [, kind, count] = SUMMARY.exec(line.replace(ANSI, '').trim()) ?? [];
         if (kind !== undefined) totals[kind] = (totals[kind] ?? 0) + Number(count);
@@ -81,6 +93,7 @@ function run({ command, args }, totals) {
 }
 
 await setupOrExit();
+/** @type {Totals} */
 const totals = {};
 const results = [];
 for (const check of CHECKS) {

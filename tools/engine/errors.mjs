@@ -16,9 +16,16 @@ export const ENGINE_INSTALL_ERRORS = Object.freeze(
   ]),
 );
 
+/** @typedef {typeof ENGINE_INSTALL_ERRORS[number]} EngineInstallCode */
+
 export class EngineInstallError extends Error {
+  /** @override */
   name = 'EngineInstallError';
-  /** @param {typeof ENGINE_INSTALL_ERRORS[number]} code @param {string} message what happened and what to do */
+  /**
+   * @param {EngineInstallCode} code
+   * @param {string} message what happened and what to do
+   * @param {ErrorOptions} [options]
+   */
   constructor(code, message, options) {
     super(`${code}: ${message}`, options);
     this.code = code;

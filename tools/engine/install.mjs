@@ -11,6 +11,7 @@ import { hostname } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
+import { codeOf, fieldsOf, messageOf } from '../../apps/cli/bin/foreign.mjs';
 import * as parts from '../../libs/engine/src/device/engine-parts.mjs';
 import { EngineInstallError } from './errors.mjs';
 import { checkDisk, checkPlatform, checkTools, compile, fetchWheel, unzipWheel } from './steps.mjs';
@@ -22,7 +23,23 @@ export { ENGINE_INSTALL_ERRORS, EngineInstallError } from './errors.mjs';
 const HEADERS = 'tensorflow/include';
 const LIBRARIES = ['tensorflow/libtensorflow_cc.so.2', 'tensorflow/libtensorflow_framework.so.2'];
 
-/** The binding's sha256 and the libraries' sizes: enough to tell a whole engine in milliseconds; the wheels were hashed. */
+/** @typedef {import('../../libs/engine/src/device/engine-parts.mjs').Device} Device */
+/** @typedef {import('../../libs/engine/src/device/engine-parts.mjs').Wheel} Wheel */
+/** @typedef {(line: string) => void} Log told what is going on, a line at a time */
+/**
+ * What an engine is built from, and how.
+ * @typedef {object} Plan
+ * @property {Device} device
+ * @property {readonly Wheel[]} wheels
+ * @property {import('../../libs/engine/src/device/engine-parts.mjs').SourceFolders} folders
+ * @property {import('./steps.mjs').Context} context
+ * @property {Log} log
+ */
+
+/**
+ * The binding's sha256 and the libraries' sizes: enough to tell a whole engine in milliseconds; the wheels were hashed.
+ * @param {string} dir
+ */
 async function fingerprint(dir) {
   const sha256 = createHash('sha256')
     .update(await readFile(join(dir, parts.BINDING_FILE)))
@@ -31,14 +48,22 @@ async function fingerprint(dir) {
   return { binding: { sha256 }, libraries: await librarySizes(dir) };
 }
 
+/** @param {string} dir */
 async function librarySizes(dir) {
   const bytes = await Promise.all(LIBRARIES.map(async (name) => (await stat(join(dir, name))).size));
   return Object.fromEntries(LIBRARIES.map((name, index) => [name, bytes[index]]));
 }
 
+/**
+ * The stamp of an engine. Throws where there is none.
+ * @param {string} dir
+ */
+const stampOf = async (dir) => fieldsOf(JSON.parse(await readFile(join(dir, parts.STAMP_FILE), 'utf8')));
+
+/** @param {string} dir */
 async function isWhole(dir) {
   try {
-    const { binding, libraries } = JSON.parse(await readFile(join(dir, parts.STAMP_FILE), 'utf8'));
+    const { binding, libraries } = await stampOf(dir);
     return JSON.stringify({ binding, libraries }) === JSON.stringify(await fingerprint(dir));
   } catch {
     return false;
@@ -48,7 +73,10 @@ async function isWhole(dir) {
 /** A set-up takes minutes. What one on another machine, or in a container that is gone, has not touched for so long is left over. */
 const ABANDONED_AFTER_MS = 24 * 60 * 60 * 1000;
 
-/** Removes what set-ups left that died on the way (kill -9, power): their process is gone, or cannot be seen and was last heard of long ago. */
+/**
+ * Removes what set-ups left that died on the way (kill -9, power): their process is gone, or cannot be seen and was last heard of long ago.
+ * @param {string} parent
+ */
 async function sweep(parent) {
   for (const name of await readdir(parent)) {
     const [, host, pid] = /^\.building~(.*)~(\d+)~/.exec(name) ?? [];
@@ -62,16 +90,17 @@ async function sweep(parent) {
     try {
       process.kill(Number(pid), 0);
     } catch (error) {
-      if (error.code === 'ESRCH') await rm(join(parent, name), { recursive: true, force: true });
+      if (codeOf(error) === 'ESRCH') await rm(join(parent, name), { recursive: true, force: true });
     }
   }
 }
 
+/** @param {Device} device */
 function locate(device) {
   try {
     return { sourceDir: parts.bindingPackageDir(), headersDir: parts.nodeApiHeadersDir() };
   } catch (error) {
-    if (error.code !== 'MODULE_NOT_FOUND') throw error;
+    if (codeOf(error) !== 'MODULE_NOT_FOUND') throw error;
     throw new EngineInstallError(
       'E_ENGINE_PACKAGE',
       `the npm packages that the ${device} engine is compiled from are missing; run: npm ci`,
@@ -80,6 +109,10 @@ function locate(device) {
   }
 }
 
+/**
+ * @param {string} dir
+ * @param {Pick<Plan, 'wheels' | 'context' | 'log'>} plan
+ */
 async function fetchWheels(dir, { wheels, context, log }) {
   for (const wheel of wheels) {
     log(`engine: fetching ${wheel.project} ${wheel.version}`);
@@ -89,7 +122,11 @@ async function fetchWheels(dir, { wheels, context, log }) {
   }
 }
 
-/** What an engine consists of that comes from wheels: everything in folders; what is compiled lies beside them. */
+/**
+ * What an engine consists of that comes from wheels: everything in folders; what is compiled lies beside them.
+ * @param {string} from
+ * @param {string} to
+ */
 async function linkFolders(from, to) {
   for (const entry of await readdir(from, { withFileTypes: true, recursive: true })) {
     const path = relative(from, join(entry.parentPath, entry.name));
@@ -102,13 +139,15 @@ async function linkFolders(from, to) {
 /**
  * Takes the libraries of another engine in the cache that was made of the same wheels: only what we compile has changed
  * since. Hard links, so they take no space. False where there is none.
+ * @param {string} dir
+ * @param {Pick<Plan, 'wheels' | 'log'>} plan
  */
 async function reuseWheels(dir, { wheels, log }) {
   const parent = dirname(dir);
   for (const name of await readdir(parent)) {
     const other = join(parent, name);
     try {
-      const stamp = JSON.parse(await readFile(join(other, parts.STAMP_FILE), 'utf8'));
+      const stamp = await stampOf(other);
       const wanted = JSON.stringify([wheels, await librarySizes(other)]);
       if (JSON.stringify([stamp.wheels, stamp.libraries]) !== wanted) continue;
       await stat(join(other, HEADERS));
@@ -123,6 +162,10 @@ async function reuseWheels(dir, { wheels, log }) {
   return false;
 }
 
+/**
+ * @param {string} dir
+ * @param {Plan} plan
+ */
 async function build(dir, { device, wheels, folders, context, log }) {
   const started = performance.now();
   if (!(await reuseWheels(dir, { wheels, log }))) await fetchWheels(dir, { wheels, context, log });
@@ -139,55 +182,63 @@ async function build(dir, { device, wheels, folders, context, log }) {
   log(`engine: built in ${((performance.now() - started) / 1000).toFixed(0)} s`);
 }
 
-/** Puts the finished folder in its place. An engine that another set-up finished first is kept; a broken one gives way. */
+/**
+ * Puts the finished folder in its place. An engine that another set-up finished first is kept; a broken one gives way.
+ * @param {string} temporary
+ * @param {string} dir
+ * @returns {Promise<void>}
+ */
 async function publish(temporary, dir) {
   for (;;) {
     try {
-      return await rename(temporary, dir);
+      await rename(temporary, dir);
+      return;
     } catch (error) {
-      if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
+      if (codeOf(error) !== 'ENOTEMPTY' && codeOf(error) !== 'EEXIST') throw error;
     }
-    if (await isWhole(dir)) return undefined;
+    if (await isWhole(dir)) return;
     await rename(dir, `${temporary}~broken`).catch(ignoreMissing);
     await rm(`${temporary}~broken`, { recursive: true, force: true });
   }
 }
 
+/** @param {unknown} error */
 function ignoreMissing(error) {
-  if (error.code !== 'ENOENT') throw error;
+  if (codeOf(error) !== 'ENOENT') throw error;
+}
+
+/** The version of the C library that this Node runs on; undefined where it is another than glibc. */
+function glibcVersion() {
+  // The report would otherwise look up the names of open sockets.
+  Object.assign(process.report, { excludeNetwork: true });
+  const { header } = fieldsOf(process.report.getReport());
+  const { glibcVersionRuntime: version } = fieldsOf(header);
+  return typeof version === 'string' ? version : undefined;
 }
 
 /**
  * Makes sure that the engine for `device` is in `cacheDir`, building it if it is not.
  * @param {object} options
- * @param {'cpu'|'cuda'} options.device
+ * @param {string} options.device cpu or cuda; E_ENGINE_ARGUMENT for any other
  * @param {string} options.cacheDir see defaultCacheDir
- * @param {(line: string) => void} options.log told what is going on, a line at a time
+ * @param {Log} options.log
  * @param {NodeJS.ProcessEnv} [options.env] environment of the commands that are run (PATH, proxies, pip's settings)
  * @param {AbortSignal} [options.signal] ends the set-up, leaving nothing behind
- * @param {{project: string, version: string, file: string, sha256: string}[]} [options.wheels] other wheels, for tests
+ * @param {Wheel[]} [options.wheels] other wheels, for tests
  * @returns {Promise<{dir: string, installed: boolean}>} the engine's folder, and whether it was built by this call
  * @throws {EngineInstallError} with a code of ENGINE_INSTALL_ERRORS
  */
-export async function installEngine({
-  device,
-  cacheDir,
-  log,
-  env = process.env,
-  signal,
-  wheels = parts.wheelsFor(device, process.arch),
-}) {
-  if (!parts.DEVICES.includes(device))
-    throw new EngineInstallError('E_ENGINE_ARGUMENT', `device is ${parts.DEVICES.join(' or ')}, not ${device}`);
+export async function installEngine({ device: name, cacheDir, log, env = process.env, signal, wheels: other }) {
+  const device = parts.DEVICES.find((known) => known === name);
+  if (device === undefined)
+    throw new EngineInstallError('E_ENGINE_ARGUMENT', `device is ${parts.DEVICES.join(' or ')}, not ${name}`);
+  const wheels = other ?? parts.wheelsFor(device, process.arch);
   const folders = locate(device);
   const dir = parts.engineDir({ device, cacheDir });
   if (await isWhole(dir)) return { dir, installed: false };
 
   const context = { env, signal };
-  // The report would otherwise look up the names of open sockets.
-  process.report.excludeNetwork = true;
-  const glibc = process.report.getReport().header.glibcVersionRuntime;
-  checkPlatform({ platform: process.platform, arch: process.arch, glibc }, device, wheels);
+  checkPlatform({ platform: process.platform, arch: process.arch, glibc: glibcVersion() }, device, wheels);
   await checkTools(context);
   const parent = dirname(dir);
   await checkDisk(parent, device);
@@ -218,7 +269,7 @@ async function main() {
   } catch (error) {
     throw new EngineInstallError(
       'E_ENGINE_ARGUMENT',
-      `${error.message}. Usage: node tools/engine/install.mjs [--device cpu|cuda]`,
+      `${messageOf(error)}. Usage: node tools/engine/install.mjs [--device cpu|cuda]`,
     );
   }
   const abort = new AbortController();
@@ -233,7 +284,7 @@ async function main() {
 }
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  main().catch((error) => {
+  main().catch((/** @type {unknown} */ error) => {
     console.error(error instanceof EngineInstallError ? error.message : error);
     process.exitCode = 1;
   });

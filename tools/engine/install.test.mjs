@@ -5,6 +5,7 @@ import { chmod, mkdir, mkdtemp, readFile, readdir, rename, rm, stat, utimes, wri
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { fieldsOf } from '../../apps/cli/bin/foreign.mjs';
 import { EngineInstallError, ENGINE_INSTALL_ERRORS, defaultCacheDir, engineDir, installEngine } from './install.mjs';
 import { checkDisk, checkPlatform } from './steps.mjs';
 import { COMPILED_FILES, wheelsFor } from '../../libs/engine/src/device/engine-parts.mjs';
@@ -12,9 +13,12 @@ import { COMPILED_FILES, wheelsFor } from '../../libs/engine/src/device/engine-p
 const root = await mkdtemp(join(tmpdir(), 'lockstep-install-'));
 after(() => rm(root, { recursive: true, force: true }));
 
+/** @typedef {Record<string, string>} Scripts by the name of the command that each stands in for */
+/** @typedef {import('./errors.mjs').EngineInstallCode} Code */
+
 const failsWith =
-  (code, words = /./) =>
-  (error) =>
+  (/** @type {Code} */ code, words = /./) =>
+  (/** @type {unknown} */ error) =>
     error instanceof EngineInstallError &&
     error.code === code &&
     ENGINE_INSTALL_ERRORS.includes(code) &&
@@ -43,15 +47,21 @@ const WHEEL = {
 };
 
 const REAL_PYTHON = execFileSync('python3', ['-c', 'import sys; print(sys.executable)'], { encoding: 'utf8' }).trim();
-const PIP = (download) =>
+const PIP = (/** @type {string} */ download) =>
   `#!/bin/sh\ncase "$*" in *pip*download*) ${download};; *pip*) exit 0;; *) exec ${REAL_PYTHON} "$@";; esac\n`;
 /** Stands in for pip download: puts the wheel where --dest says. */
 const FETCH = `while [ "$1" != --dest ]; do shift; done; cp ${wheelPath} "$2/${WHEEL.file}"`;
+/** What would be built is said first. */
+const builds = (/** @type {string} */ line) => assert.fail(line);
 const GXX =
   '#!/bin/sh\ncase "$*" in --version) exit 0;; esac\nwhile [ "$1" != -o ]; do shift; done; echo compiled > "$2"\n';
 
 let made = 0;
-/** A cache folder, and an environment whose PATH has the given scripts before the system's own, or instead of them. */
+/**
+ * A cache folder, and an environment whose PATH has the given scripts before the system's own, or instead of them.
+ * @param {Scripts} scripts
+ * @param {{ only?: boolean }} [how]
+ */
 async function place(scripts, { only = false } = {}) {
   const cacheDir = join(root, `cache-${made}`);
   const bin = join(root, `bin-${made++}`);
@@ -63,16 +73,20 @@ async function place(scripts, { only = false } = {}) {
   return {
     device: 'cpu',
     cacheDir,
-    log: () => {},
+    log: (/** @type {string} */ _line) => {},
     wheels: [WHEEL],
     env: { ...process.env, PATH: only ? bin : `${bin}:${process.env.PATH}` },
   };
 }
+/** @type {(cacheDir: string) => Promise<string[]>} */
 const left = (cacheDir) => readdir(join(cacheDir, 'engine')).catch(() => []);
 
 test('an engine that is there is found again at once and not built', async () => {
-  const options = { device: 'cpu', cacheDir: defaultCacheDir(process.env), log: assert.fail, env: { PATH: '/none' } };
-  assert.deepEqual(await installEngine(options), { dir: engineDir(options), installed: false });
+  const options = { device: 'cpu', cacheDir: defaultCacheDir(process.env), log: builds, env: { PATH: '/none' } };
+  assert.deepEqual(await installEngine(options), {
+    dir: engineDir({ device: 'cpu', cacheDir: options.cacheDir }),
+    installed: false,
+  });
 });
 
 test('only the libraries and what was compiled are kept, with a stamp, and a second call builds nothing', async () => {
@@ -91,9 +105,9 @@ test('only the libraries and what was compiled are kept, with a stamp, and a sec
     'libtensorflow_cc.so.2',
     'libtensorflow_framework.so.2',
   ]);
-  const stamp = JSON.parse(await readFile(join(dir, 'engine.json'), 'utf8'));
-  assert.equal(stamp.binding.sha256, createHash('sha256').update('compiled\n').digest('hex'));
-  assert.equal((await installEngine({ ...options, log: assert.fail })).installed, false);
+  const { binding } = fieldsOf(JSON.parse(await readFile(join(dir, 'engine.json'), 'utf8')));
+  assert.equal(fieldsOf(binding).sha256, createHash('sha256').update('compiled\n').digest('hex'));
+  assert.equal((await installEngine({ ...options, log: builds })).installed, false);
 });
 
 test('set-ups at the same time end with one whole engine and nothing beside it', async () => {
@@ -108,10 +122,11 @@ test('libraries of the same wheels are taken from another engine in the cache, w
   const first = await place({ python3: PIP(FETCH), 'g++': GXX });
   const { dir } = await installEngine(first);
   const other = `${dir}-of-older-kernels`;
+  /** @type {string[]} */
   const lines = [];
   // No registry is in reach from here on.
   const { env } = await place({ python3: PIP('exit 1'), 'g++': GXX });
-  const again = { ...first, env, log: (line) => lines.push(line) };
+  const again = { ...first, env, log: (/** @type {string} */ line) => lines.push(line) };
   await rename(dir, other);
   assert.equal((await installEngine(again)).installed, true);
   assert.ok(lines.some((line) => line.includes('of-older-kernels')));
@@ -141,6 +156,7 @@ test('an engine that was damaged is made anew', async () => {
   assert.equal((await left(options.cacheDir)).length, 1);
 });
 
+/** @type {[name: string, scripts: Scripts, how: { only?: boolean }, code: Code, words: RegExp][]} */
 const FAILURES = [
   ['a machine without python3', {}, { only: true }, 'E_ENGINE_PYTHON', /apt-get install python3/],
   [
@@ -272,11 +288,11 @@ test('an unknown device is refused', async () => {
 });
 
 test('every pinned wheel has a full sha256 and a file name of its project and version', () => {
-  for (const [device, arch] of [
+  for (const [device, arch] of /** @type {const} */ ([
     ['cpu', 'x64'],
     ['cpu', 'arm64'],
     ['cuda', 'x64'],
-  ]) {
+  ])) {
     for (const wheel of wheelsFor(device, arch)) {
       assert.match(wheel.sha256, /^[0-9a-f]{64}$/);
       assert.ok(wheel.file.startsWith(`${wheel.project.replaceAll('-', '_')}-${wheel.version}-`), wheel.file);
@@ -286,6 +302,8 @@ test('every pinned wheel has a full sha256 and a file name of its project and ve
 
 test('the installed library files have the sizes that the stamp says', async () => {
   const dir = engineDir({ device: 'cpu', cacheDir: defaultCacheDir(process.env) });
-  const { libraries } = JSON.parse(await readFile(join(dir, 'engine.json'), 'utf8'));
-  for (const [name, size] of Object.entries(libraries)) assert.equal((await stat(join(dir, name))).size, size);
+  const { libraries } = fieldsOf(JSON.parse(await readFile(join(dir, 'engine.json'), 'utf8')));
+  const sizes = Object.entries(fieldsOf(libraries));
+  assert.equal(sizes.length, 2);
+  for (const [name, size] of sizes) assert.equal((await stat(join(dir, name))).size, size);
 });

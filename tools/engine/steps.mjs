@@ -4,7 +4,18 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, readdir, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { codeOf, messageOf } from '../../apps/cli/bin/foreign.mjs';
 import { EngineInstallError } from './errors.mjs';
+
+/** @typedef {import('../../libs/engine/src/device/engine-parts.mjs').Device} Device */
+/** @typedef {import('../../libs/engine/src/device/engine-parts.mjs').Wheel} Wheel */
+/**
+ * How commands are run.
+ * @typedef {object} Context
+ * @property {NodeJS.ProcessEnv} [env]
+ * @property {AbortSignal | undefined} [signal] ends them
+ * @property {string} [cwd]
+ */
 
 /** Free bytes wanted before starting: the largest wheel, what is unpacked from all of them, and a tenth to spare. */
 const DISK_BYTES = { cpu: 1.4e9, cuda: 9e9 };
@@ -16,26 +27,36 @@ const GLIBC_MINIMUM = [2, 27];
 /**
  * Runs a command to its end. Resolves to its exit code (the name of the signal that ended it) and output, or to the system's code
  * where it could not be started: 'ENOENT' where there is no such command.
+ * @param {string} command
+ * @param {readonly string[]} args
+ * @param {Context} [context]
+ * @returns {Promise<{ code: number | string, output: string }>}
  */
 export function runCommand(command, args, { cwd, env, signal } = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { cwd, env, signal, stdio: ['ignore', 'pipe', 'pipe'] });
     let output = '';
-    const keep = (chunk) => (output = (output + chunk).slice(-OUTPUT_TAIL));
+    const keep = (/** @type {string} */ chunk) => (output = (output + chunk).slice(-OUTPUT_TAIL));
     child.stdout.setEncoding('utf8').on('data', keep);
     child.stderr.setEncoding('utf8').on('data', keep);
+    /** @type {Error | undefined} */
     let aborted;
-    child.on('error', (error) => {
+    child.on('error', (/** @type {NodeJS.ErrnoException} */ error) => {
       // An interrupted child may still be writing: only its end makes the folder safe to remove.
       if (error.name === 'AbortError') aborted = error;
-      else if (error.syscall?.startsWith('spawn')) resolve({ code: error.code, output });
+      else if (error.syscall?.startsWith('spawn')) resolve({ code: error.code ?? error.message, output });
       else reject(error);
     });
-    child.on('close', (code, ended) => (aborted ? reject(aborted) : resolve({ code: code ?? ended, output })));
+    child.on('close', (code, ended) => (aborted ? reject(aborted) : resolve({ code: code ?? String(ended), output })));
   });
 }
 
-/** Throws E_ENGINE_PLATFORM unless wheels are published for this system. `system` is {platform, arch, glibc}. */
+/**
+ * Throws E_ENGINE_PLATFORM unless wheels are published for this system.
+ * @param {{ platform: string, arch: string, glibc: string | undefined }} system
+ * @param {Device} device
+ * @param {readonly Wheel[]} wheels
+ */
 export function checkPlatform({ platform, arch, glibc }, device, wheels) {
   if (platform !== 'linux')
     throw new EngineInstallError(
@@ -56,8 +77,12 @@ export function checkPlatform({ platform, arch, glibc }, device, wheels) {
   }
 }
 
-/** Throws unless python3, its pip and g++ are there: said before a long download, not after. */
+/**
+ * Throws unless python3, its pip and g++ are there: said before a long download, not after.
+ * @param {Context} context
+ */
 export async function checkTools(context) {
+  /** @type {[import('./errors.mjs').EngineInstallCode, command: string, purpose: string, packages: string][]} */
   const wanted = [
     ['E_ENGINE_PYTHON', 'python3 --version', 'to fetch and unpack the library', 'python3 python3-pip'],
     ['E_ENGINE_PIP', 'python3 -m pip --version', 'to fetch the library', 'python3-pip'],
@@ -76,14 +101,19 @@ export async function checkTools(context) {
   }
 }
 
-/** Makes `dir` and throws E_ENGINE_DISK unless it can be written and has room for the device's libraries. */
+/**
+ * Makes `dir` and throws E_ENGINE_DISK unless it can be written and has room for the device's libraries.
+ * @param {string} dir
+ * @param {Device} device
+ * @param {(dir: string) => Promise<{ bavail: number, bsize: number }>} [statfsOf]
+ */
 export async function checkDisk(dir, device, statfsOf = statfs) {
   try {
     await mkdir(dir, { recursive: true });
   } catch (error) {
     throw new EngineInstallError(
       'E_ENGINE_DISK',
-      `${dir} cannot be made (${error.code}); set LOCKSTEP_CACHE to a folder that can be written`,
+      `${dir} cannot be made (${codeOf(error) ?? messageOf(error)}); set LOCKSTEP_CACHE to a folder that can be written`,
       { cause: error },
     );
   }
@@ -97,9 +127,15 @@ export async function checkDisk(dir, device, statfsOf = statfs) {
   }
 }
 
+/**
+ * @param {string} file
+ * @param {AbortSignal | undefined} signal
+ */
 async function sha256OfFile(file, signal) {
   const hash = createHash('sha256');
-  for await (const chunk of createReadStream(file, { signal, highWaterMark: 1 << 20 })) hash.update(chunk);
+  /** @type {AsyncIterable<Buffer>} */
+  const chunks = createReadStream(file, { signal, highWaterMark: 1 << 20 });
+  for await (const chunk of chunks) hash.update(chunk);
   return hash.digest('hex');
 }
 
@@ -107,6 +143,9 @@ async function sha256OfFile(file, signal) {
  * Fetches one pinned wheel into `dir` and returns its path. Platform, interpreter and ABI are named explicitly, from the
  * wheel's own file name (PEP 427), so that any local Python will do. pip checks the hash; it is checked again here, for
  * pip can be told by its configuration to take files from elsewhere.
+ * @param {Wheel} wheel
+ * @param {string} dir
+ * @param {Context} context
  */
 export async function fetchWheel(wheel, dir, context) {
   const [abi, platforms] = wheel.file
@@ -178,7 +217,12 @@ with zipfile.ZipFile(wheel) as z:
             os.chmod(path, 0o755 if mode & 0o100 else 0o644)
 `;
 
-/** Unpacks what is needed of a wheel into `dir`. */
+/**
+ * Unpacks what is needed of a wheel into `dir`.
+ * @param {string} path
+ * @param {string} dir
+ * @param {Context} context
+ */
 export async function unzipWheel(path, dir, context) {
   const { code, output } = await runCommand('python3', ['-c', UNZIP, path, dir], context);
   if (/No space left on device/.test(output))
@@ -190,7 +234,12 @@ export async function unzipWheel(path, dir, context) {
     throw new EngineInstallError('E_ENGINE_UNZIP', `${path} could not be unpacked; run this again\n${output}`);
 }
 
-/** Compiles binding, kernels and prelude inside `dir`. */
+/**
+ * Compiles binding, kernels and prelude inside `dir`.
+ * @param {readonly string[][]} calls arguments of g++
+ * @param {string} dir
+ * @param {Context} context
+ */
 export async function compile(calls, dir, context) {
   for (const args of calls) {
     const { code, output } = await runCommand('g++', args, { ...context, cwd: dir });
