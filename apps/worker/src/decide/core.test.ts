@@ -105,6 +105,16 @@ test('a step that is skipped is so after its early bucket went through the ring,
   });
   assert.deepEqual(worker.reduce(true), []);
   assert.deepEqual(kinds(worker.happens({ type: 'summed', ...EARLY, milliseconds: 3, bytes: 10 })), ['apply']);
+  assert.deepEqual(worker.state.lastRing, { milliseconds: 3, bytes: 10 });
+});
+
+test('a step that is skipped before anything of it went through the ring took no time of it', () => {
+  const worker = new Played();
+  worker.state = { ...worker.state, lastRing: { milliseconds: 7, bytes: 70 } };
+  const gradient = { ...gradientOf(1), loss: null };
+  worker.happens({ type: 'computed', step: 0, microbatch: 1, gradient, goesOn: false });
+  assert.deepEqual(kinds(worker.reduce(true)), ['apply']);
+  assert.deepEqual(worker.state.lastRing, { milliseconds: 0, bytes: 0 });
 });
 
 test('a ring that breaks under the early bucket is reported, and the next generation sums the whole', () => {

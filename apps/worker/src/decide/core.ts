@@ -23,6 +23,9 @@ import type { StoredGradient } from '../compute/local-sum.js';
 import { following, isBeginning, wantedAfter, wantedNow } from './wanted.js';
 import type { EarlySum, Effect, Event, HeldGradient, Plan, Reduction, State, SumName, SumStage } from './state.js';
 
+/** Of a step whose gradients did not go through the ring. */
+const NOTHING_SENT = { milliseconds: 0, bytes: 0 };
+
 type Told<T extends CoordinatorMessage['type']> = Extract<CoordinatorMessage, { type: T }>;
 
 /** As a message has it. */
@@ -349,7 +352,7 @@ class Turn {
   private summed(event: Extract<Event, { type: 'summed' }>): void {
     if (!this.reached(event, 'ringing', 'summed')) return;
     const { milliseconds, bytes, part } = event;
-    const before = part === 'late' ? this.state.lastRing : { milliseconds: 0, bytes: 0 };
+    const before = part === 'late' ? this.state.lastRing : NOTHING_SENT;
     this.update({
       lastRing: { milliseconds: before.milliseconds + milliseconds, bytes: before.bytes + bytes },
     });
@@ -424,7 +427,10 @@ class Turn {
     switch (reduction.stage) {
       case 'waiting':
         if (skip) {
-          if (idle && earlyDone) this.apply(reduction.message);
+          if (!idle || !earlyDone) return;
+          // What the ring took for another step is not this one's.
+          if (early === null) this.update({ lastRing: NOTHING_SENT });
+          this.apply(reduction.message);
         } else if (this.mayFold(name)) {
           this.update({ reduction: { ...reduction, stage: 'folding' }, summing: { kind: 'fold' } });
           this.effects.push({ type: 'fold', ...name, gradients: this.stored(contribute), exponents });
