@@ -83,7 +83,7 @@ test("a coordinator's status is a table with each straggler's reason", async (co
   assert.deepEqual(describeStatus(status), [
     'run run-a',
     'step 12 of 1000, computing, generation 3',
-    'loss 0.1235, 210 images/s, ETA 1m15s, checkpoint of step 10',
+    'loss 0.1235, 210 samples/s, ETA 1m15s, checkpoint of step 10',
     'bits reproducible: yes',
     '',
     'worker    host      state  ring  share  ms/microbatch  cpu  note',
@@ -96,7 +96,7 @@ test("a coordinator's status is a table with each straggler's reason", async (co
 
 test('the figures of a task stand beside its loss', async (context) => {
   const { status } = await askStatus(await serve(context, answering({ ...STATUS, figures: { accuracy: 0.5 } })));
-  assert.match(describeStatus(status)[2], /^loss 0\.1235, accuracy 0\.5000, 210 images\/s, /);
+  assert.match(describeStatus(status)[2], /^loss 0\.1235, accuracy 0\.5000, 210 samples\/s, /);
 });
 
 test('the last evaluation is a line, its distance beside those of real images and of noise', async (context) => {

@@ -120,7 +120,7 @@ export function describeStatus(status: Status, columns = Infinity): string[] {
     `run ${run}`,
     `step ${step} of ${steps}, ${phase}, generation ${generation}`,
     [`loss ${orDash(loss, (value) => value.toFixed(4))}`, ...figureTexts(figures)].join(', ') +
-      `, ${imagesPerSecond.toFixed(0)} images/s, ` +
+      `, ${imagesPerSecond.toFixed(0)} samples/s, ` +
       `ETA ${orDash(etaSeconds, duration)}, checkpoint ${orDash(checkpoint, (value) => `of step ${value}`)}`,
     `bits reproducible: ${reproducible ? 'yes' : 'no, workers of several numerics classes took part'}`,
     ...(status.evaluation === null ? [] : [describeEvaluation(status.evaluation)]),

@@ -21,9 +21,9 @@ const STATUS: Status = {
 
 test('the progress shows what there is room for, the step first of all, and a bar that is half full', () => {
   const shown = (columns: number): string => progressLine(STATUS, columns);
-  const all = 'step 9000/18000 [============------------]  loss 0.1235  1210 images/s  0 workers  ETA 1h05m';
+  const all = 'step 9000/18000 [============------------]  loss 0.1235  1210 samples/s  0 workers  ETA 1h05m';
   assert.equal(shown(200), all);
-  assert.equal(shown(79), 'step 9000/18000 [=====------]  loss 0.1235  1210 images/s  0 workers  ETA 1h05m');
+  assert.equal(shown(79), 'step 9000/18000 [=====-----]  loss 0.1235  1210 samples/s  0 workers  ETA 1h05m');
   assert.equal(shown(39), 'step 9000/18000  loss 0.1235  ETA 1h05m');
   assert.equal(shown(29), 'step 9000/18000  ETA 1h05m');
   assert.equal(shown(19), 'step 9000/18000');

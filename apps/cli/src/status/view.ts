@@ -120,7 +120,7 @@ const GAP = '  ';
 export function progressLine(status: Status, columns: number): string {
   const { loss, rate, workers, eta } = partsOf(status);
   const head = `step ${status.step}/${status.steps}`;
-  const parts = [loss, `${rate} images/s`, `${workers} workers`, `ETA ${eta}`];
+  const parts = [loss, `${rate} samples/s`, `${workers} workers`, `ETA ${eta}`];
   const shown = new Set<string>();
   let room = columns - head.length;
   for (const part of [parts[3], parts[0], parts[1], parts[2]]) {
@@ -183,7 +183,7 @@ class PlainView implements View {
     if (!final && this.monotonicNow() - this.last < PLAIN_INTERVAL_MS) return;
     this.last = this.monotonicNow();
     const { loss, rate, workers, eta } = partsOf(status);
-    this.line(`step ${status.step}/${status.steps} ${loss} ${rate} images/s ${workers} workers ETA ${eta}`);
+    this.line(`step ${status.step}/${status.steps} ${loss} ${rate} samples/s ${workers} workers ETA ${eta}`);
   }
 
   line(text: string): void {
