@@ -74,6 +74,12 @@ describe('a run of commit 6737c86', () => {
     assert.equal(far, -1, `pixel value ${far} is ${now.data[far]}, was ${then.data[far]}`);
   });
 
+  it('is drawn, not tried', async () => {
+    const { status, stderr } = await lockstep('try', run);
+    assert.notEqual(status, 0);
+    assert.match(stderr, /E_TASK_CANNOT: .*draw its samples by lockstep sample /);
+  });
+
   it('goes on to the state that it would have come to', async (test) => {
     const args = ['--out', run, '--resume', '--data', data, '--workers', '1', '--port', '0'];
     const { status, stdout, stderr } = await lockstep('up', ...args);

@@ -17,14 +17,15 @@ async function train(task: string, out: string, workers: number, ...more: readon
 
 describe('the examples', () => {
   const examples = [
-    { name: 'mnist-classifier', options: ['steps=6', 'width=2'], tried: /\baccuracy\b/ },
+    { name: 'mnist-classifier', options: ['steps=6', 'width=2'], figure: 'accuracy', tried: /\baccuracy\b/ },
     {
       name: 'char-lm',
       options: ['steps=6', 'context=16', 'width=16', 'layers=1', 'heads=2'],
+      figure: 'right',
       tried: /\bright\b[^]*The first [^]{400}/,
     },
   ];
-  for (const { name, options, tried } of examples)
+  for (const { name, options, figure, tried } of examples)
     it(`${name} comes to the same bits on one worker and on three, and can be verified, replayed and tried`, async (test) => {
       const folder = temporaryFolder(test);
       const task = join(EXAMPLES, name, 'task.mjs');
@@ -33,6 +34,7 @@ describe('the examples', () => {
       for (const [out, workers] of [[one, 1] as const, [three, 3] as const]) {
         const { status, stdout, stderr } = await train(task, out, workers, ...flags);
         assert.equal(status, 0, stdout + stderr);
+        assert.match(stdout, new RegExp(`^step 6/6 loss \\d\\S* ${figure} \\d\\.\\d{4} `, 'm'));
       }
       assert.equal(await digestOf(one), await digestOf(three));
       const verified = await lockstep('verify', three);
@@ -41,6 +43,9 @@ describe('the examples', () => {
       assert.match(replayed.stdout, /as in the ledger[^]*loss: \d/, replayed.stderr);
       const made = await lockstep('try', three, '--prompt', 'The first ', '--seed', '1');
       assert.match(made.stdout, tried, made.stderr);
+      const drawn = await lockstep('sample', three, '--out', join(folder, 'x.png'));
+      assert.notEqual(drawn.status, 0);
+      assert.match(drawn.stderr, /E_TASK_CANNOT: .*use lockstep try/);
     });
 });
 

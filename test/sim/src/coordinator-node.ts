@@ -10,7 +10,7 @@ import {
 import { Coordinator, type Door, type Note, type Outcome, type Settings } from '@lockstep/coordinator';
 import { CHECKPOINT_EVERY, HEARTBEAT_TIMEOUT_MS, MICROBATCHES, STEPS, type Cluster, type Options } from './cluster.js';
 import type { Connection } from './network.js';
-import { SEED_DIGEST } from './numerics.js';
+import { FIGURE, SEED_DIGEST, stepFigure } from './numerics.js';
 import { SimulatedProcess } from './process.js';
 import { VirtualLedger, virtualStore } from './virtual-disk.js';
 
@@ -35,7 +35,7 @@ export function settingsOf(options: Options): Settings {
     auditRate: options.auditRate,
     numerics: 'strict',
     nonFinite: options.nonFinite,
-    figures: [],
+    figures: [FIGURE],
     tiersFrom: options.tiersFrom,
   };
 }
@@ -214,7 +214,10 @@ export class CoordinatorNode extends SimulatedProcess {
       const place = this.stale.indexOf(`${note.worker}'s ${note.type} of generation ${note.generation}`);
       if (place >= 0) this.stale.splice(place, 1);
     }
-    if (note.note === 'committed') this.lookForForgotten();
+    if (note.note === 'committed') {
+      this.lookForForgotten();
+      this.check(note);
+    }
     this.cluster.note(note.note);
   }
 
@@ -225,6 +228,15 @@ export class CoordinatorNode extends SimulatedProcess {
     this.alive = false;
     cluster.outcome = `${kind} ${code} ${reason}`;
     cluster.world.end();
+  }
+
+  /** A figure that is shown of a step is that of its state; that of a step that another generation finished is not known. */
+  private check({ step, skipped, figures: { [FIGURE]: shown } }: Extract<Note, { note: 'committed' }>): void {
+    const { truth } = this.cluster;
+    if (shown === undefined) return;
+    if (skipped || shown !== stepFigure(truth[step] ?? '', step, MICROBATCHES))
+      this.cluster.violation(`the figure of step ${step} is shown as ${shown}`);
+    this.cluster.note('figure');
   }
 
   /** No live worker waits for ever. */

@@ -51,6 +51,21 @@ export function lossOf(digest: string, step: number, microbatch: number): number
   return Number.parseInt(hashOf('loss', digest, step, microbatch).slice(0, 6), 16) / 2 ** 24;
 }
 
+/** What the task measures beside the loss. */
+export const FIGURE = 'figure';
+
+/** Of one microbatch. */
+export function figureOf(digest: string, step: number, microbatch: number): number {
+  return Number.parseInt(hashOf(FIGURE, digest, step, microbatch).slice(0, 6), 16) / 2 ** 24;
+}
+
+/** The mean over a step's microbatches, of a state that is as it should be. */
+export function stepFigure(digest: string, step: number, microbatches: number): number {
+  let sum = 0;
+  for (let microbatch = 0; microbatch < microbatches; microbatch++) sum += figureOf(digest, step, microbatch);
+  return sum / microbatches;
+}
+
 /** Names the samples of a microbatch. */
 export function samplesOf(step: number, microbatch: number): string {
   return hashOf('samples', step, microbatch).slice(0, 16);

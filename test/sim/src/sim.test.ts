@@ -15,12 +15,14 @@ describe('under any schedule of crashes, freezes, half-open connections, slow ne
   it(`all ${SCHEDULES} seeded runs end, commit every step once, with the states of an undisturbed run`, async () => {
     let faults = 0;
     let earlySums = 0;
+    let figures = 0;
     let clocksSet = 0;
     let namesTaken = 0;
     let inOnePiece = 0;
     for (let seed = 0; seed < SCHEDULES; seed++) {
       const result = await runSchedule(seed);
       faults += result.faults;
+      figures += result.notes.get('figure') ?? 0;
       earlySums += result.notes.get('early-sum') ?? 0;
       clocksSet += result.notes.get('clock-set') ?? 0;
       namesTaken += result.notes.get('name-taken') ?? 0;
@@ -31,6 +33,7 @@ describe('under any schedule of crashes, freezes, half-open connections, slow ne
         );
     }
     assert.ok(faults > SCHEDULES, 'the schedules have faults in them');
+    assert.ok(figures > 10 * SCHEDULES, "most steps have their task's figure");
     assert.ok(clocksSet > SCHEDULES, 'wall clocks are set');
     assert.ok(namesTaken > SCHEDULES / 20, 'workers say names that others have');
     assert.ok(inOnePiece >= SCHEDULES / 8, 'in some, gradients come in one piece');
