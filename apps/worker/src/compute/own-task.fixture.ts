@@ -35,7 +35,7 @@ const folders: string[] = [];
 after(() => folders.forEach((folder) => rmSync(folder, { recursive: true })));
 
 /** Writes it into a folder of its own. Returns its path. */
-export function written(text: string): string {
+export function taskFile(text: string): string {
   const folder = mkdtempSync(join(tmpdir(), 'lockstep-line-'));
   folders.push(folder);
   const file = join(folder, 'line.mjs');

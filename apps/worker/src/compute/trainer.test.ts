@@ -7,11 +7,11 @@ import { bucketsIn, bucketsOf } from '#src/compute/buckets.js';
 import { agreedExponents, sumFormOf, sumGradients } from '#src/compute/exact-sum.js';
 import { runHere } from '#src/compute/run-here.js';
 import { Trainer } from '#src/compute/trainer.js';
-import { lineFile, settingsOf, written } from './own-task.fixture.js';
+import { lineFile, settingsOf, taskFile } from './own-task.fixture.js';
 import { tinySettings, tinyTask } from './run.fixture.js';
 
 const engine = loadEngineHere({ device: 'cpu', threads: 1 }, process.env);
-const { settings, task } = await settingsOf(written(lineFile()));
+const { settings, task } = await settingsOf(taskFile(lineFile()));
 const run = await runHere(settings);
 const STEPS = 4;
 
@@ -74,7 +74,7 @@ test("other data than the run's, other code, and a loss that is not finite are r
   await assert.rejects(runHere({ ...settings, task: other }), { code: 'E_TASK_CODE', message: /helper.mjs is gone/ });
   const version = { module: 'diffusion', code: { version: '0' } };
   await assert.rejects(runHere({ ...tinySettings(), task: version }), { code: 'E_TASK_CODE' });
-  const bad = await settingsOf(written(lineFile('{ loss: error.log().mean(), figures: { distance: error.mean() } }')));
+  const bad = await settingsOf(taskFile(lineFile('{ loss: error.log().mean(), figures: { distance: error.mean() } }')));
   const arena = openArena(allocateArena(parameterCount(bad.task.table)));
   copyState(initialState(bad.task, 0), arena.state);
   const alone = new Trainer(engine, await runHere(bad.settings), arena);

@@ -8,7 +8,7 @@ import type { CoordinatorMessage, RunSettings, WorkerMessage } from '@lockstep/c
 import { engineDirectory, engineEnvironment } from '@lockstep/engine';
 import { initialState } from '@lockstep/task';
 import { PlayedCoordinator } from './coordinator.fixture.js';
-import { lineFile, settingsOf, written } from '../compute/own-task.fixture.js';
+import { lineFile, settingsOf, taskFile } from '../compute/own-task.fixture.js';
 import { tinySettings, tinyTask } from '../compute/run.fixture.js';
 import { startWorker } from '#src/edge/start.js';
 import type { Ending, TrainingWorker } from '#src/edge/worker.js';
@@ -233,7 +233,7 @@ test('a state that comes when a newer plan wants another one does not replace th
 });
 
 test("a task of the user's own is trained: its gradient comes in one piece, and no early bucket is told of", async () => {
-  const { settings: own, task } = await settingsOf(written(lineFile()));
+  const { settings: own, task } = await settingsOf(taskFile(lineFile()));
   const ready = await started(undefined, own);
   const seed = { step: 0, ...initialState(task, own.seed) };
   assert.equal(ready.have.digest, stateDigest(seed));
@@ -248,7 +248,7 @@ test("a task of the user's own is trained: its gradient comes in one piece, and 
 });
 
 test('a worker with other code says what differs, and ends as one that is refused', async () => {
-  const file = written(lineFile());
+  const file = taskFile(lineFile());
   const { settings: own } = await settingsOf(file);
   appendFileSync(file, '// another line');
   await welcomed(own);
@@ -260,7 +260,9 @@ test('a worker with other code says what differs, and ends as one that is refuse
 });
 
 test('what is wrong with the task or its data is told to the coordinator, and ends the worker', async () => {
-  const { settings: own } = await settingsOf(written(lineFile('{ loss: error, figures: { distance: error.mean() } }')));
+  const { settings: own } = await settingsOf(
+    taskFile(lineFile('{ loss: error, figures: { distance: error.mean() } }')),
+  );
   for (const [of, expected, words] of [
     [{ ...own, task: { ...own.task, module: `${own.task.module}.not-there` } }, 'E_TASK_MISSING', /not-there/],
     [{ ...own, dataDigest: '0'.repeat(64) }, 'E_DATA_CHANGED', /put the same data there/],

@@ -7,6 +7,7 @@ import type { JsonObject } from '@lockstep/base';
 import { Ledger, decodeSafetensors, openRun, runPaths } from '@lockstep/run';
 import { loadEngineHere, type Engine } from '@lockstep/engine';
 import { digestOf } from '#src/compute/gradient-digest.js';
+import { lineFile, settingsOf, taskFile } from '../compute/own-task.fixture.js';
 import { storedConfig, tinySettings, tinyTask, writeRun, type WrittenRun } from '../compute/run.fixture.js';
 import { defaultReplayFile, replay, type ReplayReport } from '#src/replay/replay.js';
 
@@ -178,6 +179,33 @@ test('a run is replayed with its own wire, and one of before there was a choice 
   await withConfig(run, older, async () => {
     assert.equal((await replayed(4, 1)).gradientDigest, digestOf(gradientOf(4, 1)));
   });
+});
+
+test("a microbatch of a user's own task is replayed with its figures, and its inputs by number", async () => {
+  const directory = join(root, 'own');
+  const { settings } = await settingsOf(taskFile(lineFile()));
+  const { gradients } = await writeRun(engine, directory, { settings, steps: 2, checkpoints: [] });
+  const out = defaultReplayFile(directory, 1, 0);
+  const report = await replayed(1, 0, { directory, out });
+  assert.equal(report.gradientDigest, digestOf(gradients.get('1/0') ?? assert.fail()));
+  assert.deepEqual(Object.keys(report.figures), ['distance']);
+  assert.deepEqual(report.notes, {});
+  const { tensors } = decodeSafetensors(await readFile(out));
+  assert.deepEqual(
+    [...tensors].map(([name, { shape }]) => [name, [...shape]]),
+    [
+      ['indices', [4]],
+      ['input.0', [4]],
+      ['weights.slope', [1]],
+      ['weights.height', [1]],
+      ['gradient.slope', [1]],
+      ['gradient.height', [1]],
+    ],
+  );
+  assert.deepEqual(
+    [...(tensors.get('input.0')?.data ?? [])],
+    report.indices.map((index) => Math.fround(index / 40)),
+  );
 });
 
 test('a run of a task with another code is not replayed', async () => {
