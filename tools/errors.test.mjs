@@ -40,10 +40,25 @@ test('every code that a source names stands in the registry', () => {
   assert.deepEqual(unknown, []);
 });
 
+/** @param {string} file */
+const isCode = (file) => !/\.test\.|\.fixture\./.test(file);
+
 test('every code of the registry is named by a source', () => {
-  const isCode = (/** @type {string} */ file) => !/\.test\.|\.fixture\./.test(file);
   const unused = Object.keys(ERRORS).filter((code) => !(named.get(code) ?? []).some(isCode));
   assert.deepEqual(unused, []);
+});
+
+test('a warning begins with its code, and so does what a log calls an error', () => {
+  /** @type {string[]} */
+  const codeless = [];
+  for (const folder of ['libs', 'apps'])
+    for (const path of sources(join(ROOT, folder))) {
+      if (!isCode(path)) continue;
+      const said = readFileSync(path, 'utf8').matchAll(/(?:\bwarn\(|\('(?:warn|error)',)\s*[`'"]([^\n]*)/g);
+      for (const [, text = ''] of said)
+        if (!/^(?:E_[A-Z_]+(?:: |',)|\$\{[\w.]*code\}: )/.test(text)) codeless.push(`${relative(ROOT, path)}: ${text}`);
+    }
+  assert.deepEqual(codeless, []);
 });
 
 test('no code stands in two rooms, and every row says what happened and what to do', () => {

@@ -285,7 +285,8 @@ async function main() {
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
   main().catch((/** @type {unknown} */ error) => {
-    console.error(error instanceof EngineInstallError ? error.message : error);
+    const defect = error instanceof Error ? error.stack : String(error);
+    console.error(error instanceof EngineInstallError ? error.message : `E_INTERNAL: ${defect}`);
     process.exitCode = 1;
   });
 }

@@ -4,7 +4,14 @@ import { codeOf, fieldsOf } from './foreign.mjs';
 
 /** Every code that a start can end with. libs/base says what each means (src/errors/start-errors.ts): it may not be built yet. */
 export const LAUNCH_ERRORS = Object.freeze(
-  /** @type {const} */ (['E_NOT_BUILT', 'E_PACKAGES_MISSING', 'E_BUILD_CHANGING', 'E_BUILD_GONE', 'E_OPEN_FILES']),
+  /** @type {const} */ ([
+    'E_NOT_BUILT',
+    'E_PACKAGES_MISSING',
+    'E_BUILD_CHANGING',
+    'E_BUILD_COPY',
+    'E_BUILD_GONE',
+    'E_OPEN_FILES',
+  ]),
 );
 
 export class LaunchError extends Error {

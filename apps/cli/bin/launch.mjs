@@ -99,7 +99,7 @@ function tryToMake(survey) {
     if (openFilesError(error) !== undefined) throw error;
     if (!READ_ONLY.has(codeOf(error) ?? ''))
       say(
-        `no copy of the build could be made (${messageOf(error)}): what is started now does not survive another build here`,
+        `E_BUILD_COPY: no copy of the build could be made (${messageOf(error)}): what is started now does not survive another build here`,
       );
     return ROOT;
   }
@@ -119,8 +119,8 @@ export async function launch(entry) {
     await import(pathToFileURL(join(folder, entry)).href);
   } catch (error) {
     const failure = error instanceof LaunchError ? error : (openFilesError(error) ?? goneError(error, folder));
-    if (failure === undefined) throw error;
-    process.stderr.write(`${failure.message}\n`);
+    const defect = error instanceof Error ? error.stack : String(error);
+    process.stderr.write(`${failure?.message ?? `E_INTERNAL: ${defect}`}\n`);
     process.exitCode = 1;
   }
 }

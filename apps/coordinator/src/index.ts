@@ -1,6 +1,7 @@
 export { monotonicMs, systemClocks, wallMs, type Clocks, type MonotonicMs, type WallMs } from './decide/clocks.js';
 export { Decisions, entryOf } from './decide/decisions.js';
 export { decide as decideAsCoordinator } from './decide/core.js';
+export { warningCode } from './decide/note-code.js';
 export { nameTaken } from './decide/membership.js';
 export { initialState as initialCoordinatorState } from './decide/state.js';
 export type {

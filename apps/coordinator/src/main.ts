@@ -8,6 +8,7 @@ import { loadGiven, parseFlags, type LoadedConfig, type RunConfig } from '@locks
 import { endByHangup, guardOutput, Log, machineNames, type LogLineLevel } from '@lockstep/process';
 import { failureLine, failureOf, exitStatusOf, makeFolderSync } from '@lockstep/base';
 import { systemClocks } from './decide/clocks.js';
+import { warningCode } from './decide/note-code.js';
 import { openCoordinator } from './edge/open.js';
 import { Orders } from './edge/orders.js';
 import type { Report } from './edge/monitor.js';
@@ -18,27 +19,15 @@ function tellParent(message: object): void {
   if (process.connected) process.send?.(message, () => undefined);
 }
 
-/** logfmt: key=value, in the order of the note. */
+/** logfmt: key=value, in the order of the note; last of a warning, its code. */
 function fields(note: Note): string {
-  return Object.entries(note)
+  const code = warningCode(note);
+  return Object.entries(code === null ? note : { ...note, code })
     .map(
       ([key, value]) => `${key}=${typeof value === 'string' && !/[\s="]/.test(value) ? value : JSON.stringify(value)}`,
     )
     .join(' ');
 }
-
-/** What a person should look at. */
-const WARNINGS: ReadonlySet<Note['note']> = new Set([
-  'publish-failed',
-  'evaluation-failed',
-  'worker-lost',
-  'worker-refused',
-  'worker-admitted',
-  'straggler',
-  'non-finite',
-  'contested',
-  'rolled-back',
-]);
 
 /** What happens in every step, or as often. */
 const DETAILS: ReadonlySet<Note['note']> = new Set(['committed', 'reduce-started', 'work-moved', 'audited', 'dropped']);
@@ -46,9 +35,9 @@ const DETAILS: ReadonlySet<Note['note']> = new Set(['committed', 'reduce-started
 /** Between two lines of progress, at least; milliseconds. Some 0.1 MB a day. */
 const PROGRESS_INTERVAL_MS = 60_000;
 
-function levelOf({ note }: Note): LogLineLevel {
-  if (DETAILS.has(note)) return 'debug';
-  return WARNINGS.has(note) ? 'warn' : 'info';
+function levelOf(told: Note): LogLineLevel {
+  if (DETAILS.has(told.note)) return 'debug';
+  return warningCode(told) === null ? 'info' : 'warn';
 }
 
 /** Logs what is reported, and how far the run is now and then; both go to the parent process too. */

@@ -53,7 +53,8 @@ test('a reader that stands still costs bounded memory; when it goes on it is tol
   const before = pipe.text.split('\n').length - 1;
   log.line('info', 'after');
   await pipe.read();
-  const [, missed] = /warn (\d+) lines before this one could not be written\n.* info after\n$/.exec(pipe.text) ?? [];
+  const [, missed] =
+    /warn E_OUTPUT_WRITE: (\d+) lines before this one could not be written\n.* info after\n$/.exec(pipe.text) ?? [];
   assert.equal(before + Number(missed), 10_000);
   assert.equal(await log.end(), true);
 });
@@ -85,5 +86,5 @@ test('a file gets its lines again when there is room, and what is missing', (con
   stream.fd = openSync(path, 'w');
   log.line('info', 'kept');
   closeSync(stream.fd);
-  assert.match(readFileSync(path, 'utf8'), / warn 1 lines .*\n.* info kept\n$/);
+  assert.match(readFileSync(path, 'utf8'), / warn E_OUTPUT_WRITE: 1 lines .*\n.* info kept\n$/);
 });

@@ -36,7 +36,7 @@ export class Log {
   readonly line = (level: LogLineLevel, text: string): void => {
     if (LEVELS.indexOf(level) < LEVELS.indexOf(this.options.level)) return;
     if (this.dropped > 0) {
-      const missed = this.textOf('warn', `${this.dropped} lines before this one could not be written`);
+      const missed = this.textOf('warn', `E_OUTPUT_WRITE: ${this.dropped} lines before this one could not be written`);
       if (!this.write(missed)) {
         this.dropped++;
         return;

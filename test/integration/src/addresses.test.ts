@@ -22,7 +22,7 @@ describe('a run on IPv6 loopback', () => {
     assert.equal(status.status, 0, status.stderr);
     assert.match(status.stdout, /worker-1 /);
     const { digest } = await stopped(run, out);
-    assert.doesNotMatch((await run.ended).stdout, /starting it again|E_/);
+    assert.doesNotMatch((await run.ended).stdout, /starting it again|E_(?!STRAGGLER)/);
     assert.equal(await digestOf(out), digest);
   });
 });

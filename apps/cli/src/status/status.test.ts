@@ -90,7 +90,7 @@ test("a coordinator's status is a table with each straggler's reason", async (co
     'worker-0  10.0.0.1  12     yes   3      41.3           98%',
     'worker-1  10.0.0.2  12     yes   1      164.0          25%  straggler',
     'worker-2  10.0.0.3  -      no    0      -              -',
-    'worker-1 is a straggler: it needs 4.0 times as long as the others, and gets 25 % of a processor',
+    'E_STRAGGLER: worker-1 is a straggler: it needs 4.0 times as long as the others, and gets 25 % of a processor',
   ]);
 });
 

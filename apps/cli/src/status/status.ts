@@ -127,7 +127,7 @@ export function describeStatus(status: Status, columns = Infinity): string[] {
     '',
     ...(rows.length === 0 ? ['no worker is connected'] : table([[...COLUMNS], ...rows], columns)),
     ...status.workers.flatMap(({ id, straggler }) =>
-      straggler === null ? [] : [`${id} is a straggler: ${straggler}`],
+      straggler === null ? [] : [`E_STRAGGLER: ${id} is a straggler: ${straggler}`],
     ),
   ];
 }

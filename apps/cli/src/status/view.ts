@@ -1,6 +1,6 @@
 /** What `lockstep up` shows: a progress bar on a terminal, plain lines elsewhere; events as lines in both. */
 import { canRedraw, TerminalLine } from '@lockstep/process';
-import type { Note, Status } from '@lockstep/coordinator';
+import { warningCode, type Note, type Status } from '@lockstep/coordinator';
 
 /** A terminal is drawn on so often at most. Milliseconds. */
 const DRAW_INTERVAL_MS = 100;
@@ -20,8 +20,14 @@ export interface ViewOptions {
   readonly monotonicNow: () => number;
 }
 
-/** One line for a note that a person should see, or null for those that the progress shows anyway. */
+/** One line for a note that a person should see, with its code if it is a warning; null for those that the progress shows anyway. */
 export function describeNote(note: Note): string | null {
+  const text = wordsOf(note);
+  const code = warningCode(note);
+  return text === null || code === null || text.includes(code) ? text : `${code}: ${text}`;
+}
+
+function wordsOf(note: Note): string | null {
   switch (note.note) {
     case 'worker-ready':
       return `${note.worker} is ready with state ${note.step}`;

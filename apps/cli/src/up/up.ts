@@ -286,11 +286,12 @@ class Supervisor {
     this.workers.delete(name);
     if (this.outcome !== null || this.stopping !== null) return this.endIfAllLeft();
     const how = describeEnd(end, said === null ? null : wordsOf(said));
+    const told = said === null ? `${LOST}: ${name} ${how}` : `${name} ${how}`;
     const restarts = this.restarts.get(name) ?? 0;
     const gone = goneProgram(WORKER);
     if (gone === null && isWorthAnotherTry(said, end) && restarts < this.options.maxRestarts) {
       this.restarts.set(name, restarts + 1);
-      this.view.line(`${name} ${how}; starting it again (${restarts + 1} of ${this.options.maxRestarts})`);
+      this.view.line(`${told}; starting it again (${restarts + 1} of ${this.options.maxRestarts})`);
       this.restarting.add(name);
       setTimeout(() => {
         this.restarting.delete(name);
@@ -298,7 +299,7 @@ class Supervisor {
       }, RESTART_PAUSE_MS);
       return;
     }
-    this.view.line(`${name} ${how}; ${gone ?? `its log is ${join(this.logs, `${name}.log`)}`}`);
+    this.view.line(`${told}; ${gone ?? `its log is ${join(this.logs, `${name}.log`)}`}`);
     if (this.workers.size > 0 || this.restarting.size > 0) return;
     // What the last one could not go on by is what the run cannot go on by.
     if (said === null || said.status === 0) this.abandon(LOST, `no worker is left; see ${this.logs}`);
@@ -317,7 +318,9 @@ class Supervisor {
     const gone = goneProgram(COORDINATOR);
     if (gone === null && end.signal !== null && this.stopping === null && restarts < this.options.maxRestarts) {
       this.restarts.set('coordinator', restarts + 1);
-      this.view.line(`the coordinator ${how}; starting it again (${restarts + 1} of ${this.options.maxRestarts})`);
+      this.view.line(
+        `${LOST}: the coordinator ${how}; starting it again (${restarts + 1} of ${this.options.maxRestarts})`,
+      );
       setTimeout(() => {
         if (this.outcome === null) this.startCoordinator();
       }, RESTART_PAUSE_MS);
@@ -341,7 +344,7 @@ class Supervisor {
   private notStarted(how: string, end: ChildEnd, gone: string | null): void {
     const { fatal } = this;
     if (fatal?.code === 'E_PORT_IN_USE' && this.options.otherPort && this.port !== 0) {
-      this.view.line(`port ${this.port} is in use; taking any free one`);
+      this.view.line(`${fatal.code}: port ${this.port} is in use; taking any free one`);
       this.port = 0;
       this.early = [];
       this.startCoordinator();

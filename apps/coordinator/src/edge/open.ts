@@ -254,7 +254,7 @@ async function recoveredFrom(
   const ahead = (await store.list()).filter((of) => of > committed);
   if (ahead.length > 0)
     warn(
-      `the ledger ends with step ${committed}: checkpoints of later steps (${ahead.join(', ')}) are not used, their steps are done again`,
+      `E_CHECKPOINT_AHEAD: the ledger ends with step ${committed}: checkpoints of later steps (${ahead.join(', ')}) are not used, their steps are done again`,
     );
   const { checkpoint, skipped } = await store.newest(committed);
   for (const bad of skipped) warn(`${bad.code}: the checkpoint of step ${bad.step} is not used: ${bad.reason}`);

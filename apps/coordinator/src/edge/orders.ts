@@ -59,7 +59,7 @@ export class Orders {
         this.take({ kind: 'stop', reason: signal });
         break;
       case 'again':
-        this.log('warn', `${signal}: stopping at once`);
+        this.log('info', `${signal}: stopping at once`);
         process.exit(statusOfSignal(signal));
         break;
       case 'checkpoint':

@@ -1,6 +1,5 @@
 /** What the classes of a run's data are called: asked for by --class, and written beside rows. run.json has the names, by label. */
 import { CheckpointError, readRun } from '@lockstep/run';
-import { failureLine } from '@lockstep/base';
 import { shownName, shownNames } from '@lockstep/diffusion';
 import { SamplerError } from '../errors.js';
 import { isDrawable } from '../picture/glyphs.js';
@@ -20,7 +19,7 @@ export async function classNamesOf({
     return (await readRun(run)).dataset?.classNames ?? null;
   } catch (error) {
     if (!(error instanceof CheckpointError)) throw error;
-    if (error.code !== 'E_RUN_MISSING') warn(`classes have numbers for names: ${failureLine(error)}`);
+    if (error.code !== 'E_RUN_MISSING') warn(`${error.code}: classes have numbers for names: ${error.text}`);
     return null;
   }
 }

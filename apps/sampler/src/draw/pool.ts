@@ -93,7 +93,7 @@ class Pool {
         silence.refresh();
         return;
       }
-      warn(`${name} has said nothing for ${SILENCE_MS / 1000} s and is ended`);
+      warn(`E_SAMPLE_WORKER: ${name} has said nothing for ${SILENCE_MS / 1000} s and is ended`);
       child.kill('SIGKILL');
     });
     const worker: Worker = { name, child, silence };
@@ -152,7 +152,7 @@ class Pool {
     const taker = free === undefined ? undefined : this.workers.get(free);
     if (taker !== undefined) this.occupy(taker);
     const again = this.handout.waiting.length > 0 && this.restarts < MAX_RESTARTS;
-    this.task.warn(`${name} died (${how}); ${again ? 'another is started' : 'the others go on'}`);
+    this.task.warn(`E_SAMPLE_WORKER: ${name} died (${how}); ${again ? 'another is started' : 'the others go on'}`);
     if (again) {
       this.restarts++;
       this.start(name, env);

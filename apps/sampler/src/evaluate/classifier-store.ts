@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 import { readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { canonicalJson, DirectoryStore, stateDigest, type JsonValue } from '@lockstep/run';
-import { failureLine } from '@lockstep/base';
+import { failureOf } from '@lockstep/base';
 import { type ClassifierConfig, type ClassifierRecipe, classifierTable, trainClassifier } from '@lockstep/evaluation';
 import type { Dataset } from '@lockstep/diffusion';
 import type { Engine } from '@lockstep/engine';
@@ -54,7 +54,8 @@ export async function classifierFor(task: ClassifierTask): Promise<Classifier> {
     await store.publish({ runId: key, state, table: classifierTable(config), model, createdAt });
     removeOldest(folder);
   } catch (error) {
-    warn(`the classifier is not kept, the next evaluation trains it again: ${failureLine(error)}`);
+    const { code, message } = failureOf(error);
+    warn(`${code}: the classifier is not kept, the next evaluation trains it again: ${message}`);
   }
   return { weights: state.ema, digest: stateDigest(state) };
 }
@@ -72,7 +73,8 @@ async function storedIn(
       return null;
     return { weights: checkpoint.state.ema, digest: checkpoint.manifest.stateDigest };
   } catch (error) {
-    warn(`the stored classifier cannot be read and is trained again: ${failureLine(error)}`);
+    const { code, message } = failureOf(error);
+    warn(`${code}: the stored classifier cannot be read and is trained again: ${message}`);
     return null;
   }
 }

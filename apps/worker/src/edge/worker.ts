@@ -122,7 +122,7 @@ export class TrainingWorker {
       onOpen: () => this.dispatch({ type: 'connected' }),
       onMessage: (message) => this.heard(message),
       onLost: () => {
-        if (this.current.refusedSince === null) log('warn', 'lost the coordinator; trying again');
+        if (this.current.refusedSince === null) log('warn', 'E_COORDINATOR_LOST: the connection ended; dialling again');
         this.dispatch({ type: 'disconnected' });
       },
       onBeat: () => this.dispatch({ type: 'heartbeatDue' }),

@@ -99,7 +99,7 @@ export async function startingPoint(
       const { state, manifest } = await store.read(found);
       if (manifest.runId === runId && stateDigest(state) === entryOf(found - 1)?.digest)
         return { step: found, state, origin: folder };
-      warn(`state ${found} in ${folder} is not the one in the ledger; it is not used`);
+      warn(`E_CHECKPOINT_LEDGER: state ${found} in ${folder} is not the one in the ledger; it is not used`);
     } catch (error) {
       if (!(error instanceof CheckpointError)) throw error;
       warn(error.message);

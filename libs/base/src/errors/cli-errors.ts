@@ -27,10 +27,11 @@ export const CLI_ERRORS = {
     exit: 2,
   },
   E_PROCESS_LOST: {
-    happened: 'the coordinator was killed, or all workers were',
-    action: 'read the logs that the last line names',
+    happened: 'the coordinator or a worker was killed, or ended without a word; it is started again some times',
+    action: 'read the log that the line names',
     severity: 'error',
     exit: 1,
+    when: 'if the coordinator or all workers are lost for good',
   },
   E_LOG_WRITE: {
     happened: 'a file in `logs/` cannot be written; what belongs there is lost, the run goes on',

@@ -8,6 +8,12 @@ export const COORDINATOR_ERRORS = {
     severity: 'error',
     exit: { coordinator: 1 },
   },
+  E_CHECKPOINT_AHEAD: {
+    happened: 'there are checkpoints of steps that the ledger does not have; they are not used',
+    action: 'none: the steps are done again; a ledger that was restored from an old copy can be a reason',
+    severity: 'warning',
+    exit: null,
+  },
   E_CHECKPOINT_SOURCE: {
     happened: 'no worker gave the state to be published',
     action: 'usually none: the run goes on; else resume from the checkpoint that the message names',
@@ -108,6 +114,24 @@ export const COORDINATOR_ERRORS = {
   E_WORKER_STALLED: {
     happened: 'cut off: it answers heartbeats, but has not applied a step that others have, for 2 timeouts or longer',
     action: 'look at that machine; it may come back by itself',
+    severity: 'warning',
+    exit: null,
+  },
+  E_WORKER_LOST: {
+    happened: 'the connection to a worker ended, or it left',
+    action: 'none, the others go on with its work; its log says more, and it may come back',
+    severity: 'warning',
+    exit: null,
+  },
+  E_STRAGGLER: {
+    happened: 'a worker is much slower than the others; the message says why',
+    action: 'look at that machine; it gets less work meanwhile',
+    severity: 'warning',
+    exit: null,
+  },
+  E_ROLLED_BACK: {
+    happened: 'no worker holds the newest state any more; the run went back to an older one',
+    action: 'none: the steps are done again, and come out as before',
     severity: 'warning',
     exit: null,
   },

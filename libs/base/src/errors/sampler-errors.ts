@@ -20,6 +20,12 @@ export const SAMPLER_ERRORS = {
     severity: 'error',
     exit: 1,
   },
+  E_SAMPLE_WORKER: {
+    happened: 'a process that draws died, or said nothing for too long and was ended',
+    action: 'none: its images are drawn by another; if it recurs, fewer `--workers` need less memory',
+    severity: 'warning',
+    exit: null,
+  },
   E_SAMPLE_SIZE: {
     happened: 'the pictures would have more pixels than are written to one file',
     action: 'a smaller `--grid` or `--scale`',

@@ -20,6 +20,12 @@ export const START_ERRORS = {
     severity: 'error',
     exit: 1,
   },
+  E_BUILD_COPY: {
+    happened: 'no copy of the build could be made; what is started runs from the clone itself',
+    action: 'do not build in the clone meanwhile; mend what the message names',
+    severity: 'warning',
+    exit: null,
+  },
   E_BUILD_GONE: {
     happened:
       'the copy of the build that is run was deleted (`git clean -fdx`); `up` says it where a worker or coordinator cannot be replaced',

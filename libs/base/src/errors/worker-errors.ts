@@ -8,6 +8,12 @@ export const WORKER_ERRORS = {
     severity: 'error',
     exit: { worker: 4 },
   },
+  E_COORDINATOR_LOST: {
+    happened: 'the connection to the coordinator ended; the worker dials again',
+    action: 'none if the coordinator comes back; else read its log',
+    severity: 'warning',
+    exit: null,
+  },
   E_COORDINATOR_SILENT: {
     happened: 'nothing heard for the timeout; the worker connects anew',
     action: 'none if rare; else look at network and load',
