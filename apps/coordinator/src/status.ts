@@ -1,4 +1,4 @@
-/** What a coordinator says of its run at GET /status: one form, for who writes it and who reads it. */
+/** What a coordinator says of its run at GET /status: one form, for whoever writes or reads it. */
 import { z } from 'zod';
 
 const count = z.int().nonnegative();

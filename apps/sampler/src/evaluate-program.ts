@@ -1,4 +1,4 @@
-/** The file of the evaluation as a program, for who starts it as a process of its own. */
+/** The file of the evaluation as a program, for whoever starts it as a process of its own. */
 import { fileURLToPath } from 'node:url';
 
 /** Absolute path. */

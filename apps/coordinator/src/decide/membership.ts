@@ -36,7 +36,7 @@ export interface NameTaken {
 
 /**
  * Whether a hello may be taken in: asked before it becomes an event. Null also for a worker that dials again, whose older connection
- * is replaced. Who is connected under the name has been heard from within the heartbeat timeout, else it would be cut off (watch).
+ * is replaced. The worker that has the name now was heard from within the heartbeat timeout, else it would be cut off (watch).
  */
 export function nameTaken(
   state: State,

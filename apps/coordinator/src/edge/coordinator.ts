@@ -61,7 +61,7 @@ export class Coordinator {
     door.open((pipe) => this.connections.accept(pipe));
   }
 
-  /** What it has decided so far, for who watches it. */
+  /** What it has decided so far, for whoever watches it. */
   get state(): State {
     return this.decisions.state;
   }

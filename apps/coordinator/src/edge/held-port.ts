@@ -9,7 +9,7 @@ import { listening, type ListenAddress } from '@lockstep/comm';
 import type { Clocks } from '../decide/clocks.js';
 import { noRoom, type Room } from './open-files.js';
 
-/** Who is refused tries again and again: the log should not grow by that. Milliseconds. */
+/** A worker that is refused tries again and again: the log should not grow by that. Milliseconds. */
 const WARNING_INTERVAL_MS = 60_000;
 
 export interface PortHandlers {

@@ -65,7 +65,7 @@ export class TrainingWorker {
     this.control.start();
   }
 
-  /** What it has decided so far, for who watches it. */
+  /** What it has decided so far, for whoever watches it. */
   get state(): State {
     return this.current;
   }

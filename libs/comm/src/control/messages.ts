@@ -63,7 +63,7 @@ export type RingPlace = z.infer<typeof ringPlaceSchema>;
 export const placeSchema = ringPlaceSchema.extend({
   /** Members of the generation. */
   total: memberCount,
-  /** Null for who is no leader, and where there is one tier. */
+  /** Null for a member that leads no group, and where there is one tier. */
   leaders: ringPlaceSchema.nullable(),
 });
 export type Place = z.infer<typeof placeSchema>;

@@ -29,7 +29,7 @@ type Phase = 'collect' | 'exchange' | 'spread';
 export class TieredLink implements AllReduceLink {
   readonly generation: number;
   readonly #group: RingLink;
-  /** Null for who is no leader. */
+  /** Null for a member that leads no group. */
   readonly #leaders: RingLink | null;
   /** Null between two rounds. */
   #phase: Phase | null = null;
