@@ -128,7 +128,7 @@ export default defineConfig(
   },
   {
     // Plain JavaScript is checked by the compiler as TypeScript is: below src with its package, elsewhere without output.
-    files: ['**/*.ts', 'libs/*/src/**/*.mjs', 'apps/cli/bin/*.mjs', 'tools/**/*.mjs', '*.js'],
+    files: ['**/*.ts', 'libs/*/src/**/*.mjs', 'apps/cli/bin/*.mjs', 'tools/**/*.mjs', 'examples/**/*.mjs', '*.js'],
     extends: [tseslint.configs.strictTypeChecked],
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: ROOT } },
     rules: {

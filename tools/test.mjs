@@ -22,9 +22,9 @@ function lintChecks() {
   return [
     { name: 'lint', command: NX, args: ['run-many', '-t', 'lint', nxOutput] },
     {
-      name: 'lint of tools',
+      name: 'lint of scripts',
       command: bin('eslint'),
-      args: ['--no-error-on-unmatched-pattern', 'tools', '*.js'],
+      args: ['--no-error-on-unmatched-pattern', 'tools', 'examples', '*.js'],
     },
   ];
 }
@@ -50,7 +50,7 @@ const CHECKS = [
   { name: 'format', command: bin('prettier'), args: ['--check', '.'] },
   { name: 'tests', command: NX, args: ['run-many', '-t', 'test', '--parallel=2', nxOutput] },
   // What is compiled is checked with it; this has no output of its own.
-  { name: 'types of scripts', command: bin('tsc'), args: ['-b', 'tools'] },
+  { name: 'types of scripts', command: bin('tsc'), args: ['-b', 'tools', 'examples'] },
   {
     name: 'tests of scripts',
     command: process.execPath,

@@ -3,22 +3,28 @@
  * the file's bytes. Where no file is named it reads text.txt, which is prose of Lockstep's own documentation.
  */
 
+/** @import { DataDefinition, LossContext, LossResult, OpenContext, ParameterDefinition, SampleContext, TaskDefinition, Tensor, TF } from '@lockstep/task' */
+/** @typedef {typeof OPTIONS} Options */
+
+const OPTIONS = { steps: 1500, context: 64, width: 96, layers: 2, heads: 4, learningRate: 2e-3 };
 /** What a byte may be. */
 const CHARACTERS = 256;
 
-/** @type {import('@lockstep/task').TaskDefinition} */
+/** @type {TaskDefinition<Options>} */
 export default {
   name: 'char-lm',
-  options: { steps: 1500, context: 64, width: 96, layers: 2, heads: 4, learningRate: 2e-3 },
+  options: OPTIONS,
 
   create({ options }) {
     const { steps, context, width, layers, learningRate } = options;
+    /** @type {(name: string, from: number, to: number) => ParameterDefinition} */
     const matrix = (name, from, to) => ({ name, shape: [from, to], init: { normal: 0.6 / Math.sqrt(from) } });
+    /** @type {(name: string) => ParameterDefinition[]} */
     const norm = (name) => [
       { name: `${name}.gain`, shape: [width], init: 'ones' },
       { name: `${name}.shift`, shape: [width], init: 'zeros' },
     ];
-    const block = (name) => [
+    const block = (/** @type {string} */ name) => [
       ...norm(`${name}.norm1`),
       matrix(`${name}.qkv`, width, 3 * width),
       matrix(`${name}.out`, width, width),
@@ -46,7 +52,12 @@ export default {
   },
 };
 
-/** The last tenth of the text is kept for the test. */
+/**
+ * The last tenth of the text is kept for the test.
+ * @param {OpenContext} given
+ * @param {Options} options
+ * @returns {DataDefinition}
+ */
 function open({ source, split, lockstep }, { context }) {
   const text = lockstep.readFile(source ?? new URL('text.txt', import.meta.url));
   const border = Math.floor(text.length * 0.9);
@@ -59,22 +70,30 @@ function open({ source, split, lockstep }, { context }) {
   };
 }
 
-/** What comes after each character of `text`, [n, context]: logits [n, context, CHARACTERS]. */
-function predict(tf, weights, text, { layers, heads }) {
+/**
+ * What comes after each character of `text`, [n, context]: logits [n, context, CHARACTERS].
+ * @param {TF} tf
+ * @param {LossContext['weights']} weights
+ * @param {Tensor} text
+ * @param {Options} options
+ */
+function predict(tf, weights, text, { width, layers, heads }) {
+  /** @type {number[]} */
   const [n, context] = text.shape;
-  const width = weights.place.shape[1];
-  const norm = (x, name) => {
+  const norm = (/** @type {Tensor} */ x, /** @type {string} */ name) => {
     const { mean, variance } = tf.moments(x, -1, true);
     return x.sub(mean).mul(variance.add(1e-5).rsqrt()).mul(weights[`${name}.gain`]).add(weights[`${name}.shift`]);
   };
-  const dense = (x, name) => {
+  const dense = (/** @type {Tensor} */ x, /** @type {string} */ name) => {
     const matrix = weights[name];
-    return tf.matMul(x.reshape([-1, matrix.shape[0]]), matrix).reshape([n, context, matrix.shape[1]]);
+    /** @type {number[]} */
+    const [from, to] = matrix.shape;
+    return tf.matMul(x.reshape([-1, from]), matrix).reshape([n, context, to]);
   };
-  const byHead = (x) => x.reshape([n, context, heads, width / heads]).transpose([0, 2, 1, 3]);
+  const byHead = (/** @type {Tensor} */ x) => x.reshape([n, context, heads, width / heads]).transpose([0, 2, 1, 3]);
   // Nobody looks at what comes later.
   const later = tf.sub(1, tf.linalg.bandPart(tf.ones([context, context]), -1, 0)).mul(-1e9);
-  const attention = (x, name) => {
+  const attention = (/** @type {Tensor} */ x, /** @type {string} */ name) => {
     const [query, key, value] = tf.split(dense(x, `${name}.qkv`), 3, -1).map(byHead);
     const scores = tf.matMul(query, key, false, true).mul(1 / Math.sqrt(width / heads));
     const seen = tf.matMul(tf.softmax(scores.add(later)), value);
@@ -89,6 +108,11 @@ function predict(tf, weights, text, { layers, heads }) {
   return dense(norm(x, 'norm'), 'next');
 }
 
+/**
+ * @param {LossContext} given
+ * @param {Options} options
+ * @returns {LossResult}
+ */
 function loss({ tf, weights, inputs }, options) {
   const { context } = options;
   const logits = predict(tf, weights, inputs.text.slice([0, 0], [-1, context]), options);
@@ -97,7 +121,11 @@ function loss({ tf, weights, inputs }, options) {
   return { loss: tf.losses.softmaxCrossEntropy(tf.oneHot(next, CHARACTERS), logits), figures: { right } };
 }
 
-/** Goes on from the prompt, each character drawn with its probability. */
+/**
+ * Goes on from the prompt, each character drawn with its probability.
+ * @param {SampleContext} given
+ * @param {Options} options
+ */
 function sample({ tf, weights, random, prompt }, options) {
   const written = [...Buffer.from(prompt === '' ? '\n' : prompt)];
   while (written.length < 500) {

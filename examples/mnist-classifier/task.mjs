@@ -1,16 +1,20 @@
 /** A small convolutional network that tells handwritten digits apart: MNIST, which is installed with Lockstep. */
 
+/** @import { DataDefinition, LossContext, LossResult, OpenContext, ParameterDefinition, TaskDefinition, Tensor, Tensor4D } from '@lockstep/task' */
+
 const SIDE = 28;
 const CLASSES = 10;
+const OPTIONS = { steps: 800, width: 8, learningRate: 3e-3 };
 
-/** @type {import('@lockstep/task').TaskDefinition} */
+/** @type {TaskDefinition<typeof OPTIONS>} */
 export default {
   name: 'mnist-classifier',
-  options: { steps: 800, width: 8, learningRate: 3e-3 },
+  options: OPTIONS,
 
   create({ options }) {
     const { steps, width, learningRate } = options;
     const flat = (SIDE / 4) ** 2 * 2 * width;
+    /** @type {(name: string, shape: number[]) => ParameterDefinition[]} */
     const layer = (name, shape) => [
       { name: `${name}.kernel`, shape, init: 'he-normal' },
       { name: `${name}.bias`, shape: shape.slice(-1), init: 'zeros' },
@@ -33,6 +37,7 @@ export default {
   },
 };
 
+/** @param {OpenContext} context @returns {DataDefinition} */
 function open({ split, lockstep }) {
   const { images, labels, count } = lockstep.loadMnist(split);
   const pixels = SIDE * SIDE;
@@ -52,12 +57,17 @@ function open({ split, lockstep }) {
   };
 }
 
+/** @param {LossContext} context @returns {LossResult} */
 function loss({ tf, weights, inputs }) {
-  const convolution = (x, name) => {
-    const y = tf.conv2d(x, weights[`${name}.kernel`], 1, 'same').add(weights[`${name}.bias`]);
-    return tf.maxPool(y.relu(), 2, 2, 'valid');
+  const convolution = (/** @type {Tensor} */ x, /** @type {string} */ name) => {
+    // Both have four dimensions, or tf.conv2d says so.
+    const [maps, kernel] = /** @type {Tensor4D[]} */ ([x, weights[`${name}.kernel`]]);
+    /** @type {Tensor4D} */
+    const y = tf.conv2d(maps, kernel, 1, 'same').add(weights[`${name}.bias`]);
+    return tf.maxPool(tf.relu(y), 2, 2, 'valid');
   };
-  const dense = (x, name) => tf.matMul(x, weights[`${name}.kernel`]).add(weights[`${name}.bias`]);
+  const dense = (/** @type {Tensor} */ x, /** @type {string} */ name) =>
+    tf.matMul(x, weights[`${name}.kernel`]).add(weights[`${name}.bias`]);
   const maps = convolution(convolution(inputs.image, 'conv1'), 'conv2');
   const hidden = dense(maps.reshape([maps.shape[0], -1]), 'hidden').relu();
   const logits = dense(hidden, 'classes');

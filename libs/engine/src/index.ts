@@ -1,7 +1,7 @@
 export * as attribute from './kernels/attributes.js';
 export type { Attribute, Attributes } from './kernels/attributes.js';
 export { biasAdd } from './kernels/bias-add.js';
-export type { Tensor, TF, TypedArray } from './device/binding.js';
+export type { Tensor, Tensor4D, TF, TypedArray } from './device/binding.js';
 export { compile } from './program/compile.js';
 export type { Compiled, CompiledInfo, CompileOptions, CompilePhase, GraphInput } from './program/compile.js';
 export { conv3x3 } from './kernels/conv3x3.js';

@@ -48,6 +48,7 @@ export type { RandomKey, Stream } from './random/random.js';
 export { initialState, stateFrom } from './state.js';
 export { initialise, parameterCount, tableOf, TENSOR_LAYOUT, tensorOf } from './table/parameters.js';
 export type { Layer, ParameterTable, TensorSpan } from './table/parameters.js';
+export type { Tensor, Tensor4D, TF } from '@lockstep/engine';
 export { tryGradient } from './trial.js';
 export { COMMON_KEYS } from './task.js';
 export type {

@@ -7,6 +7,7 @@ import type * as tfjs from '@tensorflow/tfjs-node-gpu';
 /** The whole of tfjs, with the TensorFlow backend registered. */
 export type TF = typeof tfjs;
 export type Tensor = tfjs.Tensor;
+export type Tensor4D = tfjs.Tensor4D;
 /** What kernels take of a tensor. */
 export type TensorInfo = tfjs.TensorInfo;
 
