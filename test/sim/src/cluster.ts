@@ -16,6 +16,9 @@ export const STEPS = 12;
 export const MICROBATCHES = 6;
 export const CHECKPOINT_EVERY = 4;
 export const HEARTBEAT_TIMEOUT_MS = 1_000;
+/** A URL leaves out port 80, so that a worker there would not be found. */
+const FIRST_PORT = 1_024;
+
 /** Where the coordinator is dialled, whichever process is it. */
 export const COORDINATOR = 'coordinator';
 /** Where workers are. */
@@ -40,6 +43,7 @@ export class Cluster {
   /** Upper end of the one-way delay, ms. */
   slowness = 10;
   outcome: string | null = null;
+  private ports = FIRST_PORT;
   /** How often the coordinator said what: tells whether the schedules reach what they are meant for. */
   readonly notes = new Map<string, number>();
   readonly violations: string[] = [];
@@ -67,6 +71,11 @@ export class Cluster {
     // What has another digest is not taken, and the next source is asked.
     if (digestOf(state) !== digest) throw new Error(`${url} has another state`);
     return state;
+  }
+
+  /** The next worker process listens here. */
+  freshPort(): number {
+    return this.ports++;
   }
 
   note(what: string): void {

@@ -16,8 +16,6 @@ const UNTIL_WELCOME_FACTOR = 10;
 /** With such a code a worker says that it is broken itself, not the world. */
 const BROKEN = ['E_INTERNAL', 'E_COMPUTE_THREAD', 'E_COORDINATOR_UNREACHABLE'];
 
-let ports = 1;
-
 /** What is wrong with a worker's memory or processor. */
 export type Defect =
   /** So many gradients to come have a flipped bit. */
@@ -26,9 +24,9 @@ export type Defect =
   | { readonly kind: 'apply'; left: number };
 
 export class WorkerNode extends SimulatedProcess {
-  readonly port = ports++;
+  readonly port: number;
   /** Ports are drawn once a process here, so they tell processes apart as well as random bits. */
-  readonly instance = this.port.toString(16).padStart(32, '0');
+  readonly instance: string;
   defect: Defect | null = null;
   /** Factor on the time of a gradient. */
   slowness = 1;
@@ -41,6 +39,8 @@ export class WorkerNode extends SimulatedProcess {
 
   constructor(id: string, cluster: Cluster) {
     super(id, cluster);
+    this.port = cluster.freshPort();
+    this.instance = this.port.toString(16).padStart(32, '0');
     const { random } = cluster.world;
     this.worker = new TrainingWorker(
       { id, instance: this.instance, advertiseHost: HOST, coordinator: `ws://${COORDINATOR}` },
