@@ -127,8 +127,9 @@ export default defineConfig(
     },
   },
   {
-    // Plain JavaScript is checked by the compiler as TypeScript is: below src with its package, elsewhere without output.
-    files: ['**/*.ts', 'libs/*/src/**/*.mjs', 'apps/cli/bin/*.mjs', 'tools/**/*.mjs', 'examples/**/*.mjs', '*.js'],
+    // Plain JavaScript too: the compiler checks it, below src with its package, elsewhere without output (tsconfig.scripts.json). What no
+    // tsconfig knows is an error here.
+    files: ['**/*.{ts,js,mjs,cjs}'],
     extends: [tseslint.configs.strictTypeChecked],
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: ROOT } },
     rules: {
