@@ -1,12 +1,14 @@
 /** Tasks of one's own: the examples, whose weights do not depend on who did the work, and mistakes, which end the run and say what is wrong. */
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { digestOf, lockstep, PATIENT_MS, temporaryFolder, type Ended } from './harness.js';
+import { Cli, digestOf, ENDLESS, lockstep, PATIENT_MS, temporaryFolder, untilStep, type Ended } from './harness.js';
+import { stopped } from './undisturbed.js';
 
 const EXAMPLES = fileURLToPath(new URL('../../../examples', import.meta.url));
+const GUIDE = new URL('../../../docs/guide/your-own-task.md', import.meta.url);
 
 /** `up` with a task, on any free port. */
 async function train(task: string, out: string, workers: number, ...more: readonly string[]): Promise<Ended> {
@@ -109,5 +111,33 @@ describe('a bad task', () => {
     writeFileSync(task, line(''));
     const { status, stdout, stderr } = await train(task, join(folder, 'run'), 1);
     assert.equal(status, 0, stdout + stderr);
+  });
+});
+
+describe('the guide', () => {
+  it('has a task that is trained as it stands there, and a run of it goes on where its folder is moved', async (test) => {
+    const folder = temporaryFolder(test);
+    const code =
+      /```js\n(export default \{[^]*?\n)```/.exec(readFileSync(GUIDE, 'utf8'))?.[1] ?? assert.fail('no code');
+    const [here, there, out] = ['here', 'there', 'run'].map((name) => join(folder, name));
+    mkdirSync(here);
+    writeFileSync(join(here, 'parabola.mjs'), code);
+    const up = ['up', '--out', out, '--workers', '1', '--port', '0'];
+    const chosen = ['--steps', String(ENDLESS), '--option', 'learningRate=0.05'];
+    const began = new Cli([...up, '--task', join(here, 'parabola.mjs'), ...chosen]);
+    await untilStep(began, 3);
+    const { step } = await stopped(began, out);
+    renameSync(here, there);
+    assert.match((await lockstep(...up, '--resume')).stderr, /E_TASK_MISSING/);
+    const resumed = new Cli([...up, '--resume', '--task', join(there, 'parabola.mjs')]);
+    await untilStep(resumed, step + 3);
+    await stopped(resumed, out);
+  });
+
+  it('says rightly that a task of one does not take what only diffusion has', async () => {
+    const task = join(EXAMPLES, 'char-lm', 'task.mjs');
+    const { status, stderr } = await lockstep('up', '--task', task, '--preset', 'tiny', '--out', '/no/such/run');
+    assert.equal(status, 2);
+    assert.match(stderr, /E_CONFIG_CONFLICT: .*preset is "tiny" \(from flag --preset\) and task is /);
   });
 });
