@@ -1,6 +1,7 @@
 /** `lockstep try`: what a trained network of one's own task is worth, and what it makes. */
 import { resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { deviceIn } from '@lockstep/config';
 import { loadEngineHere } from '@lockstep/engine';
 import { figureTexts } from '../status/view.js';
 import { tryRun, type Tried } from '../try/try.js';
@@ -47,11 +48,7 @@ export function tryCommand(env: NodeJS.ProcessEnv): Command {
     .option('--seed <number>', "of the sample's random numbers", wholeNumberFrom(0), 0)
     .option('--samples <number>', 'test samples that are measured, at most', wholeNumberFrom(1), USUAL_SAMPLES)
     .option('--data <path>', "data to measure on, as the task takes it; default: the run's")
-    .addOption(
-      new Option('--device <device>', 'where to compute')
-        .choices(['cpu', 'cuda'])
-        .default(env['LOCKSTEP_DEVICE'] ?? 'cpu'),
-    )
+    .addOption(new Option('--device <device>', 'where to compute').choices(['cpu', 'cuda']).default(deviceIn(env)))
     .action(async (directory: string, { prompt, seed, samples, data, device }: Options) => {
       const tried = await tryRun({
         directory,

@@ -89,7 +89,7 @@ class Turn {
         break;
       case 'corrupt':
         this.log('error', `E_STATE_CORRUPT: ${event.what}`);
-        this.leave(1, 'E_STATE_CORRUPT', event.what);
+        this.leave(exitStatusOf('E_STATE_CORRUPT', 'worker'), 'E_STATE_CORRUPT', event.what);
         break;
       case 'failed':
         this.leave(exitStatusOf(event.code, 'worker'), event.code, event.message);
@@ -184,7 +184,7 @@ class Turn {
       this.effects.push({ type: 'initialise', settings: message.settings });
     } else if (this.state.run !== message.run) {
       this.exit(
-        3,
+        EXIT.refused,
         'E_OTHER_RUN',
         `the coordinator now leads run ${message.run}, this worker is in run ${this.state.run}; start a new worker`,
       );

@@ -2,7 +2,7 @@
  * The worker's edge: it turns what happens into events for core.ts and carries the effects out, in order, over its ports
  * (ports.ts). It has no socket, thread, clock or disk of its own.
  */
-import { EffectQueue, failureOf, type Failure, EXIT } from '@lockstep/base';
+import { EffectQueue, EXIT, exitStatusOf, failureOf, type Failure } from '@lockstep/base';
 import type { CoordinatorMessage } from '@lockstep/comm';
 import type { TrainingState } from '@lockstep/task';
 import { decide } from '../decide/core.js';
@@ -203,7 +203,7 @@ export class TrainingWorker {
   }
 
   private fail({ code, message }: Failure): void {
-    void this.close({ status: 1, code, reason: message });
+    void this.close({ status: exitStatusOf(code, 'worker'), code, reason: message });
   }
 
   private async close(ending: Ending): Promise<void> {

@@ -7,7 +7,6 @@ export const COMM_ERRORS = {
     action: 'run one version of Lockstep everywhere',
     severity: 'refusal',
     exit: { worker: 3 },
-    when: 'if the coordinator found it; a worker that finds it ends with 1',
   },
   E_PORT_IN_USE: {
     happened: 'another process listens on the port of a coordinator or worker',
@@ -59,9 +58,9 @@ export const COMM_ERRORS = {
   },
   E_WIRE_BYTE_ORDER: {
     happened: 'this machine is big-endian',
-    action: 'run workers on little-endian machines',
+    action: 'run Lockstep on little-endian machines',
     severity: 'error',
-    exit: { worker: 1 },
+    exit: 1,
   },
   E_RING_SEGMENT: {
     happened: 'a duplicate, unknown or out-of-order segment (seen as E_RING_PROTOCOL)',

@@ -2,7 +2,7 @@
  * Every error that Lockstep throws or reports: its stable code, what happened, what to do, severity and exit status. One file a
  * room of codes; docs/reference/errors.md is made of them (npm run reference).
  *
- * To add an error: write its row in its room, throw `new LockstepError('E_...', 'what happened; what to do')`, and run
+ * To add an error: write its row in its room, throw its package's LockstepError with what happened and what to do, and run
  * `npm run reference`. A test fails for a code that stands in no room, and for a row that nothing names.
  */
 import { CLI_ERRORS } from './cli-errors.js';

@@ -2,10 +2,12 @@
  * Float32Array <-> bytes without copies. Files and digests are defined over little-endian bytes; every machine that runs
  * TensorFlow is little-endian, so memory is used as it lies and a big-endian host is refused at once.
  */
+import { LockstepError } from '@lockstep/base';
 import { endianness } from 'node:os';
 
 if (endianness() !== 'LE') {
-  throw new Error(
+  throw new LockstepError(
+    'E_WIRE_BYTE_ORDER',
     'Lockstep needs a little-endian machine: its files and digests are defined over little-endian float32.',
   );
 }
