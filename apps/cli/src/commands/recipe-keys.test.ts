@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { WIRES } from '@lockstep/exact';
-import { describeConfig, loadConfig } from '@lockstep/config';
-import { changesOf, PRESET_NAMES, presetOf, recipeOf } from '@lockstep/diffusion';
+import { checkTaskKeys, describeConfig, loadConfig } from '@lockstep/config';
+import { changesOf, diffusionTask, PRESET_NAMES, presetOf, recipeOf } from '@lockstep/diffusion';
 
 const KEYS = describeConfig('run');
 /** The words that a key allows. */
@@ -15,6 +15,21 @@ const configOf = (flags: Record<string, string>) => loadConfig({ schema: 'run', 
 
 test('the presets that a run may name are all those that there are', () => {
   assert.deepEqual(wordsOf('preset').sort(), [...PRESET_NAMES].sort());
+});
+
+test('the keys that a task of its own must not have are those that diffusion takes', () => {
+  const isRefused = (key: string): boolean => {
+    const own = { path: '/task.mjs', source: 'flag --task', keys: [], evaluates: true };
+    const given = new Map([[key, { layer: 'flag', source: `flag of ${key}` } as const]]);
+    try {
+      checkTaskKeys({ ...configOf({}), [key]: 1 }, given, own);
+      return false;
+    } catch {
+      return true;
+    }
+  };
+  const refused = KEYS.map(({ key }) => key).filter(isRefused);
+  assert.deepEqual(refused.sort(), [...(diffusionTask.keys ?? [])].sort());
 });
 
 test('the wires that a run may name are all those that there are', () => {

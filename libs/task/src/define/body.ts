@@ -12,6 +12,8 @@ const MAX_TENSORS = 10_000;
 const MAX_RANK = 8;
 /** Numbers of a tensor: 1 GiB. */
 const MAX_VALUES = 2 ** 28;
+/** A worker says them with each microbatch, in a message of which libs/comm takes no more. */
+const MAX_FIGURES = 64;
 /** Microbatches in a step where the author says nothing of it: work for some workers. */
 const USUAL_MICROBATCHES = 8;
 const RULES = ['zeros', 'ones', 'he-normal', 'glorot-uniform'] as const;
@@ -88,11 +90,16 @@ export function bodyOf(found: Found, given: DefinedRecipe['given']): Body {
       warmupSteps: given['warmupSteps'] ?? optimizer.warmupSteps,
       ema: given['emaDecay'] ?? optimizer.ema,
     },
-    figures: found.at('figures').or<string[]>([], (names) => names.names()),
+    figures: found.at('figures').or<string[]>([], figuresOf),
     open: found.at('open').callable(),
     loss: found.at('loss').callable(),
     sample: found.at('sample').or<Call | null>(null, (sample) => sample.callable()),
   };
+}
+
+function figuresOf(found: Found): string[] {
+  const names = found.names();
+  return names.length > MAX_FIGURES ? found.fail(`name at most ${MAX_FIGURES}`) : names;
 }
 
 function microbatchSizeOf(given: number | undefined, found: Found, globalBatch: number): number {

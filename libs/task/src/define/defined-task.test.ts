@@ -82,6 +82,8 @@ test('what is wrong in the default export or in what create returns is named wit
   const twice = { name: 'a', shape: [1], init: 'zeros' };
   fails(body({ parameters: [twice, twice] }), 'E_TASK_CREATE', /parameters has the name "a" twice/);
   fails(body({ figures: ['a', 'a'] }), 'E_TASK_CREATE', /figures has the name "a" twice/);
+  const many = Array.from({ length: 65 }, (_, index) => `figure ${index}`);
+  fails(body({ figures: many }), 'E_TASK_CREATE', /figures is .*: name at most 64/);
 });
 
 test('what create or open throws is said with the function and the line', () => {
