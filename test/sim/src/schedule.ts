@@ -51,7 +51,7 @@ export async function runSchedule(seed: number): Promise<Result> {
   const defective = random.chance(DEFECTIVE_SHARE);
   // By the seed itself, so that the other schedules stay as they are.
   const tiersFrom = seed % TIERED_EVERY === 0 ? 1 : TIERS_FROM;
-  const inOnePiece = seed % IN_ONE_PIECE_EVERY === 1;
+  const inOnePiece = seed % IN_ONE_PIECE_EVERY === IN_ONE_PIECE_EVERY - 1;
   const options: Options = defective
     ? { auditRate: 1, nonFinite: 'stop', minWorkers: 2, tiersFrom, inOnePiece }
     : {

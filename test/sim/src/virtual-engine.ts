@@ -79,6 +79,7 @@ function checksumOf({ buffer, byteOffset, length }: Float32Array): number {
 
 export class VirtualEngine {
   private arena: Arena | null = null;
+  private flips = 0;
 
   constructor(private readonly node: WorkerNode) {}
 
@@ -100,11 +101,11 @@ export class VirtualEngine {
     };
   }
 
-  /** One bit of the weights flips. */
+  /** One bit of the weights flips: another one each time, as two flips of one bit would be none, and what was computed in between wrong. */
   flip(): void {
     if (this.arena === null) return;
     const { weights } = this.arena.state;
-    new Uint32Array(weights.buffer, weights.byteOffset, weights.length)[0] ^= 1 << 7;
+    new Uint32Array(weights.buffer, weights.byteOffset, weights.length)[0] ^= 1 << (7 + this.flips++);
   }
 }
 
