@@ -167,10 +167,24 @@ function defaultOf({ defaultValue, defaultValueDescription }) {
   return defaultValue === undefined ? '' : code(JSON.stringify(defaultValue));
 }
 
+/**
+ * All commands, each behind the one that it belongs to, with their names as they are typed.
+ *
+ * @param {import('commander').Command} program
+ * @param {string} [prefix]
+ * @returns {{ readonly command: import('commander').Command; readonly name: string }[]}
+ */
+function commandsIn(program, prefix = '') {
+  return program.commands.flatMap((command) => {
+    const name = `${prefix}${command.name()}`;
+    return [{ command, name }, ...commandsIn(command, `${name} `)];
+  });
+}
+
 function commandsPage() {
   const program = lockstepProgram({ processors: 1, env: {}, unread: new AbortController().signal });
   const keys = new Set(describeConfig('up').map(({ flag }) => flag));
-  const sections = program.commands.map((command) => {
+  const sections = commandsIn(program).map(({ command, name }) => {
     const help = command.createHelp();
     const args = help
       .visibleArguments(command)
@@ -184,7 +198,7 @@ function commandsPage() {
       .filter(({ long }) => long !== '--help' && !(command.name() === 'up' && keys.has(long ?? '')))
       .map((option) => [code(option.flags), cell(option.description), defaultOf(option)]);
     return [
-      `## lockstep ${command.name()}`,
+      `## lockstep ${name}`,
       sentence(command.description()),
       ...(command.name() === 'up' ? ['Every [config key](config.md) is a flag of it; besides:'] : []),
       ...(args.length === 0 ? [] : [table(['Argument', 'Meaning', 'Default'], args)]),

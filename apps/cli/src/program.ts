@@ -20,7 +20,7 @@ export interface Surroundings {
 
 export function lockstepProgram({ processors, env, unread }: Surroundings): Command {
   const program = new Command('lockstep').description(
-    'Elastic data-parallel training of a diffusion model. The weights do not depend on who did the work.',
+    'Elastic data-parallel training. The weights do not depend on who did the work.',
   );
   for (const command of [
     upCommand(),

@@ -1,4 +1,4 @@
-/** Time as the ring knows it: what it reads and what it waits for. A test holds a clock of its own (fixture-clock.ts). */
+/** Time as the ring knows it: what it reads and what it waits for. A test holds a clock of its own (ring/clock.fixture.ts). */
 
 export interface Clock {
   /** Milliseconds. Never goes back. */

@@ -218,6 +218,8 @@ export function contest(turn: Turn, votes: ReadonlyMap<string, string>, sides: s
 /** A state that no plan starts from. */
 const UNPROVED = { step: 0, digest: '' };
 
+const NO_RING = { ringMilliseconds: 0, ringBytes: 0 };
+
 /** Step `record.step` is done, for good. Leaves the phase as it is unless the run ends. */
 export function commit(turn: Turn, record: CommitRecord, digest: string): void {
   const { settings } = turn;
@@ -226,6 +228,8 @@ export function commit(turn: Turn, record: CommitRecord, digest: string): void {
   const redone = done < turn.state.known;
   const committed = done + 1;
   const { phase, contested } = turn.state;
+  // Only of an attempt that was reduced here it is known what its reduce came to.
+  const reduced = phase.kind === 'reducing' && isSameAttempt(phase.record, record) ? phase : null;
   turn.update({ step: committed, digest, contested: contested !== null && contested.step > done ? contested : null });
   if (!redone) turn.effects.push({ type: 'appendLedger', record, digest });
   review(turn, phase.kind === 'reducing' ? phase.record.plan : []);
@@ -234,11 +238,11 @@ export function commit(turn: Turn, record: CommitRecord, digest: string): void {
     step: done,
     generation: turn.state.generation,
     loss: mean(record.losses),
-    figures: phase.kind === 'reducing' && isSameAttempt(phase.record, record) ? phase.figures : {},
+    figures: reduced?.figures ?? {},
     digest,
     redone,
     skipped: record.skipped,
-    ...turn.state.lastRing,
+    ...(reduced === null ? NO_RING : turn.state.lastRing),
   });
   if (committed >= settings.steps) turn.finish(complete(settings.steps));
   else if (turn.state.stopRequested !== null) turn.finish(stopped(turn.state.stopRequested));

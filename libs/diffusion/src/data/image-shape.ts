@@ -1,6 +1,6 @@
 /**
  * The shape of an image, the same for all images of a data set, of a network and of what it draws. Whatever needs to know how many
- * numbers an image has asks {@link valuesOf}; nothing else multiplies.
+ * numbers an image has asks {@link valuesOf}. What is made for grey or for red, green and blue alone names GREY or COLOUR.
  */
 export type ImageShape = {
   readonly rows: number;

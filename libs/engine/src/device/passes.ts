@@ -32,7 +32,7 @@ export interface NativePasses {
   /** out [8] = eight interleaved sums of the squares of float32(sum x factors). */
   squares(sum: Int32Array, ends: Int32Array, factors: Float64Array, out: Float64Array): void;
   /**
-   * Adam and the moving average, in place, from the gradient float32(sum x factors). `adam` [10] as libs/diffusion's adamFactors
+   * Adam and the moving average, in place, from the gradient float32(sum x factors). `adam` [10] as libs/task's adamFactors
    * gives them; before, after [32 x 4] = the fingerprints of the four arrays as they were found and as they are left.
    */
   update(
