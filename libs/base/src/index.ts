@@ -19,3 +19,4 @@ export { isSystemError, messageOf, remedyFor, systemCode, systemReason } from '.
 export { isJsonObject, toJson, type JsonObject, type JsonValue } from './json.js';
 export { makeFolderSync } from './folders.js';
 export { processStat, type ProcessStat } from './process-stat.js';
+export type { ParameterTable, StateArrays, TensorSpan, TrainingState } from './state.js';

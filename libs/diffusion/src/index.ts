@@ -83,7 +83,6 @@ export type {
   RandomKey,
   Stream,
   TensorSpan,
-  TrainingState,
 } from '@lockstep/task';
 export { PRESET_NAMES, presetOf, PRESETS } from './recipe/presets.js';
 export type { Recipe, PresetName } from './recipe/presets.js';

@@ -14,7 +14,7 @@ export { checkEnvironment, engineEnvironment, realEnvironment } from './device/e
 export type { EngineSetting } from './device/environment.js';
 export { EngineError } from './errors.js';
 export { codeDigest } from './record/graph-key.js';
-export type { FunctionIdentity, JsonValue } from './record/graph-key.js';
+export type { FunctionIdentity } from './record/graph-key.js';
 export { exportModel } from './record/export-model.js';
 export { groupNorm, groupNormSilu } from './kernels/group-norm.js';
 export type { GroupNormOptions } from './kernels/group-norm.js';

@@ -2,6 +2,7 @@
  * Training the classifier: epochs in random order, each image shifted by a few pixels, Adam with a cosine's learning rate, and the
  * moving average of the weights as the result. A pure function of data, recipe and numerics class.
  */
+import type { StateArrays } from '@lockstep/base';
 import { type Engine, compile } from '@lockstep/engine';
 
 import { classifierGradient, initialClassifier } from './classifier.js';
@@ -11,7 +12,6 @@ import {
   DiffusionError,
   PIXEL_VALUES,
   STREAMS,
-  type TrainingState,
   adamStep,
   boundedIntegers,
   emaDecayAt,
@@ -68,7 +68,7 @@ export function trainClassifier(
   data: LabelledImages,
   recipe: ClassifierRecipe,
   onStep: OnClassifierStep = () => undefined,
-): TrainingState {
+): StateArrays {
   checkData(config, data);
   const { fn, specs, identity } = classifierGradient(engine, config, recipe.batch);
   const gradientOf = compile(engine, fn, specs, { identity });

@@ -40,7 +40,7 @@ export {
   normOf,
   NORM_SUMS,
 } from './optimizer/optimizer.js';
-export type { AdamStep, LearningRateRecipe, TrainingState } from './optimizer/optimizer.js';
+export type { AdamStep, LearningRateRecipe } from './optimizer/optimizer.js';
 export { ppnd16 } from './random/normal.js';
 export { philox4x32 } from './random/philox.js';
 export { blocksOf, boundedIntegers, fillNormal, fillUniform, openUniform, STREAMS } from './random/random.js';

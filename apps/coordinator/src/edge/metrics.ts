@@ -121,7 +121,7 @@ export class Metrics {
     );
     this.shown(
       'lockstep_ring_seconds',
-      "Time of the last step's all-reduce, by the worker that reported last; 0 where it sent nothing",
+      "Time of the last step's all-reduce, by the worker that reported last; next to nothing where it sent nothing",
       ({ state }) => (workersAtWork(state) === 0 ? null : state.lastRing.ringMilliseconds / 1000),
     );
     this.shown('lockstep_reproducible', '1 while all workers are of one numerics class', ({ state }) =>

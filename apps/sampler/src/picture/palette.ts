@@ -5,11 +5,13 @@
  * cell = the pixels of one colour, or where there are too many colours of those that are equal in their highest CELL_BITS bits
  * box  = cells that will have one colour: the mean of their pixels
  */
+import { COLOUR } from '@lockstep/diffusion';
 import type { Raster } from './raster.js';
 
 const MOST_COLOURS = 256;
 /** At most 32,768 cells, whatever the picture: one of noise has as many colours as pixels. */
 const CELL_BITS = 5;
+/** Red, green and blue, COLOUR of them. */
 const CHANNELS = [0, 1, 2] as const;
 
 export interface Indexed {
@@ -49,16 +51,16 @@ export function indexed({ pixels, width, height }: Raster): Indexed {
 
 /** Of pixel i, by its highest bits. */
 function keyAt(pixels: Uint8Array, i: number, bits: number): number {
-  const [low, at] = [8 - bits, 3 * i];
+  const [low, at] = [8 - bits, COLOUR * i];
   return ((pixels[at] >> low) << (2 * bits)) | ((pixels[at + 1] >> low) << bits) | (pixels[at + 2] >> low);
 }
 
 function cellsOf(pixels: Uint8Array, bits: number): Map<number, Cell> {
   const cells = new Map<number, Cell>();
-  for (let i = 0; 3 * i < pixels.length; i++) {
+  for (let i = 0; COLOUR * i < pixels.length; i++) {
     const key = keyAt(pixels, i, bits);
     const cell = cells.get(key) ?? { key, sums: [0, 0, 0], pixels: 0 };
-    for (const channel of CHANNELS) cell.sums[channel] += pixels[3 * i + channel];
+    for (const channel of CHANNELS) cell.sums[channel] += pixels[COLOUR * i + channel];
     cell.pixels++;
     cells.set(key, cell);
   }

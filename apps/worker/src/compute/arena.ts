@@ -4,7 +4,7 @@
  * also reads state and gradients and writes the sum, which the ring then adds into. core.ts keeps these times
  * apart; checksums (passes.ts) tell whether what should be at rest has stayed as it was.
  */
-import type { TrainingState } from '@lockstep/task';
+import type { StateArrays } from '@lockstep/base';
 
 const BYTES = 4;
 
@@ -15,7 +15,7 @@ export interface ArenaBuffers {
 
 export interface Arena {
   /** Four flat arrays of length P, in the order of the state digest. */
-  readonly state: TrainingState;
+  readonly state: StateArrays;
   /** Int32, length P: gradients as multiples of their tensor's quantum. */
   readonly sum: Int32Array;
 }
@@ -39,7 +39,7 @@ export function openArena(buffers: ArenaBuffers): Arena {
 }
 
 /** Copies one state's numbers over another's. Lengths must be equal. */
-export function copyState(from: TrainingState, to: TrainingState): void {
+export function copyState(from: StateArrays, to: StateArrays): void {
   to.weights.set(from.weights);
   to.expAvg.set(from.expAvg);
   to.expAvgSq.set(from.expAvgSq);
@@ -47,7 +47,7 @@ export function copyState(from: TrainingState, to: TrainingState): void {
 }
 
 /** A private copy of a state. */
-export function snapshotOf(state: TrainingState): TrainingState {
+export function snapshotOf(state: StateArrays): StateArrays {
   return {
     weights: Float32Array.from(state.weights),
     expAvg: Float32Array.from(state.expAvg),

@@ -5,7 +5,7 @@
 import { failureOf, type EffectQueue } from '@lockstep/base';
 import type { RunSettings } from '@lockstep/comm';
 import type { SumArray, Wire } from '@lockstep/exact';
-import type { TrainingState } from '@lockstep/task';
+import type { StateArrays } from '@lockstep/base';
 import { copyState, snapshotOf } from '../compute/arena.js';
 import { bucketsIn, type Bucket, type Part } from '../compute/buckets.js';
 import type { ComputeReply } from '../compute/compute.js';
@@ -33,7 +33,7 @@ interface Opened extends RunEngine {
 
 export class Computation {
   /** Kept until the next one, so that the coordinator can fetch it while training goes on. */
-  retained: { readonly step: number; readonly state: TrainingState } | null = null;
+  retained: { readonly step: number; readonly state: StateArrays } | null = null;
   /** Whether it has come so far that this worker could take part in the run. */
   initialised = false;
   private engine: Opened | null = null;
@@ -137,7 +137,7 @@ export class Computation {
   }
 
   /** A copy of the state in memory. */
-  snapshot(): TrainingState {
+  snapshot(): StateArrays {
     return snapshotOf(this.opened.arena.state);
   }
 
@@ -146,7 +146,7 @@ export class Computation {
   }
 
   /** Puts another state into memory. Returns its digest, as it lies there now. */
-  replace(state: TrainingState): string {
+  replace(state: StateArrays): string {
     copyState(state, this.opened.arena.state);
     const { digest, weights } = this.opened.localSum.mark();
     this.weights = weights;

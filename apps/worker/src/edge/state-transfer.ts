@@ -1,7 +1,7 @@
 /** Whole training states, from others to this worker and from it to others. */
 import { encodedStateBytes } from '@lockstep/run';
 import { failureOf } from '@lockstep/base';
-import type { TrainingState } from '@lockstep/task';
+import type { StateArrays } from '@lockstep/base';
 import type { Effect } from '../decide/state.js';
 import type { Computation } from './computation.js';
 import type { Deciding, WorkerPorts } from './ports.js';
@@ -48,7 +48,7 @@ export class StateTransfer {
   }
 
   /** A state that this worker holds or retained; null if it has none of that step, or not whole. */
-  served(wanted: number): TrainingState | null {
+  served(wanted: number): StateArrays | null {
     const { retained } = this.computation;
     if (retained?.step === wanted) return retained.state;
     const { have, busy } = this.deciding.state;
@@ -63,7 +63,7 @@ export class StateTransfer {
     return summing === null && plan?.step === wanted && plan.digest === digest;
   }
 
-  private take(state: TrainingState, step: number, digest: string, source: string, milliseconds: number): void {
+  private take(state: StateArrays, step: number, digest: string, source: string, milliseconds: number): void {
     const found = this.computation.replace(state);
     const bytes = encodedStateBytes(this.computation.parameters);
     const megabytesASecond = bytes / 1e3 / Math.max(1, milliseconds);

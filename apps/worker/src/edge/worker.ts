@@ -4,7 +4,7 @@
  */
 import { EffectQueue, EXIT, exitStatusOf, failureOf, type Failure } from '@lockstep/base';
 import type { CoordinatorMessage } from '@lockstep/comm';
-import type { TrainingState } from '@lockstep/task';
+import type { StateArrays } from '@lockstep/base';
 import { decide } from '../decide/core.js';
 import { stageOf } from '../decide/stage.js';
 import { initialState, type Effect, type Event, type State } from '../decide/state.js';
@@ -76,7 +76,7 @@ export class TrainingWorker {
   }
 
   /** The state after so many steps, if it holds or retained that. */
-  served(wanted: number): TrainingState | null {
+  served(wanted: number): StateArrays | null {
     return this.transfer.served(wanted);
   }
 

@@ -15,7 +15,8 @@ import {
 } from '@lockstep/run';
 import { failureOf } from '@lockstep/base';
 import type { Wire } from '@lockstep/exact';
-import { initialState, openRunData, stateFrom, TaskError, type TaskData, type TrainingState } from '@lockstep/task';
+import { initialState, openRunData, stateFrom, TaskError, type TaskData } from '@lockstep/task';
+import type { StateArrays } from '@lockstep/base';
 import { taskHere, type TaskHere } from '../compute/run-here.js';
 import { ReplayError } from './replay-error.js';
 
@@ -68,7 +69,7 @@ export async function openLedger(directory: string): Promise<LedgerReader> {
 /** A state that replay can begin from, and where it comes from. */
 export interface StartingPoint {
   readonly step: number;
-  readonly state: TrainingState;
+  readonly state: StateArrays;
   readonly origin: string;
 }
 

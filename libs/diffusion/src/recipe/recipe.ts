@@ -5,7 +5,8 @@ import { DiffusionError } from '../errors.js';
 import type { LossWeighting, MicrobatchTask } from '../training/microbatch.js';
 import { classCount, initialParameters, modelFor, parameterTable } from '../network/model.js';
 import type { ModelConfig } from '../network/model.js';
-import { initialState, type TrainingState } from '@lockstep/task';
+import { initialState } from '@lockstep/task';
+import type { StateArrays } from '@lockstep/base';
 import { presetOf } from './presets.js';
 import type { Recipe } from './presets.js';
 import { makeSchedule, standardSchedule } from '../training/schedule.js';
@@ -198,6 +199,6 @@ export function microbatchTask(recipe: Recipe, seed: number, dataset: Microbatch
 }
 
 /** State 0 of a run that starts from its seed. */
-export function initialTrainingState(recipe: Recipe, seed: number): TrainingState {
+export function initialTrainingState(recipe: Recipe, seed: number): StateArrays {
   return initialState({ initialWeights: (of) => initialParameters(recipe.model, of) }, seed);
 }

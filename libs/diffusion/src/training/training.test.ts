@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { adamStep, emaDecayAt, globalNorm, learningRateAt, stateFrom, type TrainingState } from '@lockstep/task';
+import { adamStep, emaDecayAt, globalNorm, learningRateAt, stateFrom } from '@lockstep/task';
+import type { StateArrays } from '@lockstep/base';
 import { PRESETS } from '#src/recipe/presets.js';
 import { recipeOf } from '#src/recipe/recipe.js';
 import { updateAt } from '#src/training/training.js';
@@ -26,7 +27,7 @@ test("an update has the recipe's numbers, the step's learning rate and decay, an
 
 test('the seed recipe has no warm-up, no decay, no clipping, and an average that is the weights themselves', () => {
   const { steps } = PRESETS.seed;
-  const start = (): TrainingState => stateFrom({ weights: Float32Array.of(1, -2, 3), ema: Float32Array.of(1, -2, 3) });
+  const start = (): StateArrays => stateFrom({ weights: Float32Array.of(1, -2, 3), ema: Float32Array.of(1, -2, 3) });
   const state = start();
   for (const step of [0, 1, 500, steps - 1, steps]) {
     const gradient = Float32Array.of(300, -1e-3, step);

@@ -6,7 +6,8 @@ import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import fc from 'fast-check';
 import { testEngine } from '../engine.fixture.js';
-import { canonicalJson, codeDigest, graphKey, type JsonValue } from '#src/record/graph-key.js';
+import { canonicalJson, codeDigest, graphKey } from '#src/record/graph-key.js';
+import type { JsonValue } from '@lockstep/base';
 
 const engine = testEngine();
 const VECTOR = { shape: [4], dtype: 'float32' } as const;

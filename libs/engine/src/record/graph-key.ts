@@ -7,12 +7,10 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { JsonValue } from '@lockstep/base';
 import type { Engine } from '../device/load.js';
 import type { Stages } from './stages.js';
 import type { TensorSpec } from './tensor-spec.js';
-
-export type JsonValue =
-  null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue | undefined };
 
 /**
  * What a function is, beyond the shapes of its inputs. The function must follow from these three and nothing else: a number

@@ -5,32 +5,12 @@
  * Over the wire a state is one binary, all little-endian:
  *   magic "LOCKSTEP" (8) | version u32 | reserved u32 = 0 | step u64 | P u64 | weights | expAvg | expAvgSq | ema
  */
+import type { ParameterTable, TrainingState } from '@lockstep/base';
 import { CheckpointError } from '../errors.js';
 import { fingerprintDigest, fingerprintOf, FINGERPRINT_SUMS } from '@lockstep/exact';
 import { BYTES_PER_FLOAT, bytesOf, floatsAt } from './float-bytes.js';
 
-/** A parameter tensor inside a flat array; `offset` and `size` in elements. */
-export type TensorSpan = {
-  readonly name: string;
-  readonly shape: readonly number[];
-  readonly offset: number;
-  readonly size: number;
-};
-
-/** Contiguous spans, in order, covering 0..P-1. */
-export type ParameterTable = readonly TensorSpan[];
-
-export type TrainingState = {
-  /** Number of optimiser updates done. */
-  readonly step: number;
-  readonly weights: Float32Array;
-  /** First moment of Adam (m). */
-  readonly expAvg: Float32Array;
-  /** Second moment of Adam (v). */
-  readonly expAvgSq: Float32Array;
-  /** Exponential moving average of the weights: what samples are drawn from. */
-  readonly ema: Float32Array;
-};
+export type { ParameterTable, TensorSpan, TrainingState } from '@lockstep/base';
 
 /** The arrays of a state in the one order that digests, files and the wire use. */
 export const STATE_ARRAYS = ['weights', 'expAvg', 'expAvgSq', 'ema'] as const;

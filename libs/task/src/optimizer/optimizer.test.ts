@@ -12,7 +12,8 @@ import {
   integerPower,
   learningRateAt,
 } from '#src/optimizer/optimizer.js';
-import type { AdamStep, TrainingState } from '#src/optimizer/optimizer.js';
+import type { StateArrays } from '@lockstep/base';
+import type { AdamStep } from '#src/optimizer/optimizer.js';
 
 /** 1 - (1 + n)^-0.75, computed independently of this code. */
 const EMA_WARMUP = { 10: 0.83443997, 1000: 0.9943808 } as const;
@@ -27,7 +28,7 @@ const UPDATE: AdamStep = {
   emaDecay: 0.5,
 };
 
-function stateOf(weights: readonly number[]): TrainingState {
+function stateOf(weights: readonly number[]): StateArrays {
   const zeros = (): Float32Array => new Float32Array(weights.length);
   return { weights: Float32Array.from(weights), expAvg: zeros(), expAvgSq: zeros(), ema: Float32Array.from(weights) };
 }

@@ -6,18 +6,8 @@
  * stored number is rounded once to float32, and nothing depends on a library's last bit.
  */
 import { portableCosine } from './cosine.js';
+import type { StateArrays } from '@lockstep/base';
 import { TaskError } from '../errors.js';
-
-/** Training state: four arrays of one length P. May live on SharedArrayBuffers. */
-export type TrainingState = {
-  readonly weights: Float32Array;
-  /** Adam's first moment. */
-  readonly expAvg: Float32Array;
-  /** Adam's second moment. */
-  readonly expAvgSq: Float32Array;
-  /** Moving average of the weights: what samples are drawn from. */
-  readonly ema: Float32Array;
-};
 
 export type AdamStep = {
   readonly learningRate: number;
@@ -78,7 +68,7 @@ export function clipScale(norm: number, maxNorm: number | null): number {
  * @param gradient the mean gradient of the global batch, length P, not yet clipped
  * @throws E_OPTIMIZER if lengths differ or a hyperparameter is out of range; the state is untouched then
  */
-export function adamStep(state: TrainingState, gradient: Float32Array, update: AdamStep): void {
+export function adamStep(state: StateArrays, gradient: Float32Array, update: AdamStep): void {
   checkLengths(state, gradient);
   const { weights, expAvg, expAvgSq, ema } = state;
   const [beta1, beta2, fresh1, fresh2, stepSize, rootCorrection, eps, emaDecay, emaFresh, scale] = adamFactors(update);
@@ -111,7 +101,7 @@ export function adamFactors(update: AdamStep): Float64Array {
   );
 }
 
-function checkLengths(state: TrainingState, gradient: Float32Array): void {
+function checkLengths(state: StateArrays, gradient: Float32Array): void {
   const P = state.weights.length;
   for (const [name, array] of Object.entries({ ...state, gradient })) {
     if (array.length !== P) {

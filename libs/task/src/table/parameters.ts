@@ -5,6 +5,7 @@
  * weights [in, out], embeddings [rows, width], vectors [channels], all row-major.
  * Names are those PyTorch would give: `down.0.conv1.weight`.
  */
+import type { ParameterTable, TensorSpan } from '@lockstep/base';
 import { TaskError } from '../errors.js';
 import { fillNormal, fillUniform, STREAMS } from '../random/random.js';
 import type { RandomKey, Stream } from '../random/random.js';
@@ -14,16 +15,7 @@ export const TENSOR_LAYOUT =
   'convolutions [height, width, in, out], transposed ones (*.up.weight) [height, width, out, in], linear [in, out], ' +
   'embeddings [rows, width]; C order';
 
-/** A tensor inside the flat array; offset and size in elements. */
-export type TensorSpan = {
-  readonly name: string;
-  readonly shape: readonly number[];
-  readonly offset: number;
-  readonly size: number;
-};
-
-/** Contiguous, in order, covering 0..P-1. */
-export type ParameterTable = readonly TensorSpan[];
+export type { ParameterTable, TensorSpan } from '@lockstep/base';
 
 /** One layer with weights, as a network's structure lists them. */
 export type Layer =
