@@ -67,6 +67,7 @@ export const flipGradient: Fault = {
         const name = `${FLIPPER}-${count}`;
         const started = performance.now();
         await cluster.addWorker(name);
+        const worker = cluster.worker(name);
         // Lost for another reason, such as a busy machine's pause, it comes back.
         const refused = await cluster.note(
           `${name} is evicted`,
@@ -75,6 +76,8 @@ export const flipGradient: Fault = {
         );
         if (refused.note.code !== 'E_WORKER_CORRUPT')
           throw new Error(`${name} is refused by ${refused.note.code ?? ''} ${refused.note.reason ?? ''}`);
+        // What it said comes by another way than the note.
+        await cluster.until(`${name} ends`, () => (worker.running ? undefined : true));
         const at = flipped.get(name);
         if (at === undefined) throw new Error(`${name} was evicted, but flipped nothing`);
         return [{ seconds: await cluster.secondsToCommit(at, refused.status.generation - 1) }];

@@ -2,6 +2,7 @@
  * A compute thread that flips one bit of every gradient after its first CHAOS_HONEST, before anybody has looked at it. Of every one: a
  * single gradient may be one that nobody asks for any more, as another worker was faster.
  */
+import { writeSync } from 'node:fs';
 import { makeTrainer, serveCompute } from '@lockstep/worker/compute-service';
 
 /** The highest bit of a float32's fraction: a change that rounding does not hide. */
@@ -26,7 +27,8 @@ serveCompute((...given) => {
       if (honest <= 0) {
         // The second half is in the early bucket, which is looked at as soon as it is there.
         flip(into.subarray(into.length >> 1));
-        if (!isTold) process.stdout.write('flipped a bit\n');
+        // At once: what a thread writes to process.stdout waits for the main thread, which ends when the flip is noticed.
+        if (!isTold) writeSync(1, 'flipped a bit\n');
         isTold = true;
       }
       onEarly?.();

@@ -6,7 +6,8 @@ import { test, type TestContext } from 'node:test';
 import { fillNormal, initialParameters, parameterTable, PRESETS, STREAMS } from '@lockstep/diffusion';
 import { engineDirectory, engineEnvironment } from '@lockstep/engine';
 import { IMAGES_A_BATCH, THREADS, type DrawJob } from '#src/draw/job.js';
-import { drawBatches, type DrawTask, type Watch } from '#src/draw/pool.js';
+import { drawBatches, type DrawTask } from '#src/draw/pool.js';
+import type { Watch } from '#src/draw/silence.js';
 
 const FIXTURE = new URL('./draw-worker.fixture.js', import.meta.url);
 const SETTING = { device: 'cpu', threads: THREADS } as const;
@@ -99,7 +100,7 @@ test('a worker that freezes is ended, and its batch drawn by another', async (co
   };
   const { batches, warnings } = await drawn(1, 5, { FIXTURE_FATE: 'freezes', ...struck }, { watch });
   assert.deepEqual(batches, PRETENDED);
-  assert.match(warnings[0] ?? '', /worker-0 has said nothing for 120 s and is ended/);
+  assert.match(warnings[0] ?? '', /worker-0 has said nothing for 120 s or more, and hangs: it is ended/);
 });
 
 test('when all workers die again and again, drawing ends with E_SAMPLE_WORKERS', async () => {

@@ -4,15 +4,12 @@ import { fileURLToPath } from 'node:url';
 import { LockstepError, isErrorCode } from '@lockstep/base';
 import { finish, give, handoutOf, isOver, lose, type Handout } from './handout.js';
 import { fromWorkerSchema, type DrawJob, type FromWorker, type ToWorker } from './job.js';
+import { SILENCE_MS, watchProcess, type Watch } from './silence.js';
 
 /** Workers started in place of those that died, in one job: what passes, such as a lack of memory, has passed by then. */
 const MAX_RESTARTS = 3;
-/**
- * A worker that says nothing for so long hangs. Loading an engine from a cold disk, and one step of a large network, take seconds,
- * and a machine that swaps ten times that.
- */
-const SILENCE_MS = 120_000;
-
+/** No process has it. */
+const NO_PROCESS = -1;
 export interface DrawTask {
   readonly job: DrawJob;
   readonly batches: number;
@@ -24,19 +21,8 @@ export interface DrawTask {
   readonly warn: (text: string) => void;
   /** Module of the worker processes; the production one if left out. */
   readonly module?: URL;
-  /** Notices a worker's silence; by the time that passes if left out. */
-  readonly watch?: (silent: () => void) => Watch;
-}
-
-/** Calls `silent` when so much time has passed since it was made, or refreshed, that a worker hangs. */
-export interface Watch {
-  refresh(): void;
-  end(): void;
-}
-
-function watchTime(silent: () => void): Watch {
-  const timer = setTimeout(silent, SILENCE_MS);
-  return { refresh: () => timer.refresh(), end: () => clearTimeout(timer) };
+  /** Notices that a worker hangs; by what it computes if left out. */
+  readonly watch?: (silent: () => void, pid: number) => Watch;
 }
 
 /**
@@ -84,18 +70,19 @@ class Pool {
   }
 
   private start(name: string, env: NodeJS.ProcessEnv): void {
-    const { job, warn, module = new URL('./draw-worker.js', import.meta.url), watch = watchTime } = this.task;
+    const { job, warn, module = new URL('./draw-worker.js', import.meta.url), watch = watchProcess } = this.task;
     const stdio: StdioOptions = ['ignore', 'ignore', 'inherit', 'ipc'];
     // Advanced: arrays of numbers go through the channel as bytes.
     const child = fork(fileURLToPath(module), [], { env, serialization: 'advanced', stdio });
+    // A process that could not be started has no id, and ends by its error.
     const silence = watch(() => {
       if (this.idle.has(name)) {
         silence.refresh();
         return;
       }
-      warn(`E_SAMPLE_WORKER: ${name} has said nothing for ${SILENCE_MS / 1000} s and is ended`);
+      warn(`E_SAMPLE_WORKER: ${name} has said nothing for ${SILENCE_MS / 1000} s or more, and hangs: it is ended`);
       child.kill('SIGKILL');
-    });
+    }, child.pid ?? NO_PROCESS);
     const worker: Worker = { name, child, silence };
     this.workers.set(name, worker);
     child.on('message', (raw) => {
