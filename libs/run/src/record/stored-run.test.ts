@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { toJson } from '@lockstep/base';
 import { configToStore, storedRun, type StoredRun } from '#src/record/stored-run.js';
 
 const OLD = { preset: 'tiny', recipe: { steps: 20, globalBatch: 16, microbatchSize: 4, model: { kind: 'unet' } } };
@@ -32,7 +33,7 @@ test('what is stored is read again as it was', () => {
     microbatchSize: 8,
     recipe: { options: { width: 3 }, given: {} },
   };
-  assert.deepEqual(storedRun({ config: JSON.parse(JSON.stringify(configToStore(run))) }, 'run'), run);
+  assert.deepEqual(storedRun({ config: toJson(configToStore(run)) }, 'run'), run);
 });
 
 test('what is no config of a run is refused, with what is wrong', () => {
