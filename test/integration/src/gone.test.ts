@@ -86,6 +86,6 @@ test(
     ])
       assert.equal(await metric(name), null, name);
     const { stdout } = await lockstep('status', address);
-    assert.match(stdout, /^loss [\d.]+, 0 images\/s, ETA -, checkpoint -$/m);
+    assert.match(stdout, /^loss [\d.]+, 0 samples\/s, ETA -, checkpoint -$/m);
   },
 );
