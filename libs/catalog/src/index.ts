@@ -1,1 +1,1 @@
-export { DIFFUSION, moduleName, openTask } from './catalog.js';
+export { DIFFUSION, moduleName, openRunTask, openTask, type RunTask } from './catalog.js';

@@ -25,7 +25,7 @@ export { openRunData } from './load/run-data.js';
 export type { RunData } from './load/run-data.js';
 export { checkCode, taskCode } from './load/task-code.js';
 export type { TaskCode } from './load/task-code.js';
-export { measure } from './measure.js';
+export { meanOf, measure } from './measure.js';
 export type { Measured } from './measure.js';
 export { portableCosine } from './optimizer/cosine.js';
 export {

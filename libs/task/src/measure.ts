@@ -56,7 +56,8 @@ export function measure(
   };
 }
 
-function meanOf(values: ArrayLike<number>): number {
+/** In the order of the values, so that the same ones give the same bits. */
+export function meanOf(values: ArrayLike<number>): number {
   let sum = 0;
   for (let i = 0; i < values.length; i++) sum += values[i];
   return sum / values.length;

@@ -16,7 +16,7 @@ import {
 import { initialState, openRunData, stateFrom, type Task } from '@lockstep/task';
 import { DATA_DOC } from '@lockstep/sampler';
 import { CliError } from '../errors.js';
-import { storedTask } from '../stored-task.js';
+import { openRunTask } from '@lockstep/catalog';
 import { verifyRun, type Check, type Verification } from '../verify/verify.js';
 import { epochsOf, type EpochUse } from '../verify/verify-samples.js';
 
@@ -50,7 +50,7 @@ export function verifyCommand(): Command {
 export async function verifyDirectory(directory: string, given: string | null = null): Promise<Verification> {
   const record = await readRun(directory);
   const stored = storedRun(record, directory);
-  const { module, task } = await storedTask(stored);
+  const { module, task } = await openRunTask(stored);
   const data = await openRunData(task, module, { source: stored.data, digest: record.dataDigest }, given);
   const start = await startOf(record, directory);
   const paths = runPaths(directory);

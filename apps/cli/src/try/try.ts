@@ -3,7 +3,7 @@ import type { Engine } from '@lockstep/engine';
 import { DirectoryStore, readRun, runPaths, storedRun } from '@lockstep/run';
 import { DefinedTask, measure, TaskError, type Measured, type Task, type TaskData } from '@lockstep/task';
 import { CliError } from '../errors.js';
-import { storedTask } from '../stored-task.js';
+import { openRunTask } from '@lockstep/catalog';
 
 export interface TryRequest {
   /** Of the run. */
@@ -37,7 +37,7 @@ export interface Tried {
  */
 export async function tryRun({ directory, data, prompt, seed, samples, warn, engine }: TryRequest): Promise<Tried> {
   const stored = storedRun(await readRun(directory), directory);
-  const { module, task } = await storedTask(stored);
+  const { module, task } = await openRunTask(stored);
   if (module.can?.includes('sample') === true)
     throw new TaskError(
       'E_TASK_CANNOT',

@@ -1,10 +1,10 @@
 /** A run's task and data as they are on this machine, where they must be what the run began with. */
 import { isAbsolute } from 'node:path';
 import { toJson } from '@lockstep/base';
-import { openTask } from '@lockstep/catalog';
+import { openRunTask } from '@lockstep/catalog';
 import type { RunSettings } from '@lockstep/comm';
 import type { Wire } from '@lockstep/exact';
-import { checkCode, TaskError, type Task, type TaskData, type TaskModule } from '@lockstep/task';
+import { TaskError, type Task, type TaskData, type TaskModule } from '@lockstep/task';
 
 export interface TaskHere {
   readonly module: TaskModule;
@@ -25,9 +25,7 @@ export interface RunHere {
  * @throws E_TASK_CODE, with what differs; E_TASK_MISSING, E_TASK_MODULE, E_TASK_TIMEOUT; what the task throws of a recipe
  */
 export async function taskHere({ task, recipe }: Pick<RunSettings, 'task' | 'recipe'>): Promise<TaskHere> {
-  const { module, code } = await openTask(task.module);
-  checkCode(task.module, task.code, code);
-  return { module, task: module.create(toJson(recipe)) };
+  return openRunTask({ task, recipe: toJson(recipe) });
 }
 
 /**

@@ -3,9 +3,10 @@
  * a pure function of (state, seed, step, microbatch); which worker computes it does not enter.
  */
 import { NO_TRACE, type Trace } from '@lockstep/run';
-import type { Compiled, Engine, TypedArray } from '@lockstep/engine';
+import type { Compiled, Engine } from '@lockstep/engine';
 import {
   compileGradient,
+  meanOf,
   samplesDigest,
   tryGradient,
   type GradientFunction,
@@ -201,10 +202,4 @@ export class Trainer implements Training {
     const left = this.passes.marks(this.arena);
     return { found: left.digest, left };
   }
-}
-
-function meanOf(values: TypedArray): number {
-  let sum = 0;
-  for (const value of values) sum += value;
-  return sum / values.length;
 }
