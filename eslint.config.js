@@ -31,6 +31,15 @@ const OF_ONE_TASK = new Set(['diffusion', 'evaluation']);
 const TRAINERS = new Set(['coordinator', 'worker']);
 /** What each app may import among apps. Beside them it may import every lib; TRAINERS none that is OF_ONE_TASK. */
 export const APPS = { coordinator: ['sampler'], worker: [], sampler: [], cli: ['coordinator', 'worker', 'sampler'] };
+/** What the tests of a lib may import besides: where the engine lies that they load is a question to the environment. */
+const TESTS_OF_LIBS = ['config'];
+/** Who has a right to process.env, each for the reason that docs/internals/architecture.md gives. */
+const READ_THE_ENVIRONMENT = [
+  'apps/*/src/main.ts',
+  'apps/sampler/src/evaluate-main.ts',
+  'apps/worker/src/edge/worker-process.ts',
+  'libs/engine/src/device/environment.ts',
+];
 /** Names that say nothing about what a file holds. */
 const EMPTY_NAMES = new Set(['utils', 'util', 'helpers', 'helper', 'common', 'misc']);
 
@@ -169,6 +178,29 @@ export default defineConfig(
       'boundaries/dependencies': ['error', { default: 'disallow', policies }],
       'boundaries/no-unknown-files': 'error',
       'boundaries/no-unknown-dependencies': 'error',
+    },
+  },
+  {
+    files: ['libs/*/src/**/*.{test,fixture}.ts'],
+    rules: {
+      'boundaries/dependencies': [
+        'error',
+        {
+          default: 'disallow',
+          policies: [...policies, { from: { element: { type: 'lib' } }, allow: { to: element('lib', TESTS_OF_LIBS) } }],
+        },
+      ],
+    },
+  },
+  {
+    // One place reads the environment: libs/config, from what an edge hands in.
+    files: ['{libs,apps}/*/src/**/*.{ts,js,mjs}'],
+    ignores: ['**/*.{test,fixture}.ts', ...READ_THE_ENVIRONMENT],
+    rules: {
+      'no-restricted-properties': [
+        'error',
+        { object: 'process', property: 'env', message: 'Take the environment as an argument; libs/config reads it.' },
+      ],
     },
   },
   {

@@ -9,7 +9,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
-import { defaultCacheDir } from '../libs/engine/src/device/engine-parts.mjs';
+import { cacheDirectory } from '../libs/config/src/cache-directory.mjs';
 
 const ROOT = join(import.meta.dirname, '..');
 const KUBERNETES = join(ROOT, 'deploy', 'kubernetes');
@@ -75,7 +75,7 @@ function command(name, args, cwd = ROOT) {
  */
 function pythonTool(requirement) {
   const key = createHash('sha256').update(requirement).digest('hex').slice(0, 12);
-  const dir = join(defaultCacheDir(process.env), 'deploy-check', key);
+  const dir = join(cacheDirectory(process.env), 'deploy-check', key);
   const done = join(dir, 'installed');
   if (!existsSync(done)) {
     const pip = ['install', '--quiet', '--disable-pip-version-check', requirement];

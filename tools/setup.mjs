@@ -10,6 +10,7 @@ import { constants } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { codeOf, fieldsOf, messageOf } from '../apps/cli/bin/foreign.mjs';
+import { cacheDirectory } from '../libs/config/src/cache-directory.mjs';
 import { digestSources, isBuilt, pruneStale, recordBuild } from './build-stamp.mjs';
 
 export const ROOT = join(import.meta.dirname, '..');
@@ -127,14 +128,15 @@ async function installPackages(log) {
 
 /** @param {Log} log */
 async function installEngine(log) {
-  const { defaultCacheDir, installEngine: install } = await import('./engine/install.mjs');
+  const { installEngine: install } = await import('./engine/install.mjs');
   const device = process.env.LOCKSTEP_DEVICE || 'cpu';
   const abort = new AbortController();
   const interrupted = () => abort.abort();
   const signals = /** @type {const} */ (['SIGINT', 'SIGTERM']);
   for (const signal of signals) process.once(signal, interrupted);
   try {
-    const { installed } = await install({ device, cacheDir: defaultCacheDir(process.env), log, signal: abort.signal });
+    const cacheDir = cacheDirectory(process.env);
+    const { installed } = await install({ device, cacheDir, log, signal: abort.signal });
     return installed ? `${device}, built` : `${device}, already built`;
   } finally {
     for (const signal of signals) process.off(signal, interrupted);

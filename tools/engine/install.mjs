@@ -12,11 +12,12 @@ import { dirname, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { codeOf, fieldsOf, messageOf } from '../../apps/cli/bin/foreign.mjs';
+import { cacheDirectory } from '../../libs/config/src/cache-directory.mjs';
 import * as parts from '../../libs/engine/src/device/engine-parts.mjs';
 import { EngineInstallError } from './errors.mjs';
 import { checkDisk, checkPlatform, checkTools, compile, fetchWheel, unzipWheel } from './steps.mjs';
 
-export { defaultCacheDir, engineDir } from '../../libs/engine/src/device/engine-parts.mjs';
+export { engineDir } from '../../libs/engine/src/device/engine-parts.mjs';
 export { ENGINE_INSTALL_ERRORS, EngineInstallError } from './errors.mjs';
 
 /** Kept, so that changed kernels can be compiled without fetching the wheel again. */
@@ -220,7 +221,7 @@ function glibcVersion() {
  * Makes sure that the engine for `device` is in `cacheDir`, building it if it is not.
  * @param {object} options
  * @param {string} options.device cpu or cuda; E_ENGINE_ARGUMENT for any other
- * @param {string} options.cacheDir see defaultCacheDir
+ * @param {string} options.cacheDir see cacheDirectory
  * @param {Log} options.log
  * @param {NodeJS.ProcessEnv} [options.env] environment of the commands that are run (PATH, proxies, pip's settings)
  * @param {AbortSignal} [options.signal] ends the set-up, leaving nothing behind
@@ -276,7 +277,7 @@ async function main() {
   for (const name of ['SIGINT', 'SIGTERM']) process.once(name, () => abort.abort());
   const { dir, installed } = await installEngine({
     device,
-    cacheDir: parts.defaultCacheDir(process.env),
+    cacheDir: cacheDirectory(process.env),
     log: console.error,
     signal: abort.signal,
   });

@@ -6,8 +6,9 @@ import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fieldsOf } from '../../apps/cli/bin/foreign.mjs';
-import { EngineInstallError, ENGINE_INSTALL_ERRORS, defaultCacheDir, engineDir, installEngine } from './install.mjs';
+import { EngineInstallError, ENGINE_INSTALL_ERRORS, engineDir, installEngine } from './install.mjs';
 import { checkDisk, checkPlatform } from './steps.mjs';
+import { cacheDirectory } from '../../libs/config/src/cache-directory.mjs';
 import { COMPILED_FILES, wheelsFor } from '../../libs/engine/src/device/engine-parts.mjs';
 
 const root = await mkdtemp(join(tmpdir(), 'lockstep-install-'));
@@ -82,7 +83,7 @@ async function place(scripts, { only = false } = {}) {
 const left = (cacheDir) => readdir(join(cacheDir, 'engine')).catch(() => []);
 
 test('an engine that is there is found again at once and not built', async () => {
-  const options = { device: 'cpu', cacheDir: defaultCacheDir(process.env), log: builds, env: { PATH: '/none' } };
+  const options = { device: 'cpu', cacheDir: cacheDirectory(process.env), log: builds, env: { PATH: '/none' } };
   assert.deepEqual(await installEngine(options), {
     dir: engineDir({ device: 'cpu', cacheDir: options.cacheDir }),
     installed: false,
@@ -301,7 +302,7 @@ test('every pinned wheel has a full sha256 and a file name of its project and ve
 });
 
 test('the installed library files have the sizes that the stamp says', async () => {
-  const dir = engineDir({ device: 'cpu', cacheDir: defaultCacheDir(process.env) });
+  const dir = engineDir({ device: 'cpu', cacheDir: cacheDirectory(process.env) });
   const { libraries } = fieldsOf(JSON.parse(await readFile(join(dir, 'engine.json'), 'utf8')));
   const sizes = Object.entries(fieldsOf(libraries));
   assert.equal(sizes.length, 2);

@@ -23,7 +23,7 @@ export function lockstepProgram({ processors, env, unread }: Surroundings): Comm
     'Elastic data-parallel training. The weights do not depend on who did the work.',
   );
   for (const command of [
-    upCommand(),
+    upCommand(env),
     sampleCommand('sample', processors, env),
     evaluateCommand('eval', processors, env),
     tryCommand(env),

@@ -1,4 +1,5 @@
 /** Variables of the environment that stand for an argument of a command, before any config is loaded. */
+import { cacheDirectory } from './cache-directory.mjs';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -15,4 +16,14 @@ export function deviceIn(env: Environment): string {
 /** GPUs that CUDA shows to a process, as the variable says it; null: all of them. */
 export function shownGpus(env: Environment): string | null {
   return env['CUDA_VISIBLE_DEVICES'] ?? null;
+}
+
+/** Whether the terminal knows no codes by which what is written can be written over. */
+export function isDumbTerminal(env: Environment): boolean {
+  return env['TERM'] === 'dumb';
+}
+
+/** The folder of the engine and of what else outlives node_modules: whoever keeps something there makes it. */
+export function cacheDirectoryIn(env: Environment): string {
+  return cacheDirectory(env);
 }

@@ -1,4 +1,5 @@
 /** The engine and a tiny task, as the tests of the network share them. */
+import { cacheDirectoryIn } from '@lockstep/config';
 import { type Engine, type TypedArray, engineDirectory, engineEnvironment, loadEngine } from '@lockstep/engine';
 
 import type { MicrobatchTask } from '#src/training/microbatch.js';
@@ -11,7 +12,7 @@ import { makeSchedule } from '#src/training/schedule.js';
 export function testEngine(): Engine {
   const setting = { device: 'cpu', threads: 1 } as const;
   Object.assign(process.env, engineEnvironment(setting));
-  return loadEngine({ ...setting, directory: engineDirectory('cpu', process.env) });
+  return loadEngine({ ...setting, directory: engineDirectory('cpu', cacheDirectoryIn(process.env)) });
 }
 
 /** Sixty-four images of random bytes under the tiny preset. */

@@ -1,5 +1,4 @@
-export { loadDataset, loadRunData, MNIST, ofDigest } from './data/data-source.js';
-export type { RunData } from './data/data-source.js';
+export { loadDataset, MNIST } from './data/data-source.js';
 export {
   checkDataset,
   datasetDigest,

@@ -1,5 +1,6 @@
 /** What the tests of this library share: the engine of this machine's cache, arrays of fixed numbers, a small network. */
 import assert from 'node:assert/strict';
+import { cacheDirectoryIn } from '@lockstep/config';
 import type { Tensor, TypedArray } from '#src/device/binding.js';
 import { biasAdd } from '#src/kernels/bias-add.js';
 import { engineDirectory } from '#src/device/directory.js';
@@ -14,7 +15,7 @@ export const SETTING = { device: 'cpu', threads: 1 } as const;
 /** Loads the engine for a test file; each runs in a process of its own, whose environment is set here. */
 export function testEngine(): Engine {
   Object.assign(process.env, engineEnvironment(SETTING));
-  return loadEngine({ ...SETTING, directory: engineDirectory('cpu', process.env) });
+  return loadEngine({ ...SETTING, directory: engineDirectory('cpu', cacheDirectoryIn(process.env)) });
 }
 
 /** `length` numbers in [-1, 1), the same for the same seed (mulberry32). */

@@ -8,7 +8,7 @@ export { conv3x3 } from './kernels/conv3x3.js';
 export type { Conv3x3Options } from './kernels/conv3x3.js';
 export { customGradient } from './kernels/custom-gradient.js';
 export type { Backward, Forward } from './kernels/custom-gradient.js';
-export { cacheDirectory, engineDirectory, graphDirectory } from './device/directory.js';
+export { engineDirectory, graphDirectory } from './device/directory.js';
 export { runEager } from './program/eager.js';
 export { checkEnvironment, engineEnvironment, realEnvironment } from './device/environment.js';
 export type { EngineSetting } from './device/environment.js';

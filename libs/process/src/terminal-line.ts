@@ -6,6 +6,7 @@
  * the line that is drawn to several rows, as terminals do today; they are known from its length and taken away with the next
  * drawing. A terminal that cuts lines there (xterm) loses as many rows of text above it.
  */
+import { isDumbTerminal } from '@lockstep/config';
 
 /** Clear from the cursor to the end of the screen. */
 const CLEAR_BELOW = '\u001b[J';
@@ -74,5 +75,5 @@ export function columnsOf({ columns }: { readonly columns?: number }): number {
 
 /** Whether lines can be written over on this stream: a terminal that knows the codes for it. */
 export function canRedraw(stream: { readonly isTTY?: boolean }, env: NodeJS.ProcessEnv): boolean {
-  return stream.isTTY === true && env['TERM'] !== 'dumb';
+  return stream.isTTY === true && !isDumbTerminal(env);
 }

@@ -22,7 +22,7 @@ export { TaskError } from './errors.js';
 export { loadTask } from './load/load-task.js';
 export type { LoadedTask } from './load/load-task.js';
 export { openRunData } from './load/run-data.js';
-export type { RunData } from './load/run-data.js';
+export type { DataOpener, RunData } from './load/run-data.js';
 export { checkCode, taskCode } from './load/task-code.js';
 export type { TaskCode } from './load/task-code.js';
 export { meanOf, measure } from './measure.js';

@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
+import { cacheDirectoryIn } from '@lockstep/config';
 import { peerEnvironment, peerPython, versionsOf } from '@lockstep/bench/peers';
 import {
   checkpointFolder,
@@ -140,7 +141,7 @@ async function main(): Promise<number> {
   }
   const setting = { device: 'cpu', threads: 1 } as const;
   Object.assign(process.env, engineEnvironment(setting));
-  const engine = loadEngine({ ...setting, directory: engineDirectory('cpu', process.env) });
+  const engine = loadEngine({ ...setting, directory: engineDirectory('cpu', cacheDirectoryIn(process.env)) });
   const pythons = { python, tensorflow: values.tensorflow };
   // What each network sees of the timesteps 1, 500 and 1000.
   const same = [

@@ -1,5 +1,6 @@
 /** `lockstep export`: the newest checkpoint as a TensorFlow SavedModel. */
 import { Command, InvalidArgumentError } from 'commander';
+import { cacheDirectoryIn } from '@lockstep/config';
 import { loadEngineHere } from '@lockstep/engine';
 import { checkExportFolder, exportSavedModel } from '@lockstep/sampler';
 
@@ -23,7 +24,7 @@ export function exportCommand(env: NodeJS.ProcessEnv): Command {
     .action(async (run: string, { out, images }: { readonly out: string; readonly images: number }) => {
       // Before the engine is loaded, which takes seconds.
       checkExportFolder(out);
-      const engine = loadEngineHere({ device: 'cpu', threads: 1 }, env);
+      const engine = loadEngineHere({ device: 'cpu', threads: 1, cache: cacheDirectoryIn(env) }, env);
       const warn = (text: string): void => {
         process.stderr.write(`${text}\n`);
       };

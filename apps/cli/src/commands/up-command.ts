@@ -16,20 +16,20 @@ const NOT_FOR_COORDINATOR = new Set(['workers', 'maxRestarts', 'host', 'port', '
 /** Not wrapped into a column as the flags' texts are: who looks for the timeouts should find one line. */
 const ONE_TIMEOUT = 'One timeout: a peer silent for --heartbeat-timeout-ms is lost; all other waits derive from it.';
 
-export function upCommand(): Command {
+export function upCommand(env: NodeJS.ProcessEnv): Command {
   return addConfigFlags(new Command('up'), 'up')
     .description('trains: a coordinator and local workers, until all steps are done; Ctrl-C leaves a checkpoint')
     .option('--resume', 'go on with the run in --out')
     .addHelpText('after', `\n${ONE_TIMEOUT}`)
     .action(async (options: Record<string, unknown>) => {
-      process.exitCode = await runUp(options);
+      process.exitCode = await runUp(options, env);
     });
 }
 
-async function runUp(options: Readonly<Record<string, unknown>>): Promise<number> {
+async function runUp(options: Readonly<Record<string, unknown>>, env: NodeJS.ProcessEnv): Promise<number> {
   const keys = describeConfig('up');
   const file = typeof options['config'] === 'string' ? { file: options['config'] } : {};
-  const { config, given } = loadGiven({ schema: 'up', env: process.env, flags: givenFlags(options, keys), ...file });
+  const { config, given } = loadGiven({ schema: 'up', env, flags: givenFlags(options, keys), ...file });
   const out = resolve(config.out);
   const exists = existsSync(join(out, RUN_FILE_NAME));
   if (exists && options['resume'] !== true) {
@@ -49,7 +49,7 @@ async function runUp(options: Readonly<Record<string, unknown>>): Promise<number
   await askedRun({ ...config, out }, given);
   return up({
     out,
-    places: workerPlaces(config.device, config.workers, config.device === 'cuda' ? localGpus(process.env) : []),
+    places: workerPlaces(config.device, config.workers, config.device === 'cuda' ? localGpus(env) : []),
     maxRestarts: config.maxRestarts,
     warningSignal: config.warningSignal,
     coordinatorArgs: keys.flatMap(({ key, flag }) =>
@@ -68,7 +68,7 @@ async function runUp(options: Readonly<Record<string, unknown>>): Promise<number
       `--log-level=${config.logLevel}`,
       `--allowed-hosts=${config.allowedHosts ?? 'null'}`,
     ],
-    env: process.env,
+    env,
     stream: process.stdout,
     monotonicNow: () => performance.now(),
   });

@@ -1,6 +1,6 @@
 /** Draws images from a run's newest checkpoint, with its moving-average (EMA) weights. */
 import { DirectoryStore, openOutput, runPaths, type Checkpoint, type OutputFile } from '@lockstep/run';
-import { localGpus, workerPlaces } from '@lockstep/config';
+import { cacheDirectoryIn, localGpus, workerPlaces } from '@lockstep/config';
 import {
   checkSampler,
   DiffusionError,
@@ -205,7 +205,8 @@ export function jobOf(
   const { device, env, seed } = request;
   const sampler = chosenSampler(recipe.sampler, request);
   checkSampler(sampler, recipe.schedule.T);
-  const engine = { device, threads: THREADS, directory: engineDirectory(device, env), graphs: graphDirectory(env) };
+  const cache = cacheDirectoryIn(env);
+  const engine = { device, threads: THREADS, directory: engineDirectory(device, cache), graphs: graphDirectory(cache) };
   return { engine, recipe, sampler, seed, condition, kept: [sampler.steps], weights };
 }
 

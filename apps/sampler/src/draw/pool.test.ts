@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { cacheDirectoryIn } from '@lockstep/config';
 import { fillNormal, initialParameters, parameterTable, PRESETS, STREAMS } from '@lockstep/diffusion';
 import { engineDirectory, engineEnvironment } from '@lockstep/engine';
 import { IMAGES_A_BATCH, THREADS, type DrawJob } from '#src/draw/job.js';
@@ -21,7 +22,7 @@ function tinyJob(): DrawJob {
       fillNormal(weights.subarray(offset, offset + size), { seed: 1, stream: STREAMS.noise, step: 0, position: 0 });
   }
   return {
-    engine: { ...SETTING, directory: engineDirectory('cpu', process.env) },
+    engine: { ...SETTING, directory: engineDirectory('cpu', cacheDirectoryIn(process.env)) },
     recipe: PRESETS.tiny,
     sampler: { kind: 'ddim', steps: 5, eta: 0.5, clip: true },
     seed: 9,

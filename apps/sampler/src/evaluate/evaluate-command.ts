@@ -2,10 +2,9 @@
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { encodeEvaluation } from '@lockstep/run';
-import { runDirectoryIn } from '@lockstep/config';
+import { cacheDirectoryIn, runDirectoryIn } from '@lockstep/config';
 import { SAMPLER_KINDS, type SamplerKind } from '@lockstep/diffusion';
 import { CLASSIFIER_RECIPE } from '@lockstep/evaluation';
-import { cacheDirectory } from '@lockstep/engine';
 import { DATA_DOC, decimal, GUIDANCE_DOC, positive, wholeNumber, withMachine } from '../cli.js';
 import { DrawingView } from '../draw/drawing-view.js';
 import { evaluate } from './evaluate.js';
@@ -69,7 +68,7 @@ export function evaluateCommand(name: string, processors: number, env: NodeJS.Pr
         out: options.out ?? null,
         picture: options.picture ?? null,
         classifier: CLASSIFIER_RECIPE,
-        classifiers: join(cacheDirectory(env), 'classifiers'),
+        classifiers: join(cacheDirectoryIn(env), 'classifiers'),
         dataOf: (record) => loadEvaluationData(record, directory, options.data ?? null),
         wallNow: Date.now(),
         onPart: view.tell,

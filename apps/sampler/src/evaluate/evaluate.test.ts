@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { cacheDirectoryIn } from '@lockstep/config';
 import { DirectoryStore, openRun, parseEvaluation, runPaths } from '@lockstep/run';
 import { CLASSIFIER_RECIPE } from '@lockstep/evaluation';
 import {
@@ -33,7 +34,8 @@ after(() => {
 });
 const STEP = 7;
 const RECIPE = { ...CLASSIFIER_RECIPE, steps: 60, warmupSteps: 10 };
-const ENGINE_FOLDERS = { directory: engineDirectory('cpu', process.env), graphs: graphDirectory(process.env) };
+const CACHE = cacheDirectoryIn(process.env);
+const ENGINE_FOLDERS = { directory: engineDirectory('cpu', CACHE), graphs: graphDirectory(CACHE) };
 const BOTH = { train: part(loadMnist('train'), 1500), test: part(loadMnist('test'), 800), classes: 10 };
 
 function part(data: Dataset, count: number): Dataset {
@@ -191,22 +193,22 @@ function idxFolder(name: string, train: Dataset, test: Dataset): string {
 /** What run.json says of a training that is only judged here. */
 const CONFIG = { preset: 'tiny', recipe: { steps: 1, globalBatch: 1, microbatchSize: 1 } };
 
-test('data that nothing can be judged by is refused, and a run in grey on data in colour is judged in grey', () => {
+test('data that nothing can be judged by is refused, and a run in grey on data in colour is judged in grey', async () => {
   const [train, halfTest] = [coloured(30, 1), coloured(12, 2)];
   const both = idxFolder('both', train, halfTest);
   const record = (data: string, dataDigest = train.digest) => ({ config: { ...CONFIG, data }, dataDigest });
-  assert.deepEqual(loadEvaluationData(record(both), 'run', null).test.shape, halfTest.shape);
-  const grey = loadEvaluationData(record(both, inGrey(train).digest), 'run', null);
+  assert.deepEqual((await loadEvaluationData(record(both), 'run', null)).test.shape, halfTest.shape);
+  const grey = await loadEvaluationData(record(both, inGrey(train).digest), 'run', null);
   assert.deepEqual([grey.train.shape.channels, grey.test.digest], [1, inGrey(halfTest).digest]);
   const smaller = { ...halfTest, images: halfTest.images.subarray(0, 12 * 12 * 12 * 3) };
   const unequal = idxFolder('unequal', train, { ...smaller, shape: { rows: 12, columns: 12, channels: 3 } });
-  assert.throws(() => loadEvaluationData(record(unequal), 'run', null), {
+  await assert.rejects(loadEvaluationData(record(unequal), 'run', null), {
     code: 'E_DATA_SIZE',
     message: /16x16 in colour, the test images 12x12 in colour/,
   });
   const alike = { ...train, labels: new Uint8Array(30) };
   const one = idxFolder('one', alike, halfTest);
-  assert.throws(() => loadEvaluationData(record(one, datasetDigest(alike)), 'run', null), {
+  await assert.rejects(loadEvaluationData(record(one, datasetDigest(alike)), 'run', null), {
     code: 'E_CLASSIFIER_DATA',
     message: /one class/,
   });
@@ -266,7 +268,7 @@ test('other data, too few samples, and a file that cannot be written are told by
   const refused = async (code: string, change: Partial<EvaluateRequest>): Promise<void> => {
     await assert.rejects(evaluate(request(run, change)), { code });
   };
-  assert.throws(() => loadEvaluationData({ config: CONFIG, dataDigest: '0'.repeat(64) }, 'run', null), {
+  await assert.rejects(loadEvaluationData({ config: CONFIG, dataDigest: '0'.repeat(64) }, 'run', null), {
     code: 'E_DATA_CHANGED',
   });
   await refused('E_EVALUATE_SAMPLES', { samples: 99 });

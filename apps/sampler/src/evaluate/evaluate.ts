@@ -10,6 +10,7 @@ import {
   type RunRecord,
 } from '@lockstep/run';
 import { failureOf } from '@lockstep/base';
+import { cacheDirectoryIn } from '@lockstep/config';
 import {
   type ClassifierRecipe,
   FEATURES,
@@ -56,7 +57,7 @@ export interface EvaluateRequest extends ImagesRequest {
   /** Folder in which classifiers are kept. */
   readonly classifiers: string;
   /** The data of a run, by its digest. */
-  readonly dataOf: (record: RunRecord) => EvaluationData;
+  readonly dataOf: (record: RunRecord) => EvaluationData | Promise<EvaluationData>;
   /** Date of what is kept: milliseconds since the epoch. */
   readonly wallNow: number;
   /** Told what is being done. */
@@ -98,10 +99,10 @@ export async function evaluate(request: EvaluateRequest): Promise<Evaluated> {
   const out = writing(() => openOutput(request.out ?? `${name}.json`, { makeFolder: true }));
   const picture = writing(() => openOutput(request.picture ?? `${name}.png`, { makeFolder: true }));
   checkTwo(['--out', out], ['--picture', picture]);
-  const data = request.dataOf(record);
+  const data = await request.dataOf(record);
   checkCompared(count, data);
   const { shape } = data.train;
-  const engine = loadEngineHere(job.engine, env);
+  const engine = loadEngineHere({ ...job.engine, cache: cacheDirectoryIn(env) }, env);
 
   const config = { kind: 'lenet', shape, classes: data.classes } as const;
   const classifier = await classifierFor({

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { beforeEach, test } from 'node:test';
 import { setImmediate as otherWork } from 'node:timers/promises';
+import { cacheDirectoryIn } from '@lockstep/config';
 import { stateDigest } from '@lockstep/run';
 import { addFixedPoint, maxExponents, tensorExponents } from '@lockstep/exact';
 import { engineDirectory } from '@lockstep/engine';
@@ -33,7 +34,11 @@ beforeEach(() => {
   copyState(initialState(task, settings.seed), arena.state);
   // What an earlier step left must not enter the sum.
   arena.sum.fill(123);
-  localSum = new LocalSum(arena, passesFor(table, form, engineDirectory('cpu', process.env)), otherWork);
+  localSum = new LocalSum(
+    arena,
+    passesFor(table, form, engineDirectory('cpu', cacheDirectoryIn(process.env))),
+    otherWork,
+  );
 });
 
 /** A gradient, and what is known of each of its buckets. */

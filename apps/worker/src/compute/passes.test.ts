@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { cacheDirectoryIn } from '@lockstep/config';
 import { NON_FINITE, tensorExponents, WIRES, ZERO_TENSOR } from '@lockstep/exact';
 import type { AdamStep } from '@lockstep/task';
 import { engineDirectory, loadPasses } from '@lockstep/engine';
@@ -26,7 +27,7 @@ const { early, late } = cut(table, 4);
 const all = cut(table, 0).early;
 const buckets = [early, late, all];
 
-const native = loadPasses(engineDirectory('cpu', process.env));
+const native = loadPasses(engineDirectory('cpu', cacheDirectoryIn(process.env)));
 const options = native === null ? { skip: 'this processor does not run the native passes' } : {};
 
 /** Numbers of many magnitudes and both signs, with zeros of both signs and denormals; the fourth tensor is all zero. */

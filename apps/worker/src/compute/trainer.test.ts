@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { cacheDirectoryIn } from '@lockstep/config';
 import { loadEngineHere } from '@lockstep/engine';
 import { initialState, parameterCount } from '@lockstep/task';
 import { allocateArena, copyState, openArena, snapshotOf, type Arena } from '#src/compute/arena.js';
@@ -10,7 +11,7 @@ import { Trainer } from '#src/compute/trainer.js';
 import { lineFile, settingsOf, taskFile } from './own-task.fixture.js';
 import { tinySettings, tinyTask } from './run.fixture.js';
 
-const engine = loadEngineHere({ device: 'cpu', threads: 1 }, process.env);
+const engine = loadEngineHere({ device: 'cpu', threads: 1, cache: cacheDirectoryIn(process.env) }, process.env);
 const { settings, task } = await settingsOf(taskFile(lineFile()));
 const run = await runHere(settings);
 const STEPS = 4;

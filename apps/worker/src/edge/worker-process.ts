@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { isLoopback, isWildcard, newLocalName } from '@lockstep/comm';
-import { loadConfig, namesIn, parseFlags, shownGpus, type WorkerConfig } from '@lockstep/config';
+import { cacheDirectoryIn, loadConfig, namesIn, parseFlags, shownGpus, type WorkerConfig } from '@lockstep/config';
 import { endByHangup, guardOutput, Log, machineNames, type StopSignal } from '@lockstep/process';
 import { exitStatusOf, failureOf } from '@lockstep/base';
 import { engineDirectory, engineEnvironment, graphDirectory } from '@lockstep/engine';
@@ -17,6 +17,7 @@ async function train(log: Log, config: WorkerConfig, computeModule: URL | undefi
   const { device, threads } = config;
   // libtensorflow reads these from the real environment when the compute thread loads it.
   Object.assign(process.env, engineEnvironment({ device, threads }));
+  const cache = cacheDirectoryIn(process.env);
   const module = computeModule === undefined ? {} : { module: computeModule };
   const id = config.name ?? `${hostname()}-${process.pid}`;
   const trace = config.trace === null ? null : { file: config.trace, process: id };
@@ -33,8 +34,8 @@ async function train(log: Log, config: WorkerConfig, computeModule: URL | undefi
     compute: {
       device,
       threads,
-      engineDirectory: engineDirectory(device, process.env),
-      graphDirectory: graphDirectory(process.env),
+      engineDirectory: engineDirectory(device, cache),
+      graphDirectory: graphDirectory(cache),
       trace,
       ...module,
     },

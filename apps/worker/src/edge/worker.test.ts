@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { appendFileSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
 import { afterEach, beforeEach, test } from 'node:test';
+import { cacheDirectoryIn } from '@lockstep/config';
 import { encodeState, encodedStateBytes, stateDigest, type TrainingState } from '@lockstep/run';
 import { maxExponents } from '@lockstep/exact';
 import type { CoordinatorMessage, RunSettings, WorkerMessage } from '@lockstep/comm';
@@ -77,7 +78,7 @@ async function welcomed(of: RunSettings, module?: URL): Promise<void> {
     compute: {
       device: 'cpu',
       threads: 1,
-      engineDirectory: engineDirectory('cpu', process.env),
+      engineDirectory: engineDirectory('cpu', cacheDirectoryIn(process.env)),
       trace: null,
       ...thread,
     },

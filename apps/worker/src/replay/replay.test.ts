@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { cacheDirectoryIn } from '@lockstep/config';
 import type { JsonObject } from '@lockstep/base';
 import { Ledger, decodeSafetensors, openRun, runPaths } from '@lockstep/run';
 import { loadEngineHere, type Engine } from '@lockstep/engine';
@@ -19,7 +20,7 @@ let run: string;
 let written: WrittenRun;
 
 before(async () => {
-  engine = loadEngineHere({ device: 'cpu', threads: 1 }, process.env);
+  engine = loadEngineHere({ device: 'cpu', threads: 1, cache: cacheDirectoryIn(process.env) }, process.env);
   root = await mkdtemp(join(tmpdir(), 'lockstep-replay-'));
   run = join(root, 'run');
   written = await writeRun(engine, run, { settings: tinySettings(), steps: STEPS, checkpoints: [2], skipped: SKIPPED });

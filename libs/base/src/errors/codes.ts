@@ -13,8 +13,7 @@ export type ConfigErrorCode = keyof typeof CONFIG_ERRORS;
 /** With those that neighbours name, too. */
 export type CoordinatorErrorCode = keyof typeof COORDINATOR_ERRORS | 'E_OPEN_FILES' | 'E_RING_PEER_LOST';
 /** Its data and parameters are a task's. */
-export type DiffusionErrorCode =
-  keyof typeof DIFFUSION_ERRORS | 'E_PARAMETERS' | 'E_MICROBATCH' | 'E_DATA_MISSING' | 'E_DATA_CHANGED';
+export type DiffusionErrorCode = keyof typeof DIFFUSION_ERRORS | 'E_PARAMETERS' | 'E_MICROBATCH' | 'E_DATA_MISSING';
 export type EngineErrorCode = keyof typeof ENGINE_ERRORS;
 export type FixedPointErrorCode = keyof typeof EXACT_ERRORS;
 export type RunErrorCode = keyof typeof RUN_ERRORS;

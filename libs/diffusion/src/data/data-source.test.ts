@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { folderOf, greyPng, idxFile, pngFile } from './data.fixture.js';
-import { loadDataset, loadRunData } from '#src/data/data-source.js';
+import { loadDataset } from '#src/data/data-source.js';
 import { checkDataset, describeDataset, inGrey } from '#src/data/dataset.js';
 import { loadMnist } from '#src/data/mnist.js';
 
@@ -92,15 +92,6 @@ test('in grey, colours have the greys of PIL, and greys their bytes', (context) 
   assert.equal(inGrey(grey), grey);
 });
 
-test('a run that was begun on colour turned to grey, as all were once, finds that data again by its digest', (context) => {
-  const source = folderOf(context, { 'a.png': pngFile(4, COLOURS.slice(0, 4), { colorType: 2 }) });
-  const asOnce = folderOf(context, { 'a.png': greyPng(4, [76, 150, 29, 18]) });
-  const once = loadDataset(asOnce, 'train');
-  const found = loadRunData({ source, digest: once.digest }, null);
-  assert.deepEqual(found, once);
-  assert.equal(loadRunData({ source, digest: loadDataset(source, 'train').digest }, null).shape.channels, 3);
-});
-
 test('what cannot be trained on is refused with its code', (context) => {
   const grey = greyPng(1, [1]);
   const damaged = Uint8Array.from(grey);
@@ -156,24 +147,4 @@ test("data is checked against the shape of the network's images and its number o
   }
   // The first image with a 9 is the eighth.
   assert.throws(() => checkDataset(data, { ...needs, classes: 9 }), { code: 'E_DATA_LABEL', message: /image 7 / });
-});
-
-test("a run's data is known by its digest: where it lies is free, but what was changed or is gone is told as that", (context) => {
-  const source = folderOf(context, CLASSES);
-  const copy = folderOf(context, CLASSES);
-  const other = folderOf(context, { 'a.png': greyPng(2, [1, 2]) });
-  const { digest } = loadDataset(source, 'train');
-  assert.equal(loadRunData({ source, digest }, null).digest, digest);
-  assert.equal(loadRunData({ source: '/nowhere', digest }, copy).digest, digest);
-  const refused = (from: string, given: string | null, code: string, message: RegExp): void =>
-    assert.throws(() => loadRunData({ source: from, digest }, given), { code, message });
-  refused('/nowhere', null, 'E_DATA_MISSING', /was in \/nowhere, which is not there any more: .*--data/);
-  refused(
-    other,
-    null,
-    'E_DATA_CHANGED',
-    /has changed since the run began \(digest [0-9a-f]{12} then, [0-9a-f]{12} now\)/,
-  );
-  // That it has changed is not known of a folder that the run never saw.
-  refused(source, other, 'E_DATA_CHANGED', /is not what the run was trained on/);
 });

@@ -4,18 +4,16 @@
  * compiler; the set-up reads this file, the library the copy of it in dist, as deep in the package.
  *
  * engine  = the Node-API binding of @tensorflow/tfjs-node-gpu, compiled against a current libtensorflow, beside that library.
- * cache   = the folder that outlives node_modules: LOCKSTEP_CACHE, else XDG_CACHE_HOME/lockstep, else ~/.cache/lockstep.
+ * cache   = the folder that outlives node_modules, handed in (libs/config finds it in the environment).
  * key     = name of the engine's folder: a digest of everything that decides its bytes, so that changed parts never
  *           meet an old build.
  */
 import { createHash } from 'node:crypto';
 import { readFileSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { homedir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 
 /** @typedef {'cpu' | 'cuda'} Device */
-/** @typedef {Readonly<Record<string, string | undefined>>} Environment the process environment, handed in */
 /**
  * A file of PyPI.
  * @typedef {object} Wheel
@@ -223,16 +221,6 @@ export function compileArguments({ sourceDir, headersDir, arch = process.arch })
     // Without errno for the root of a negative number, which there is none of, roots are taken several at a time.
     [...[...common, '-fno-math-errno', join(kernelsDir(), 'passes.cpp')], ...['-o', PASSES_FILE]],
   ];
-}
-
-/**
- * Where engines and other things that outlive node_modules are kept.
- * @param {Environment} env
- */
-export function defaultCacheDir(env) {
-  if (env.LOCKSTEP_CACHE) return env.LOCKSTEP_CACHE;
-  const base = env.XDG_CACHE_HOME || join(env.HOME || homedir(), '.cache');
-  return join(base, 'lockstep');
 }
 
 /**

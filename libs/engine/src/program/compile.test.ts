@@ -3,6 +3,7 @@ import { readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
+import { cacheDirectoryIn } from '@lockstep/config';
 import { engineDirectory } from '#src/device/directory.js';
 import { runEager } from '#src/program/eager.js';
 import { NET_SPECS, SETTING, assertClose, netInputs, netStep, numbersOf, testEngine } from '../engine.fixture.js';
@@ -140,7 +141,7 @@ test('a worker_thread loads the bytes that this thread compiled and computes the
     parentPort.postMessage({ loaded: loaded.run(workerData.inputs), own: own.run(workerData.inputs), digest: own.info.digest });
     loaded.dispose();
     own.dispose();`;
-  const options = { ...SETTING, directory: engineDirectory('cpu', process.env) };
+  const options = { ...SETTING, directory: engineDirectory('cpu', cacheDirectoryIn(process.env)) };
   const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(source)}`), {
     workerData: { options, inputs, savedModel },
   });

@@ -1,5 +1,6 @@
 /** A task as small as one can be, a line through points, with parts of it replaced; and the engine that compiles it. */
 import assert from 'node:assert/strict';
+import { cacheDirectoryIn } from '@lockstep/config';
 import {
   engineDirectory,
   engineEnvironment,
@@ -20,7 +21,7 @@ export const FILE = '/somewhere/line.mjs';
 export function testEngine(): Engine {
   const setting = { device: 'cpu', threads: 1 } as const;
   Object.assign(process.env, engineEnvironment(setting));
-  return loadEngine({ ...setting, directory: engineDirectory('cpu', process.env) });
+  return loadEngine({ ...setting, directory: engineDirectory('cpu', cacheDirectoryIn(process.env)) });
 }
 
 export const POINTS: DataDefinition = {

@@ -1,7 +1,7 @@
 /** The training data of a run that is there already: wherever it lies, its digest says whether it is that. */
 import { existsSync } from 'node:fs';
 import { TaskError } from '../errors.js';
-import type { Task, TaskData, TaskModule } from '../task.js';
+import type { Split, TaskData, TaskModule } from '../task.js';
 
 export interface RunData {
   /** Where it was when the run began, as the run has it stored. */
@@ -9,18 +9,25 @@ export interface RunData {
   readonly digest: string;
 }
 
+/** Whoever opens data by a task's name for itself: the task, or what knows more of its data than a task tells. */
+export interface DataOpener<D extends Pick<TaskData, 'digest'>> {
+  /** The task's, for messages. */
+  readonly name: string;
+  open(source: string | null, split: Split): D | Promise<D>;
+}
+
 /**
  * Opens a run's training data.
  *
  * @param given `--data`: where it is now; null: where it was
- * @throws TaskError E_DATA_MISSING, E_DATA_CHANGED; what the task's `open` throws
+ * @throws TaskError E_DATA_MISSING, E_DATA_CHANGED; what `open` throws
  */
-export async function openRunData(
-  task: Pick<Task, 'name' | 'open'>,
+export async function openRunData<D extends Pick<TaskData, 'digest'>>(
+  task: DataOpener<D>,
   { dataNames = [] }: Pick<TaskModule, 'dataNames'>,
   { source, digest }: RunData,
   given: string | null,
-): Promise<TaskData> {
+): Promise<D> {
   if (given === null && source !== null && !dataNames.includes(source) && !existsSync(source))
     throw new TaskError(
       'E_DATA_MISSING',

@@ -7,13 +7,13 @@ import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { cacheDirectory } from '@lockstep/engine';
+import { cacheDirectoryIn } from '@lockstep/config';
 
 /** What the benchmarks import. */
 export const BENCH_MODULES: readonly string[] = ['torch', 'numpy'];
 
 /** Where the environment is. */
-export const peerFolder = (): string => join(cacheDirectory(process.env), 'bench-peers');
+export const peerFolder = (): string => join(cacheDirectoryIn(process.env), 'bench-peers');
 export const pythonIn = (environment: string): string => join(environment, 'bin', 'python');
 
 const versionsSchema = z.record(z.string(), z.string());
@@ -45,7 +45,7 @@ export function peerEnvironment(): NodeJS.ProcessEnv {
   // Compiled once, found again by the next run.
   const env: NodeJS.ProcessEnv = {
     ...process.env,
-    TORCHINDUCTOR_CACHE_DIR: join(cacheDirectory(process.env), 'bench-inductor'),
+    TORCHINDUCTOR_CACHE_DIR: join(cacheDirectoryIn(process.env), 'bench-inductor'),
   };
   delete env['OPENBLAS_CORETYPE'];
   return env;

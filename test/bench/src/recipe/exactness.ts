@@ -9,6 +9,7 @@
 // and place.
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { cacheDirectoryIn } from '@lockstep/config';
 import { engineDirectory, engineEnvironment, loadEngine } from '@lockstep/engine';
 import { diffusionTask, recipeOf } from '@lockstep/diffusion';
 import { initialState, parameterCount } from '@lockstep/task';
@@ -29,7 +30,11 @@ const { values } = parseArgs({
 const steps = Number(values.steps);
 
 Object.assign(process.env, engineEnvironment({ device: 'cpu', threads: 1 }));
-const engine = loadEngine({ device: 'cpu', threads: 1, directory: engineDirectory('cpu', process.env) });
+const engine = loadEngine({
+  device: 'cpu',
+  threads: 1,
+  directory: engineDirectory('cpu', cacheDirectoryIn(process.env)),
+});
 const recipe = recipeOf({ ...NETWORK, steps, globalBatch: 32, microbatchSize: 8 });
 const task = diffusionTask.create({ ...recipe });
 const data = await task.open('mnist', 'train');

@@ -3,6 +3,7 @@
 //   node test/bench/dist/sample/sample-ours.js IMAGES THREADS BATCH        in engineEnvironment()
 //
 // A line is "KIND VISITED TOTAL": ddim, ddpm or dpmpp2m, and how many of TOTAL timesteps to visit. Fresh weights: they change no time.
+import { cacheDirectoryIn } from '@lockstep/config';
 import { compile, engineDirectory, loadEngine } from '@lockstep/engine';
 import {
   imageShapeOf,
@@ -19,7 +20,7 @@ import { NETWORK } from '../peers/compared-network.js';
 import { serve, type Answer } from '../peers/served.js';
 
 const [images, threads, batch] = process.argv.slice(2).map(Number);
-const engine = loadEngine({ device: 'cpu', threads, directory: engineDirectory('cpu', process.env) });
+const engine = loadEngine({ device: 'cpu', threads, directory: engineDirectory('cpu', cacheDirectoryIn(process.env)) });
 const { model, schedule: config, networkTime, prediction } = recipeOf(NETWORK);
 const { fn, specs } = predictionFunction(engine, model, batch);
 const compiled = compile(engine, fn, specs);

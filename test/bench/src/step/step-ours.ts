@@ -2,6 +2,7 @@
 //
 //   node test/bench/dist/step/step-ours.js THREADS MICROBATCH IMAGES        in engineEnvironment()
 import { setImmediate as otherWork } from 'node:timers/promises';
+import { cacheDirectoryIn } from '@lockstep/config';
 import { engineDirectory, loadEngine } from '@lockstep/engine';
 import { diffusionTask, recipeOf } from '@lockstep/diffusion';
 import { initialState, parameterCount } from '@lockstep/task';
@@ -21,7 +22,7 @@ import { NETWORK } from '../peers/compared-network.js';
 import { serve, type Answer } from '../peers/served.js';
 
 const [threads, microbatchSize, images] = process.argv.slice(2).map(Number);
-const engine = loadEngine({ device: 'cpu', threads, directory: engineDirectory('cpu', process.env) });
+const engine = loadEngine({ device: 'cpu', threads, directory: engineDirectory('cpu', cacheDirectoryIn(process.env)) });
 /** More than are ever timed. */
 const STEPS = 1000;
 const recipe = recipeOf({ ...NETWORK, steps: STEPS, globalBatch: images, microbatchSize });
@@ -29,7 +30,7 @@ const task = diffusionTask.create({ ...recipe });
 const run = { task, data: await task.open('mnist', 'train'), seed: 0, wire: 'int32' } as const;
 const arena = openArena(allocateArena(parameterCount(task.table)));
 copyState(initialState(task, run.seed), arena.state);
-const passes = passesFor(task.table, sumFormOf(run, task), engineDirectory('cpu', process.env));
+const passes = passesFor(task.table, sumFormOf(run, task), engineDirectory('cpu', cacheDirectoryIn(process.env)));
 const trainer = new Trainer(engine, run, arena, { passes });
 const localSum = new LocalSum(arena, passes, otherWork);
 const indices = Array.from({ length: images / microbatchSize }, (_, index) => index);
