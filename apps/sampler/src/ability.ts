@@ -1,6 +1,7 @@
 /** Which runs this program draws from, judges and exports: those whose task can do that. */
 import { openTask } from '@lockstep/catalog';
-import { CheckpointError, readRun, storedRun } from '@lockstep/run';
+import { FIRST_ENGINE, type EngineName } from '@lockstep/base';
+import { CheckpointError, readRun, storedRun, type StoredRun } from '@lockstep/run';
 import { TaskError, type Ability } from '@lockstep/task';
 
 const COMMANDS: Readonly<Record<Ability, string>> = {
@@ -12,20 +13,23 @@ const COMMANDS: Readonly<Record<Ability, string>> = {
 /**
  * Throws if the run's task cannot do that. A folder without a run's record may still hold checkpoints.
  *
+ * @returns what the run's gradients were computed by; of a folder without a record, what those of the first runs were
  * @throws TaskError E_TASK_CANNOT; E_TASK_MISSING and others if the task cannot be opened
  */
-export async function mustBeAble(run: string, ability: Ability): Promise<void> {
-  const name = await taskName(run);
-  if (name === null || (await openTask(name)).module.can?.includes(ability) === true) return;
+export async function mustBeAble(run: string, ability: Ability): Promise<EngineName> {
+  const stored = await storedIn(run);
+  if (stored === null) return FIRST_ENGINE;
+  const name = stored.task.module;
+  if ((await openTask(name)).module.can?.includes(ability) === true) return stored.engine;
   throw new TaskError(
     'E_TASK_CANNOT',
     `the run in ${run} is of the task ${name}, and ${COMMANDS[ability]}: use lockstep try ${run}`,
   );
 }
 
-async function taskName(run: string): Promise<string | null> {
+async function storedIn(run: string): Promise<StoredRun | null> {
   try {
-    return storedRun(await readRun(run), run).task.module;
+    return storedRun(await readRun(run), run);
   } catch (error) {
     if (error instanceof CheckpointError) return null;
     throw error;

@@ -1,3 +1,5 @@
+export { ARITHMETICS, BLOCK, FIRST_ARITHMETIC, NEWEST_ARITHMETIC, type Arithmetic } from './arithmetic.js';
+export { DEFAULT_ENGINE, ENGINES, FIRST_ENGINE, type EngineName } from './engine-name.js';
 export { EffectQueue } from './effect-queue.js';
 export { EXIT, SEVERITIES, type ErrorEntry, type ExitStatus, type Program, type Severity } from './errors/entry.js';
 export { failureLine, failureOf, type Failure } from './errors/failure.js';

@@ -60,8 +60,6 @@ export {
   integerPower,
   learningRateAt,
   microbatchIndices,
-  normOf,
-  NORM_SUMS,
   openUniform,
   parameterCount,
   philox4x32,

@@ -4,7 +4,8 @@
 // JavaScript has the same passes (apps/worker, portable-passes.ts), and the bits are the same: every operation is one of
 // IEEE 754's, in the same order for the same element, none fused, and integers have no order. It says what the numbers mean.
 //
-// fingerprint   32 sums h_j = mixed(h_j, w) over the 32-bit words w_i with i mod 32 = j (libs/checkpoint, fingerprint.ts)
+// arithmetic    1 or 2, a run's: in 2, fingerprints and sums of squares are taken of blocks of 65,536 numbers (libs/base, arithmetic.ts)
+// fingerprint   32 sums h_j = mixed(h_j, w) over the 32-bit words w_i with i mod 32 = j (libs/exact/src/fingerprint.ts)
 #include <node_api.h>
 
 #include <algorithm>
@@ -25,17 +26,68 @@ constexpr int kSums = 32;
 /** Numbers of a block: five arrays' blocks of 4 KiB are in the first-level cache together. */
 constexpr int64_t kBlock = 1024;
 static_assert(kBlock % kSums == 0, "a block must begin with the first sum");
+/** Numbers of a block of arithmetic 2. */
+constexpr int64_t kLongBlock = 65536;
+static_assert(kLongBlock % kBlock == 0, "squares are added up where blocks of both kinds end");
 
 inline uint32_t mixed(uint32_t h, uint32_t w) {
   const uint32_t product = (h ^ w) * kPrime;
   return product << 13 | product >> 19;
 }
 
+/** Of an array that is read from its beginning, in pieces of multiples of 32 numbers but for the last. */
 struct Fingerprint {
+  /** Numbers of a block; arithmetic 1 has one without an end. */
+  int64_t length;
+  /** Numbers of the block under way that were read. */
+  int64_t place;
+  /** The fingerprint of the blocks that are over, and the sums of the one under way. */
+  uint32_t total[kSums] = {};
   uint32_t sums[kSums] = {};
+
+  explicit Fingerprint(int arithmetic, int64_t from = 0)
+      : length(arithmetic == 1 ? std::numeric_limits<int64_t>::max() : kLongBlock), place(from % length) {}
 
   void add(const void* numbers, int64_t count) {
     const auto* words = static_cast<const uint32_t*>(numbers);
+    while (count > 0) {
+      const int64_t some = std::min(count, length - place);
+      addToBlock(words, some);
+      words += some;
+      count -= some;
+      place += some;
+      if (place == length) closeBlock();
+    }
+  }
+
+  /** The fingerprint, when all is read. */
+  void finish(uint32_t* to) {
+    if (length != kLongBlock) {
+      std::memcpy(to, sums, sizeof sums);
+      return;
+    }
+    if (place > 0) closeBlock();
+    std::memcpy(to, total, sizeof total);
+  }
+
+  /** How far it is, [64], between two pieces. */
+  void load(const uint32_t* from) {
+    std::memcpy(total, from, sizeof total);
+    std::memcpy(sums, from + kSums, sizeof sums);
+  }
+  void store(uint32_t* to) const {
+    std::memcpy(to, total, sizeof total);
+    std::memcpy(to + kSums, sums, sizeof sums);
+  }
+
+ private:
+  void closeBlock() {
+    for (int j = 0; j < kSums; j++) total[j] = mixed(total[j], sums[j]);
+    std::memset(sums, 0, sizeof sums);
+    place = 0;
+  }
+
+  void addToBlock(const uint32_t* words, int64_t count) {
     int64_t i = 0;
     uint32_t h[kSums];
     std::memcpy(h, sums, sizeof h);
@@ -44,9 +96,6 @@ struct Fingerprint {
     for (int j = 0; i + j < count; j++) h[j] = mixed(h[j], words[i + j]);
     std::memcpy(sums, h, sizeof h);
   }
-
-  void load(const uint32_t* from) { std::memcpy(sums, from, sizeof sums); }
-  void store(uint32_t* to) const { std::memcpy(to, sums, sizeof sums); }
 };
 
 /** Calls work(begin, end) for [from, to) block by block. */
@@ -158,25 +207,31 @@ struct Call {
   Array<T> at(int i) const {
     return array<T>(env, arguments[i]);
   }
+  int64_t number(int i) const {
+    int64_t value = 0;
+    napi_get_value_int64(env, arguments[i], &value);
+    return value;
+  }
+  int arithmetic(int i) const { return static_cast<int>(number(i)); }
 };
 
-/** fingerprint(numbers [n], sums uint32 [32]) */
+/** fingerprint(numbers [n], arithmetic, sums uint32 [32]) */
 napi_value fingerprint(napi_env env, napi_callback_info info) {
   const Call call(env, info);
   const auto numbers = call.at<float>(0);
-  Fingerprint print;
+  Fingerprint print(call.arithmetic(1));
   print.add(numbers.data, static_cast<int64_t>(numbers.length));
-  print.store(call.at<uint32_t>(1).data);
+  print.finish(call.at<uint32_t>(2).data);
   return nullptr;
 }
 
-/** describe(gradient f32 [P], ends int32 [tensors], largest uint32 [tensors], sums) */
+/** describe(gradient f32 [P], ends int32 [tensors], arithmetic, largest uint32 [tensors], sums) */
 napi_value describe(napi_env env, napi_callback_info info) {
   const Call call(env, info);
   const auto gradient = call.at<float>(0);
   const auto ends = call.at<int32_t>(1);
-  const auto largest = call.at<uint32_t>(2);
-  Fingerprint print;
+  const auto largest = call.at<uint32_t>(3);
+  Fingerprint print(call.arithmetic(2));
   std::fill_n(largest.data, largest.length, 0u);
   size_t tensor = 0;
   blocks(0, static_cast<int64_t>(gradient.length), [&](int64_t block, int64_t end) {
@@ -188,21 +243,22 @@ napi_value describe(napi_env env, napi_callback_info info) {
       largest.data[t] = most;
     });
   });
-  print.store(call.at<uint32_t>(3).data);
+  print.finish(call.at<uint32_t>(4).data);
   return nullptr;
 }
 
 /**
- * fold(sum int32 [P], gradients Float32Array[] of [P], ends, scales f64 [tensors], sums uint32 [32 x gradients], from, to):
- * sum = rounded gradients x scale, for the numbers from .. to - 1; `from` is a multiple of 32. A scale of 0: the tensor is zero in
- * all. The fingerprints go on from what `sums` holds.
+ * fold(sum int32 [P], gradients Float32Array[] of [P], ends, scales f64 [tensors], arithmetic, running uint32 [64 x gradients], from,
+ * to): sum = rounded gradients x scale, for the numbers from .. to - 1; `from` is a multiple of 32. A scale of 0: the tensor is zero
+ * in all. The fingerprints go on from what `running` holds; when `to` is P, the first 32 of each are the fingerprint.
  */
 napi_value fold(napi_env env, napi_callback_info info) {
   const Call call(env, info);
   const auto sum = call.at<int32_t>(0);
   const auto ends = call.at<int32_t>(2);
   const auto scales = call.at<double>(3);
-  const auto sums = call.at<uint32_t>(4);
+  const auto running = call.at<uint32_t>(5);
+  const int64_t from = call.number(6), to = call.number(7);
   uint32_t count = 0;
   napi_get_array_length(env, call.arguments[1], &count);
   std::vector<const float*> gradients;
@@ -211,12 +267,9 @@ napi_value fold(napi_env env, napi_callback_info info) {
     napi_get_element(env, call.arguments[1], i, &element);
     gradients.push_back(array<float>(env, element).data);
   }
-  std::vector<Fingerprint> prints(count);
-  for (uint32_t k = 0; k < count; k++) prints[k].load(sums.data + k * kSums);
+  std::vector<Fingerprint> prints(count, Fingerprint(call.arithmetic(4), from));
+  for (uint32_t k = 0; k < count; k++) prints[k].load(running.data + k * 2 * kSums);
   size_t tensor = 0;
-  int64_t from = 0, to = 0;
-  napi_get_value_int64(env, call.arguments[5], &from);
-  napi_get_value_int64(env, call.arguments[6], &to);
   blocks(from, to, [&](int64_t block, int64_t end) {
     for (uint32_t k = 0; k < count; k++) {
       size_t place = tensor;
@@ -229,34 +282,48 @@ napi_value fold(napi_env env, napi_callback_info info) {
     }
   });
   if (count == 0) std::fill(sum.data + from, sum.data + to, 0);
-  for (uint32_t k = 0; k < count; k++) prints[k].store(sums.data + k * kSums);
+  const bool isLast = to == static_cast<int64_t>(sum.length);
+  for (uint32_t k = 0; k < count; k++) {
+    uint32_t* into = running.data + k * 2 * kSums;
+    if (isLast) prints[k].finish(into);
+    else prints[k].store(into);
+  }
   return nullptr;
 }
 
-/** squares(sum int32 [P], ends, factors f64 [tensors], out f64 [8]): eight interleaved sums of the squares of the mean. */
+/**
+ * squares(sum int32 [P], ends, factors f64 [tensors], arithmetic, out f64 [1]): the sum of the squares of the mean, from eight
+ * interleaved sums: of all of it, added in pairs, or of each long block, added one after another (libs/task, optimizer.ts).
+ */
 napi_value squares(napi_env env, napi_callback_info info) {
   const Call call(env, info);
   const auto sum = call.at<int32_t>(0);
   const auto ends = call.at<int32_t>(1);
   const auto factors = call.at<double>(2);
-  const auto out = call.at<double>(3);
+  const bool inBlocks = call.arithmetic(3) != 1;
+  const auto out = call.at<double>(4);
+  const auto length = static_cast<int64_t>(sum.length);
   alignas(32) float mean[kBlock];
-  double totals[8] = {};
+  double total = 0;
+  double s[8] = {};
   size_t tensor = 0;
-  blocks(0, static_cast<int64_t>(sum.length), [&](int64_t block, int64_t end) {
+  blocks(0, length, [&](int64_t block, int64_t end) {
     meanOfBlock(mean, sum.data, ends.data, factors.data, tensor, block, end);
     int64_t i = 0;
     for (; i + 8 <= end - block; i += 8)
-      for (int j = 0; j < 8; j++) totals[j] += static_cast<double>(mean[i + j]) * mean[i + j];
-    for (int j = 0; i + j < end - block; j++) totals[j] += static_cast<double>(mean[i + j]) * mean[i + j];
+      for (int j = 0; j < 8; j++) s[j] += static_cast<double>(mean[i + j]) * mean[i + j];
+    for (int j = 0; i + j < end - block; j++) s[j] += static_cast<double>(mean[i + j]) * mean[i + j];
+    if (!inBlocks || (end % kLongBlock != 0 && end != length)) return;
+    total += s[0] + s[1] + s[2] + s[3] + s[4] + s[5] + s[6] + s[7];
+    std::fill_n(s, 8, 0.0);
   });
-  std::memcpy(out.data, totals, sizeof totals);
+  out.data[0] = inBlocks ? total : s[0] + s[1] + (s[2] + s[3]) + (s[4] + s[5] + (s[6] + s[7]));
   return nullptr;
 }
 
 /**
- * update(sum, ends, factors, weights, expAvg, expAvgSq, ema, adam f64 [10], before uint32 [32 x 4], after uint32 [32 x 4]):
- * Adam and the moving average from the mean, in place; fingerprints of the four arrays as they were found and as they are left.
+ * update(sum, ends, factors, weights, expAvg, expAvgSq, ema, adam f64 [10], arithmetic, before uint32 [32 x 4], after uint32
+ * [32 x 4]): Adam and the moving average from the mean, in place; fingerprints of the four arrays as they were found and as they are left.
  */
 napi_value update(napi_env env, napi_callback_info info) {
   const Call call(env, info);
@@ -269,7 +336,7 @@ napi_value update(napi_env env, napi_callback_info info) {
   const Adam numbers{a.data[0], a.data[1], a.data[2], a.data[3], a.data[4],
                      a.data[5], a.data[6], a.data[7], a.data[8], a.data[9]};
   alignas(32) float mean[kBlock];
-  Fingerprint before[4], after[4];
+  std::vector<Fingerprint> before(4, Fingerprint(call.arithmetic(8))), after = before;
   size_t tensor = 0;
   blocks(0, static_cast<int64_t>(sum.length), [&](int64_t block, int64_t end) {
     meanOfBlock(mean, sum.data, ends.data, factors.data, tensor, block, end);
@@ -278,8 +345,8 @@ napi_value update(napi_env env, napi_callback_info info) {
     for (int k = 0; k < 4; k++) after[k].add(state[k] + block, end - block);
   });
   for (int k = 0; k < 4; k++) {
-    before[k].store(call.at<uint32_t>(8).data + k * kSums);
-    after[k].store(call.at<uint32_t>(9).data + k * kSums);
+    before[k].finish(call.at<uint32_t>(9).data + k * kSums);
+    after[k].finish(call.at<uint32_t>(10).data + k * kSums);
   }
   return nullptr;
 }

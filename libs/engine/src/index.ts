@@ -23,7 +23,7 @@ export type { EngineIdentity } from './device/identity.js';
 export { loadEngine } from './device/load.js';
 export type { Engine, EngineOptions } from './device/load.js';
 export { loadEngineHere } from './device/load-here.js';
-export { loadPasses } from './device/passes.js';
+export { loadPasses, RUNNING_SUMS } from './device/passes.js';
 export type { NativePasses } from './device/passes.js';
 export { rank4 } from './kernels/rank.js';
 export { relu } from './kernels/relu.js';

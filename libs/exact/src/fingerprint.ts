@@ -3,8 +3,10 @@
  *
  * Nouns
  *   w_i          the i-th number's 32 bits
- *   sum j        h_j, j = 0..31: h = (h xor w) * PRIME modulo 2^32, turned left by 13 bits, over the w_i with i mod 32 = j, from 0
- *   fingerprint  the 32 sums of one array
+ *   mixed(h, w)  (h xor w) * PRIME modulo 2^32, turned left by 13 bits
+ *   sum j        h_j, j = 0..31: h = mixed(h, w) over the w_i with i mod 32 = j, from 0
+ *   fingerprint  32 numbers of one array. In arithmetic 1 its sums. In arithmetic 2 it is cut into blocks of 65,536 numbers, each of
+ *                which has sums of its own, and H_j = mixed(H_j, h_j) over the blocks in their order, from 0
  *   checksum     all sums added up, modulo 2^32
  *   digest       sha256 of fingerprints
  *
@@ -15,6 +17,7 @@
  * would, at a tenth of a training step. Native code computes the same (libs/engine, native/passes.cpp).
  */
 import { createHash } from 'node:crypto';
+import { BLOCK, type Arithmetic } from '@lockstep/base';
 
 export const FINGERPRINT_SUMS = 32;
 
@@ -27,14 +30,24 @@ function mixed(h: number, word: number): number {
 }
 
 /** [32] */
-export function fingerprintOf(numbers: Float32Array): Uint32Array {
+export function fingerprintOf(numbers: Float32Array, arithmetic: Arithmetic): Uint32Array {
   const words = new Int32Array(numbers.buffer, numbers.byteOffset, numbers.length);
+  if (arithmetic === 1) return new Uint32Array(sumsOf(words).buffer);
+  const total = new Int32Array(FINGERPRINT_SUMS);
+  for (let from = 0; from < words.length; from += BLOCK) {
+    const sums = sumsOf(words.subarray(from, from + BLOCK));
+    for (let j = 0; j < FINGERPRINT_SUMS; j++) total[j] = mixed(total[j], sums[j]);
+  }
+  return new Uint32Array(total.buffer);
+}
+
+function sumsOf(words: Int32Array): Int32Array<ArrayBuffer> {
   const sums = new Int32Array(FINGERPRINT_SUMS);
   const whole = words.length - (words.length % FINGERPRINT_SUMS);
   for (let i = 0; i < whole; i += FINGERPRINT_SUMS)
     for (let j = 0; j < FINGERPRINT_SUMS; j++) sums[j] = mixed(sums[j], words[i + j]);
   for (let i = whole; i < words.length; i++) sums[i - whole] = mixed(sums[i - whole], words[i]);
-  return new Uint32Array(sums.buffer);
+  return sums;
 }
 
 /** Of one fingerprint or several: a whole number below 2^32. */

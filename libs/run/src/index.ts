@@ -21,7 +21,7 @@ export {
   type TrainingState,
 } from './checkpoint/state.js';
 export { nodeFs, type DurableFs, type NewFile } from './durable-fs.js';
-export type { Manifest, ManifestFile } from './checkpoint/manifest.js';
+export { arithmeticOf, type Manifest, type ManifestFile } from './checkpoint/manifest.js';
 export {
   checkpointFolder,
   DirectoryStore,

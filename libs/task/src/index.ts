@@ -37,8 +37,6 @@ export {
   globalNorm,
   integerPower,
   learningRateAt,
-  normOf,
-  NORM_SUMS,
 } from './optimizer/optimizer.js';
 export type { AdamStep, LearningRateRecipe } from './optimizer/optimizer.js';
 export { ppnd16 } from './random/normal.js';

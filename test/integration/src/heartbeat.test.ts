@@ -42,6 +42,8 @@ describe('a worker that computes a long step', () => {
       seed: 1,
       recipe,
       wire: 'int32',
+      arithmetic: 2,
+      engine: 'tensorflow',
       checkpointEvery: 100,
       dataDigest,
     } as const;

@@ -118,7 +118,7 @@ async function compare(
     const table = parameterTable(recipe.model);
     const state = stateOf(recipe, table);
     const model = z.json().parse(JSON.parse(JSON.stringify(recipe)));
-    await new DirectoryStore(folder).publish({ runId: 'interop', state, table, model, createdAt: 0 });
+    await new DirectoryStore(folder).publish({ runId: 'interop', state, table, model, arithmetic: 2, createdAt: 0 });
     const expected = join(folder, 'expected.safetensors');
     writeFileSync(expected, Buffer.concat(encodeSafetensors(predictionOf(engine, recipe, state.ema, times), {})));
     const same = ran(python, script('compare.py'), join(folder, checkpointFolder(STEP)), expected);

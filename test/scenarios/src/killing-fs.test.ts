@@ -21,8 +21,9 @@ const request = {
   state,
   table: [{ name: 'w', shape: [2], offset: 0, size: 2 }],
   model: {},
+  arithmetic: 2,
   createdAt: 0,
-};
+} as const;
 
 async function publish(folder: string, before: number): Promise<'published' | 'killed'> {
   let dead = false;

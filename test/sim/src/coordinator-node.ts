@@ -24,6 +24,8 @@ export function settingsOf(options: Options): Settings {
       seed: 0,
       recipe: {},
       wire: 'int32',
+      arithmetic: 2,
+      engine: 'tensorflow',
       checkpointEvery: CHECKPOINT_EVERY,
       dataDigest: SEED_DIGEST,
     },

@@ -1,6 +1,6 @@
 /** `lockstep digest`: one line that two runs can be compared by. */
 import { Command } from 'commander';
-import { DirectoryStore, runPaths, stateDigest } from '@lockstep/run';
+import { DirectoryStore, runPaths } from '@lockstep/run';
 import { CliError } from '../errors.js';
 
 export function digestCommand(): Command {
@@ -15,5 +15,5 @@ async function printDigest(directory: string): Promise<void> {
   for (const bad of skipped)
     process.stderr.write(`${bad.code}: the checkpoint of step ${bad.step} is not used: ${bad.reason}\n`);
   if (checkpoint === undefined) throw new CliError('E_NO_CHECKPOINT', `${directory} holds no whole checkpoint`);
-  process.stdout.write(`${stateDigest(checkpoint.state)}\n`);
+  process.stdout.write(`${checkpoint.manifest.stateDigest}\n`);
 }

@@ -82,7 +82,7 @@ export function replayCommand(env: NodeJS.ProcessEnv): Command {
         microbatch,
         data: data ?? null,
         out: out === true ? defaultReplayFile(directory, step, microbatch) : (out ?? null),
-        engine: loadEngineHere({ device, threads, cache: cacheDirectoryIn(env) }, env),
+        engine: () => loadEngineHere({ device, threads, cache: cacheDirectoryIn(env) }, env),
         onStep: (done, total) => {
           const text = `redoing step ${done + 1} of ${total}`;
           if (terminal === null) process.stderr.write(`${text}\n`);

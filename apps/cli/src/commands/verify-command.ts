@@ -11,6 +11,7 @@ import {
   storedRun,
   type LedgerReader,
   type RunRecord,
+  type StoredRun,
   type TrainingState,
 } from '@lockstep/run';
 import { initialState, openRunData, stateFrom, type Task } from '@lockstep/task';
@@ -68,7 +69,7 @@ export async function verifyDirectory(directory: string, given: string | null = 
       ledger,
       store: new DirectoryStore(paths.checkpoints),
       start,
-      startDigest: () => startDigestOf(record, task, start),
+      startDigest: () => startDigestOf(record, stored, task, start),
     });
     if (!(ledger instanceof CheckpointError) && ledger.branches().length !== branches)
       throw new CliError('E_VERIFY_CHANGED', 'the run went back to an earlier step while it was read; verify it again');
@@ -99,9 +100,14 @@ async function startOf({ origin }: RunRecord, directory: string): Promise<Traini
 }
 
 /** Digest of state 0; null if it is another run's state that is not known here. */
-function startDigestOf({ seed }: RunRecord, task: Task, start: TrainingState | CheckpointError | null): string | null {
+function startDigestOf(
+  { seed }: RunRecord,
+  { arithmetic }: StoredRun,
+  task: Task,
+  start: TrainingState | CheckpointError | null,
+): string | null {
   if (start instanceof CheckpointError) return null;
-  return stateDigest({ step: 0, ...(start === null ? initialState(task, seed) : stateFrom(start)) });
+  return stateDigest(start === null ? initialState(task, seed) : stateFrom(start), arithmetic);
 }
 
 /** Lines for a person. */

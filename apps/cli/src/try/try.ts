@@ -1,4 +1,5 @@
 /** What a trained network of one's own task is worth: its figures on data that it was not trained on, and what it makes. */
+import type { EngineName } from '@lockstep/base';
 import type { Engine } from '@lockstep/engine';
 import { DirectoryStore, readRun, runPaths, storedRun } from '@lockstep/run';
 import { DefinedTask, measure, TaskError, type Measured, type Task, type TaskData } from '@lockstep/task';
@@ -16,7 +17,7 @@ export interface TryRequest {
   readonly samples: number;
   readonly warn: (text: string) => void;
   /** Loads the engine, which takes seconds. */
-  readonly engine: () => Engine;
+  readonly engine: (name: EngineName) => Engine;
 }
 
 export interface Tried {
@@ -47,7 +48,7 @@ export async function tryRun({ directory, data, prompt, seed, samples, warn, eng
   for (const bad of skipped) warn(`${bad.code}: the checkpoint of step ${bad.step} is not used: ${bad.reason}`);
   if (checkpoint === undefined) throw new CliError('E_NO_CHECKPOINT', `${directory} holds no whole checkpoint`);
   const test = await testData(task, data ?? stored.data);
-  const loaded = engine();
+  const loaded = engine(stored.engine);
   const { step, ema } = checkpoint.state;
   return {
     task: task.name,

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { open as openLmdb } from 'lmdb';
 import { z } from 'zod';
+import type { Arithmetic } from '@lockstep/base';
 import {
   checkpointFolder,
   DirectoryStore,
@@ -56,7 +57,7 @@ function entryAt(step: number, changes: Partial<LedgerEntry> = {}): LedgerEntry 
     losses: Array.from({ length: MICROBATCHES }, () => 0.5),
     samples: samplesOf(step),
     skipped: false,
-    digest: stateDigest(stateAt(step + 1)),
+    digest: stateDigest(stateAt(step + 1), 1),
     at: 1_700_000_000_000 + step,
     ...changes,
   };
@@ -68,7 +69,11 @@ type Change = (step: number) => Partial<LedgerEntry>;
 async function makeRun(
   context: TestContext,
   steps: number,
-  { change = () => ({}), checkpoints = [] }: { change?: Change; checkpoints?: readonly number[] } = {},
+  {
+    change = () => ({}),
+    checkpoints = [],
+    arithmetic = 1,
+  }: { change?: Change; checkpoints?: readonly number[]; arithmetic?: Arithmetic } = {},
 ): Promise<string> {
   const root = await fs.mkdtemp(join(tmpdir(), 'lockstep-verify-'));
   context.after(() => fs.rm(root, { recursive: true, force: true }));
@@ -76,7 +81,7 @@ async function makeRun(
     runId: 'run-a',
     seed: SEED,
     dataDigest: DATA.digest,
-    config: z.json().parse({ preset: 'tiny', data: 'mnist', recipe: RECIPE }),
+    config: z.json().parse({ preset: 'tiny', data: 'mnist', arithmetic, recipe: RECIPE }),
     createdAt: 1,
   });
   const ledger = await Ledger.open(paths.ledger);
@@ -89,6 +94,7 @@ async function makeRun(
       state: stateAt(step),
       table: parameterTable(RECIPE.model),
       model: null,
+      arithmetic,
       createdAt: 1,
     });
   }
@@ -236,7 +242,7 @@ test('a skipped step must leave the state as it was, the first step too', async 
     digest,
   });
   const right: Change = (step) => {
-    if (step === 0) return skipped(stateDigest({ step: 0, ...SEED_STATE }));
+    if (step === 0) return skipped(stateDigest(SEED_STATE, 1));
     return step === 2 ? skipped(entryAt(1).digest) : {};
   };
   const good = await verifyDirectory(await makeRun(context, 4, { change: right }));
@@ -252,6 +258,25 @@ test('a skipped step must leave the state as it was, the first step too', async 
     faults.map(({ step }) => step),
     [0, 2],
   );
+});
+
+test("state 0 and checkpoints are compared in the run's arithmetic", async (context) => {
+  for (const [arithmetic, other] of [
+    [1, 2],
+    [2, 1],
+  ] as const) {
+    const skipped =
+      (of: Arithmetic): Change =>
+      (step) =>
+        step === 0
+          ? { skipped: true, losses: [null, 1, 1, 1], digest: stateDigest(SEED_STATE, of) }
+          : { digest: stateDigest(stateAt(step + 1), of) };
+    const of = { arithmetic, checkpoints: [2] };
+    const right = await verifyDirectory(await makeRun(context, 2, { ...of, change: skipped(arithmetic) }));
+    assert.equal(right.ok, true);
+    const wrong = await verifyDirectory(await makeRun(context, 2, { ...of, change: skipped(other) }));
+    assert.deepEqual(results(wrong), ['ok', 'ok', 'failed', 'failed']);
+  }
 });
 
 test('admitted workers and branches make the run not reproducible, which is no failure', async (context) => {

@@ -12,6 +12,8 @@ export const SETTINGS: Settings = {
     seed: 0,
     recipe: {},
     wire: 'int32',
+    arithmetic: 2,
+    engine: 'tensorflow',
     checkpointEvery: 100,
     dataDigest: digestOf(0),
   },

@@ -6,7 +6,7 @@
  */
 import { realpathSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import type { JsonObject, JsonValue } from '@lockstep/base';
+import { NEWEST_ARITHMETIC, type Arithmetic, type EngineName, type JsonObject, type JsonValue } from '@lockstep/base';
 import { DIFFUSION, moduleName, openTask } from '@lockstep/catalog';
 import { checkTaskKeys, contradiction, type Given, type RunConfig } from '@lockstep/config';
 import { MAX_SUMMANDS, type Wire } from '@lockstep/exact';
@@ -31,6 +31,8 @@ export type AskedRun = {
   /** The preset whose recipe it begins with; null where the task has none. */
   readonly preset: string | null;
   readonly wire: Wire;
+  readonly arithmetic: Arithmetic;
+  readonly engine: EngineName;
   /** Where the data was when the run began, or is now that it begins; null: the task finds it by itself. */
   readonly data: string | null;
   readonly seed: number;
@@ -94,7 +96,7 @@ export function taskOn(
 }
 
 async function newRun(config: RunConfig, given: Given): Promise<AskedRun> {
-  const { wire, seed } = config;
+  const { wire, engine, seed } = config;
   const { module, reference } = await openedTask(moduleName(config.task));
   checkKeys(config, given, reference.module, module, given.get('task')?.source ?? 'the default');
   const preset = module.keys?.includes('preset') === true ? config.preset : null;
@@ -106,6 +108,8 @@ async function newRun(config: RunConfig, given: Given): Promise<AskedRun> {
     preset,
     data: locationOf(config.data, module),
     wire,
+    arithmetic: NEWEST_ARITHMETIC,
+    engine,
     seed,
     mustBe: null,
     moved: null,
@@ -140,6 +144,8 @@ async function runFrom(config: RunConfig, given: Given, parent: string): Promise
     preset,
     data: mustBe === null ? locationOf(config.data, module) : origin.data,
     wire: given.has('wire') ? config.wire : origin.wire,
+    arithmetic: NEWEST_ARITHMETIC,
+    engine: config.engine,
     seed: given.has('seed') ? config.seed : (parentRecord.seed + SEED_STEP) % Number.MAX_SAFE_INTEGER,
     mustBe,
     moved: null,
@@ -162,6 +168,7 @@ async function existingRun(config: RunConfig, given: Given, record: RunRecord): 
   if (from !== null) differences.push(from);
   compare('seed', record.seed, config.seed);
   compare('wire', stored.wire, config.wire);
+  compare('engine', stored.engine, config.engine);
   for (const [key, asked] of Object.entries(givenChanges(config, given, module, stored.preset))) {
     if (asked === null) continue;
     // Options are given together; what they are read as, the task says.
@@ -178,6 +185,8 @@ async function existingRun(config: RunConfig, given: Given, record: RunRecord): 
     preset: stored.preset,
     data: stored.data,
     wire: stored.wire,
+    arithmetic: stored.arithmetic,
+    engine: stored.engine,
     seed: record.seed,
     mustBe: { source: stored.data, digest: record.dataDigest },
     moved: given.has('data') ? locationOf(config.data, module) : null,

@@ -60,20 +60,36 @@ function without(of: object, ...keys: readonly string[]): object {
 
 const TINY = { preset: 'tiny' };
 
-test('a run from before there was a choice of data, wire, labels and predictions is resumed as what it was', async (context) => {
+test('a run from before there was a choice of data, wire, arithmetic, engine, labels and predictions is resumed as what it was', async (context) => {
   const out = join(folder(context), 'run');
   await openedAndClosed(out, TINY);
   const record = recordOf(out);
   assert.deepEqual([record.config['data'], record.config['wire']], ['mnist', 'int32']);
   const { recipe } = record.config;
   const older = { ...without(recipe, 'prediction', 'labelDrop'), model: without(recipe.model, 'classes') };
-  const before = { ...record, config: { ...TINY, recipe: older } };
+  const before = { ...record, version: 1, config: { ...TINY, recipe: older } };
   writeFileSync(join(out, 'run.json'), JSON.stringify(before));
   await openedAndClosed(out, {});
+  const resumed = await askedRun(configOf({ out }), new Map());
+  assert.deepEqual([resumed.arithmetic, resumed.engine], [1, 'tensorflow']);
   await openedAndClosed(out, { ...TINY, prediction: 'eps', wire: 'int32', classes: '0' });
   await assert.rejects(openedAndClosed(out, { prediction: 'v', wire: 'int16' }), {
     code: 'E_RUN_CONFLICT',
     message: /wire is "int32" there, "int16" was asked for .*; prediction is "eps" there, "v" was asked for/,
+  });
+});
+
+test('a new run has the newest arithmetic and the engine that is asked for, and keeps both', async (context) => {
+  const out = join(folder(context), 'run');
+  await openedAndClosed(out, { ...TINY, engine: 'program' });
+  const kinds = ({ config }: Stored): unknown[] => [config['arithmetic'], config['engine']];
+  assert.deepEqual(kinds(recordOf(out)), [2, 'program']);
+  await openedAndClosed(out, { engine: 'program' });
+  const { arithmetic, engine } = await askedRun(configOf({ out }), new Map());
+  assert.deepEqual([arithmetic, engine], [2, 'program']);
+  await assert.rejects(openedAndClosed(out, { engine: 'tensorflow' }), {
+    code: 'E_RUN_CONFLICT',
+    message: /engine is "program" there, "tensorflow" was asked for/,
   });
 });
 

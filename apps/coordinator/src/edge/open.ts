@@ -108,7 +108,7 @@ async function openOn(
   parent: Checkpoint | null,
   { clocks, freshRunId, machineNames = [], report, warn, tell, disk, evaluator, trace = () => NO_TRACE }: Surroundings,
 ): Promise<CoordinatorServer> {
-  const { task, seed, wire } = asked;
+  const { task, seed, wire, arithmetic, engine } = asked;
   const writing = { takeOver: config.takeOver, warn };
   const { paths, record, ledger } = await openRecords(config.out, asked, data, parent, freshRunId, clocks, writing);
   const { origin } = record;
@@ -119,7 +119,7 @@ async function openOn(
   try {
     await store.sweep();
     const startState = (): Promise<TrainingState> => startOf(config.out, record, task);
-    const startDigest = stateDigest(await startState());
+    const startDigest = stateDigest(await startState(), arithmetic);
     const found = await recoveredFrom(ledger, store, startDigest, warn);
     // Workers begin with the seed's state 0; another one only the coordinator has, as it has a checkpoint.
     const start = origin === undefined ? null : { step: 0, digest: startDigest };
@@ -136,6 +136,8 @@ async function openOn(
           seed,
           recipe: task.recipe,
           wire,
+          arithmetic,
+          engine,
           checkpointEvery: config.checkpointEvery,
           dataDigest: data.digest,
         },
@@ -232,9 +234,10 @@ async function openRecords(
   }
 }
 
-function toStore({ reference, preset, data, wire, task }: AskedRun): StoredRun {
+function toStore({ reference, preset, data, wire, arithmetic, engine, task }: AskedRun): StoredRun {
   const { steps, globalBatch, microbatchSize, recipe } = task;
-  return { task: reference, preset, data, wire, steps, globalBatch, microbatchSize, recipe };
+  const kinds = { wire, arithmetic, engine };
+  return { task: reference, preset, data, ...kinds, steps, globalBatch, microbatchSize, recipe };
 }
 
 /** State 0: from the seed, or from another run's state. @throws CheckpointError E_ORIGIN_STATE */

@@ -77,6 +77,7 @@ export class Publisher {
       table,
       layout,
       model,
+      arithmetic: this.settings.runSettings.arithmetic,
       generation: effect.generation,
       createdAt,
     });
@@ -84,7 +85,8 @@ export class Publisher {
 
   private async take({ step, digest, from }: { step: number; digest: string; from: readonly Member[] }) {
     const { transferStallMs: stallMs } = timeoutsFrom(this.settings.heartbeatTimeoutMs);
-    const wanted: WantedState = { step, digest, length: this.length, stallMs };
+    const { arithmetic } = this.settings.runSettings;
+    const wanted: WantedState = { step, digest, arithmetic, length: this.length, stallMs };
     const failures: string[] = [];
     for (const member of from) {
       try {

@@ -18,6 +18,7 @@ async function imagesOf(context: TestContext, recipe: Recipe, weights: number, e
     runId: 'r',
     state,
     table: parameterTable(recipe.model),
+    arithmetic: 2,
     model: JSON.parse(JSON.stringify(recipe)) as JsonValue,
     createdAt: 1,
   });

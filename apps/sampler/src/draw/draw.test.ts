@@ -30,6 +30,7 @@ async function trained(context: TestContext, recipe: Recipe, weights: Float32Arr
     runId: 'r',
     state: { step: 5, weights, expAvg: zeros, expAvgSq: zeros, ema },
     table: parameterTable(recipe.model),
+    arithmetic: 2,
     model: z.json().parse(JSON.parse(JSON.stringify(recipe))),
     createdAt: 1,
   });

@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 import { readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { canonicalJson, DirectoryStore, stateDigest, type JsonValue } from '@lockstep/run';
-import { failureOf } from '@lockstep/base';
+import { failureOf, FIRST_ARITHMETIC } from '@lockstep/base';
 import { type ClassifierConfig, type ClassifierRecipe, classifierTable, trainClassifier } from '@lockstep/evaluation';
 import type { Dataset } from '@lockstep/diffusion';
 import type { Engine } from '@lockstep/engine';
@@ -49,15 +49,17 @@ export async function classifierFor(task: ClassifierTask): Promise<Classifier> {
   const store = new DirectoryStore(join(folder, key));
   const stored = await storedIn(store, recipe.steps, model, warn);
   if (stored !== null) return stored;
+  // Of no run: evaluations name their classifiers by the digests that they always had.
+  const arithmetic = FIRST_ARITHMETIC;
   const state = { step: recipe.steps, ...trainClassifier(engine, config, data, recipe, onStep) };
   try {
-    await store.publish({ runId: key, state, table: classifierTable(config), model, createdAt });
+    await store.publish({ runId: key, state, table: classifierTable(config), model, arithmetic, createdAt });
     removeOldest(folder);
   } catch (error) {
     const { code, message } = failureOf(error);
     warn(`${code}: the classifier is not kept, the next evaluation trains it again: ${message}`);
   }
-  return { weights: state.ema, digest: stateDigest(state) };
+  return { weights: state.ema, digest: stateDigest(state, arithmetic) };
 }
 
 async function storedIn(

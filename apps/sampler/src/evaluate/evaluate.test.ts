@@ -51,6 +51,7 @@ async function makeRun(directory: string, recipe: Recipe = PRESETS.tiny): Promis
     runId: record.runId,
     state: { step: STEP, ...initialTrainingState(recipe, 0) },
     table: parameterTable(recipe.model),
+    arithmetic: 2,
     model: JSON.parse(JSON.stringify(recipe)) as never,
     createdAt: 0,
   });

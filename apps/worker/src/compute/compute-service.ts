@@ -45,7 +45,7 @@ export function serveCompute(makeTraining: MakeTraining): void {
     const engine = loadEngine({ device, threads, directory, ...(graphs === undefined ? {} : { graphs }) });
     const run = await runHere(settings);
     const arena = openArena(buffers);
-    const passes = passesFor(run.task.table, sumFormOf(run, run.task), directory);
+    const passes = passesFor(run.task.table, sumFormOf(run, run.task), run.arithmetic, directory);
     const training = makeTraining(engine, run, arena, passes, trace);
     if (isUsers(settings)) training.try();
     const upTo = new Int32Array(halted);

@@ -50,7 +50,7 @@ export function engineWith(setup: ComputeSetup): OpenEngine {
     const buffers = allocateArena(parameters);
     const arena = openArena(buffers);
     copyState(initialState(task, settings.seed), arena.state);
-    const passes = passesFor(task.table, sumFormOf(settings, task), setup.engineDirectory);
+    const passes = passesFor(task.table, sumFormOf(settings, task), settings.arithmetic, setup.engineDirectory);
     const thread = startCompute(setup, onReply);
     thread.request({ kind: 'initialise', settings, buffers, halted: halted.buffer });
     return { parameters, buckets: bucketsOf(task), arena, passes, pause: otherWork, thread };

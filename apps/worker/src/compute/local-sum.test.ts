@@ -19,7 +19,7 @@ const task = tinyTask();
 const { table } = task;
 const P = parameterCount(table);
 const form = sumFormOf(settings, task);
-const portable = new PortablePasses(table, form);
+const portable = new PortablePasses(table, form, settings.arithmetic);
 const buckets = bucketsOf(task);
 const { early, late } = buckets;
 const checksumOf = (values: Float32Array): number => portable.checksum(values);
@@ -36,7 +36,7 @@ beforeEach(() => {
   arena.sum.fill(123);
   localSum = new LocalSum(
     arena,
-    passesFor(table, form, engineDirectory('cpu', cacheDirectoryIn(process.env))),
+    passesFor(table, form, settings.arithmetic, engineDirectory('cpu', cacheDirectoryIn(process.env))),
     otherWork,
   );
 });
@@ -127,7 +127,7 @@ test('a sum that cannot be exact is refused', async () => {
 });
 
 test('the marks are the digest of the state, and the checksum that its weights are checked against later', () => {
-  const digest = stateDigest({ step: 9, ...arena.state });
+  const digest = stateDigest(arena.state, settings.arithmetic);
   assert.deepEqual(localSum.mark(), { digest, weights: checksumOf(arena.state.weights) });
 });
 

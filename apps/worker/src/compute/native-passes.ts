@@ -10,8 +10,9 @@ import {
   fixedPointFactors,
   fixedPointScales,
 } from '@lockstep/exact';
-import { loadPasses, type NativePasses } from '@lockstep/engine';
-import { adamFactors, NORM_SUMS, normOf, type AdamStep } from '@lockstep/task';
+import type { Arithmetic } from '@lockstep/base';
+import { loadPasses, RUNNING_SUMS, type NativePasses } from '@lockstep/engine';
+import { adamFactors, type AdamStep } from '@lockstep/task';
 import type { Arena } from './arena.js';
 import type { Bucket } from './buckets.js';
 import type { Summand } from './exact-sum.js';
@@ -19,9 +20,16 @@ import { marksOf, part, type BucketMarks, type Passes, type StateMarks } from '.
 import { PortablePasses } from './portable-passes.js';
 
 /** The quickest passes that there are here. @throws EngineError E_ENGINE_MISSING, E_ENGINE_LOAD; FixedPointError E_FIXEDPOINT_ARGUMENT */
-export function passesFor(table: ParameterSpans, form: SumForm, engineDirectory: string): Passes {
+export function passesFor(
+  table: ParameterSpans,
+  form: SumForm,
+  arithmetic: Arithmetic,
+  engineDirectory: string,
+): Passes {
   const native = loadPasses(engineDirectory);
-  return native === null ? new PortablePasses(table, form) : new FastPasses(native, table, form);
+  return native === null
+    ? new PortablePasses(table, form, arithmetic)
+    : new FastPasses(native, table, form, arithmetic);
 }
 
 /** Where each tensor ends. */
@@ -45,19 +53,21 @@ export class FastPasses implements Passes {
     private readonly native: NativePasses,
     private readonly table: ParameterSpans,
     private readonly form: SumForm,
+    private readonly arithmetic: Arithmetic,
   ) {
     this.ends = endsOf(table);
     this.exponentOf = exponentsIn(form);
   }
 
   checksum(numbers: Float32Array): number {
-    this.native.fingerprint(numbers, this.print);
+    this.native.fingerprint(numbers, this.arithmetic, this.print);
     return fingerprintChecksum(this.print);
   }
 
   describe(bucket: Bucket, gradient: Float32Array): BucketMarks {
     const largest = new Uint32Array(bucket.table.length);
-    this.native.describe(gradient.subarray(bucket.from, bucket.to), this.endsOf(bucket), largest, this.print);
+    const values = gradient.subarray(bucket.from, bucket.to);
+    this.native.describe(values, this.endsOf(bucket), this.arithmetic, largest, this.print);
     return { exponents: Int16Array.from(largest, this.exponentOf), checksum: fingerprintChecksum(this.print) };
   }
 
@@ -70,7 +80,7 @@ export class FastPasses implements Passes {
     const { from: first, to: end, table } = bucket;
     const scales = fixedPointScales(table, exponents, this.form);
     for (const { exponents: own } of gradients) checkBelow(own, table, exponents);
-    const prints = new Uint32Array(gradients.length * FINGERPRINT_SUMS);
+    const running = new Uint32Array(gradients.length * RUNNING_SUMS);
     const into = sum.subarray(first, end);
     const arrays = gradients.map(({ values }) => values.subarray(first, end));
     const ends = this.endsOf(bucket);
@@ -78,9 +88,13 @@ export class FastPasses implements Passes {
     const piece = Math.ceil(PIECE / (gradients.length + 1) / FINGERPRINT_SUMS) * FINGERPRINT_SUMS;
     for (let from = 0; from < into.length; from += piece) {
       if (from > 0) yield;
-      this.native.fold(into, arrays, ends, scales, prints, from, Math.min(from + piece, into.length));
+      const to = Math.min(from + piece, into.length);
+      this.native.fold(into, arrays, ends, scales, this.arithmetic, running, from, to);
     }
-    return gradients.map((_, place) => fingerprintChecksum(part(prints, place)));
+    return gradients.map((_, place) => {
+      const first = place * RUNNING_SUMS;
+      return fingerprintChecksum(running.subarray(first, first + FINGERPRINT_SUMS));
+    });
   }
 
   private endsOf(bucket: Bucket): Int32Array {
@@ -93,7 +107,7 @@ export class FastPasses implements Passes {
 
   marks({ state }: Arena): StateMarks {
     [state.weights, state.expAvg, state.expAvgSq, state.ema].forEach((array, place) =>
-      this.native.fingerprint(array, part(this.left, place)),
+      this.native.fingerprint(array, this.arithmetic, part(this.left, place)),
     );
     return marksOf(this.left);
   }
@@ -103,13 +117,13 @@ export class FastPasses implements Passes {
     exponents: Int16Array,
     adamOf: (norm: number) => AdamStep,
   ): { found: string; left: StateMarks } {
-    const { ends, found, left } = this;
+    const { ends, found, left, arithmetic } = this;
     const factors = fixedPointFactors(this.table, exponents, this.form, 1 / this.form.microbatches);
-    const squares = new Float64Array(NORM_SUMS);
-    this.native.squares(sum, ends, factors, squares);
-    const adam = adamFactors(adamOf(normOf(squares)));
+    const squares = new Float64Array(1);
+    this.native.squares(sum, ends, factors, arithmetic, squares);
+    const adam = adamFactors(adamOf(Math.sqrt(squares[0])));
     const { weights, expAvg, expAvgSq, ema } = state;
-    this.native.update(sum, ends, factors, weights, expAvg, expAvgSq, ema, adam, found, left);
+    this.native.update(sum, ends, factors, weights, expAvg, expAvgSq, ema, adam, arithmetic, found, left);
     return { found: fingerprintDigest(found), left: marksOf(left) };
   }
 }

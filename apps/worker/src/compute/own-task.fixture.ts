@@ -52,6 +52,9 @@ export async function settingsOf(file: string): Promise<{ settings: RunSettings;
   const { recipe } = task;
   return {
     task,
-    settings: { task: reference, data: null, seed: 3, recipe, wire: 'int32', checkpointEvery: 2, dataDigest },
+    settings: {
+      ...{ task: reference, data: null, seed: 3, recipe, dataDigest },
+      ...{ wire: 'int32', arithmetic: 2, engine: 'tensorflow', checkpointEvery: 2 },
+    },
   };
 }

@@ -1,10 +1,20 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { ARITHMETICS, BLOCK } from '@lockstep/base';
 import fc from 'fast-check';
 import { cacheDirectoryIn } from '@lockstep/config';
-import { NON_FINITE, tensorExponents, WIRES, ZERO_TENSOR } from '@lockstep/exact';
+import {
+  fingerprintOf,
+  FINGERPRINT_SUMS,
+  NON_FINITE,
+  tensorExponents,
+  WIRES,
+  ZERO_TENSOR,
+  type ParameterSpan,
+} from '@lockstep/exact';
+import { stateDigest } from '@lockstep/run';
 import type { AdamStep } from '@lockstep/task';
-import { engineDirectory, loadPasses } from '@lockstep/engine';
+import { engineDirectory, loadPasses, RUNNING_SUMS } from '@lockstep/engine';
 import { allocateArena, openArena, snapshotOf, type Arena } from '#src/compute/arena.js';
 import { cut, type Bucket } from '#src/compute/buckets.js';
 import { agreedExponents, summandOf, sumGradients, type Summand } from '#src/compute/exact-sum.js';
@@ -16,11 +26,13 @@ import { PortablePasses } from '#src/compute/portable-passes.js';
 const SIZES = [1, 700, 0, 33, 1500, 266];
 const P = 2500;
 const MICROBATCHES = 3;
-const table = SIZES.map((size, t) => ({
-  name: `t${t}`,
-  size,
-  offset: SIZES.slice(0, t).reduce((sum, each) => sum + each, 0),
-}));
+const tableOf = (sizes: readonly number[]): ParameterSpan[] =>
+  sizes.map((size, t) => ({
+    name: `t${t}`,
+    size,
+    offset: sizes.slice(0, t).reduce((sum, each) => sum + each, 0),
+  }));
+const table = tableOf(SIZES);
 
 /** One that ends in the middle of a block, at no multiple of the fingerprint's sums. */
 const { early, late } = cut(table, 4);
@@ -30,21 +42,21 @@ const buckets = [early, late, all];
 const native = loadPasses(engineDirectory('cpu', cacheDirectoryIn(process.env)));
 const options = native === null ? { skip: 'this processor does not run the native passes' } : {};
 
-/** Numbers of many magnitudes and both signs, with zeros of both signs and denormals; the fourth tensor is all zero. */
-function gradient(seed: number): Float32Array {
-  const values = Float32Array.from({ length: P }, (_, i) => {
+/** Numbers of many magnitudes and both signs, with zeros of both signs and denormals; of P of them the fourth tensor is all zero. */
+function gradient(seed: number, length = P): Float32Array {
+  const values = Float32Array.from({ length }, (_, i) => {
     const x = Math.sin(seed + i * 12.9898) * 43_758.5453;
     return i % 11 === 0 ? -0 : i % 13 === 0 ? 1e-42 * x : (x - Math.floor(x) - 0.5) * 2 ** ((i % 40) - 30);
   });
-  return values.fill(0, table[3].offset, table[4].offset);
+  return length === P ? values.fill(0, table[3].offset, table[4].offset) : values;
 }
 
-function arenaOf(seed: number): Arena {
-  const arena = openArena(allocateArena(P));
-  arena.state.weights.set(gradient(seed));
-  arena.state.expAvg.set(gradient(seed + 1));
-  arena.state.expAvgSq.set(gradient(seed + 2).map(Math.abs));
-  arena.state.ema.set(gradient(seed + 3));
+function arenaOf(seed: number, length = P): Arena {
+  const arena = openArena(allocateArena(length));
+  arena.state.weights.set(gradient(seed, length));
+  arena.state.expAvg.set(gradient(seed + 1, length));
+  arena.state.expAvgSq.set(gradient(seed + 2, length).map(Math.abs));
+  arena.state.ema.set(gradient(seed + 3, length));
   return arena;
 }
 
@@ -75,25 +87,84 @@ const adamOf = (norm: number): AdamStep => ({
   emaDecay: 0.97,
 });
 
-test('a sum that is cut into pieces is the same, and so are its checksums', options, () => {
+test('a sum that is cut into pieces is the same wherever it is cut, and so are its fingerprints', options, () => {
   assert.ok(native !== null);
-  const gradients = [gradient(1), gradient(2)];
-  const scales = Float64Array.from(table, (_, t) => 2 ** t);
-  const ends = Int32Array.from(table, ({ offset, size }) => offset + size);
-  const run = (...cuts: number[]): { sum: Int32Array; sums: Uint32Array } => {
-    const [sum, sums] = [new Int32Array(P), new Uint32Array(64)];
-    [...cuts, P].forEach((to, i, all) => native.fold(sum, gradients, ends, scales, sums, all[i - 1] ?? 0, to));
-    return { sum, sums };
-  };
-  assert.deepEqual(run(32, 704, 736, 2496), run());
+  const length = 2 * BLOCK + 70;
+  const long = tableOf([1, BLOCK - 20, 700, BLOCK - 611]);
+  const gradients = [gradient(1, length), gradient(2, length)];
+  const scales = Float64Array.from(long, (_, t) => 2 ** t);
+  const ends = Int32Array.from(long, ({ offset, size }) => offset + size);
+  for (const arithmetic of ARITHMETICS) {
+    const run = (cuts: readonly number[]): { sum: Int32Array; prints: Uint32Array[] } => {
+      const [sum, running] = [new Int32Array(length), new Uint32Array(2 * RUNNING_SUMS)];
+      [...cuts, length].forEach((to, i, all) =>
+        native.fold(sum, gradients, ends, scales, arithmetic, running, all[i - 1] ?? 0, to),
+      );
+      const prints = gradients.map((_, k) => running.slice(k * RUNNING_SUMS, k * RUNNING_SUMS + FINGERPRINT_SUMS));
+      return { sum, prints };
+    };
+    const whole = run([]);
+    assert.deepEqual(
+      whole.prints,
+      gradients.map((values) => fingerprintOf(values, arithmetic)),
+    );
+    assert.deepEqual(run([32, 704, BLOCK - 32, BLOCK, BLOCK + 32, 2 * BLOCK, 2 * BLOCK + 64]), whole);
+    const cut = fc.integer({ min: 1, max: Math.floor(length / 32) }).map((words) => 32 * words);
+    fc.assert(
+      fc.property(fc.uniqueArray(cut, { maxLength: 5 }), (cuts) => {
+        assert.deepEqual(run(cuts.sort((a, b) => a - b)), whole);
+      }),
+      { numRuns: 20 },
+    );
+  }
 });
 
-for (const wire of WIRES) {
-  const form = { wire, microbatches: MICROBATCHES };
-  const portable = new PortablePasses(table, form);
-  const fast = native === null ? portable : new FastPasses(native, table, form);
+for (const arithmetic of ARITHMETICS) {
+  const form = { wire: 'int32', microbatches: MICROBATCHES } as const;
+  for (const length of [BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK])
+    test(`${length} numbers have the same bits in native code (arithmetic ${arithmetic})`, options, () => {
+      assert.ok(native !== null);
+      const long = tableOf([700, length - 733, 33]);
+      const whole = cut(long, 0).early;
+      const [portable, fast] = [
+        new PortablePasses(long, form, arithmetic),
+        new FastPasses(native, long, form, arithmetic),
+      ];
+      const gradients = [5, 6].map((seed) => summandOf(gradient(seed, length), long, form));
+      const exponents = agreedExponents(gradients, long);
+      for (const { values } of gradients) {
+        assert.equal(fast.checksum(values), portable.checksum(values));
+        assert.deepEqual(fast.describe(whole, values), portable.describe(whole, values));
+      }
+      const [one, two] = [arenaOf(7, length), arenaOf(7, length)];
+      assert.deepEqual(
+        fold(fast, whole, one.sum, gradients, exponents),
+        fold(portable, whole, two.sum, gradients, exponents),
+      );
+      assert.deepEqual(one.sum, two.sum);
+      const norms: number[] = [];
+      const watched = (norm: number): AdamStep => {
+        norms.push(norm);
+        return adamOf(norm);
+      };
+      const before = portable.marks(one);
+      const result = fast.update(one, exponents, watched);
+      assert.deepEqual(result, portable.update(two, exponents, watched));
+      assert.equal(norms[0], norms[1]);
+      assert.deepEqual(snapshotOf(one.state), snapshotOf(two.state));
+      assert.deepEqual([result.found, result.left], [before.digest, fast.marks(two)]);
+      assert.equal(result.left.digest, stateDigest(two.state, arithmetic));
+    });
+}
 
-  test(`a gradient has the same exponents and checksum in native code (${wire})`, options, () => {
+const cases = WIRES.flatMap((wire) => ARITHMETICS.map((arithmetic) => [wire, arithmetic] as const));
+for (const [wire, arithmetic] of cases) {
+  const form = { wire, microbatches: MICROBATCHES };
+  const name = `${wire}, arithmetic ${arithmetic}`;
+  const portable = new PortablePasses(table, form, arithmetic);
+  const fast = native === null ? portable : new FastPasses(native, table, form, arithmetic);
+
+  test(`a gradient has the same exponents and checksum in native code (${name})`, options, () => {
     fc.assert(
       fc.property(fc.nat(1000), fc.nat(2 ** 13), (seed, below) => {
         const values = gradient(seed);
@@ -108,7 +179,7 @@ for (const wire of WIRES) {
     );
   });
 
-  test(`a gradient that is not finite says so in native code as well (${wire})`, options, () => {
+  test(`a gradient that is not finite says so in native code as well (${name})`, options, () => {
     for (const bad of [NaN, Infinity, -Infinity]) {
       const values = gradient(1);
       values[P - 1] = bad;
@@ -118,7 +189,7 @@ for (const wire of WIRES) {
     }
   });
 
-  test(`the sum of none to three gradients is the same in native code, and their checksums (${wire})`, options, () => {
+  test(`the sum of none to three gradients is the same in native code, and their checksums (${name})`, options, () => {
     for (let count = 0; count <= MICROBATCHES; count++) {
       const gradients = Array.from({ length: count }, (_, i) => summandOf(gradient(i), table, form));
       const exponents = agreedExponents([...gradients, summandOf(gradient(9), table, form)], table);
@@ -136,7 +207,7 @@ for (const wire of WIRES) {
     }
   });
 
-  test(`a gradient above the agreed exponents is refused before anything is summed (${wire})`, options, () => {
+  test(`a gradient above the agreed exponents is refused before anything is summed (${name})`, options, () => {
     const large = summandOf(gradient(1), table, form);
     for (const passes of [fast, portable]) {
       const sum = new Int32Array(P).fill(7);
@@ -146,7 +217,7 @@ for (const wire of WIRES) {
     }
   });
 
-  test(`an update finds and leaves the same bits in native code, clipped or not (${wire})`, options, () => {
+  test(`an update finds and leaves the same bits in native code, clipped or not (${name})`, options, () => {
     for (const seed of [0, 20, 40]) {
       const gradients = [summandOf(gradient(seed + 5), table, form), summandOf(gradient(seed + 6), table, form)];
       const exponents = agreedExponents(gradients, table);
@@ -169,7 +240,7 @@ for (const wire of WIRES) {
     }
   });
 
-  test(`a bit that flipped in the state before an update shows in what it found (${wire})`, options, () => {
+  test(`a bit that flipped in the state before an update shows in what it found (${name})`, options, () => {
     const exponents = agreedExponents([summandOf(gradient(5), table, form)], table);
     for (const passes of [fast, portable]) {
       const arena = arenaOf(1);

@@ -8,6 +8,7 @@ import {
   fromFixedPoint,
   tensorExponents,
 } from '@lockstep/exact';
+import type { Arithmetic } from '@lockstep/base';
 import { stateFingerprints } from '@lockstep/run';
 import { adamStep, globalNorm, type AdamStep } from '@lockstep/task';
 import type { Arena } from './arena.js';
@@ -22,10 +23,11 @@ export class PortablePasses implements Passes {
   constructor(
     private readonly table: ParameterSpans,
     private readonly form: SumForm,
+    private readonly arithmetic: Arithmetic,
   ) {}
 
   checksum(numbers: Float32Array): number {
-    return fingerprintChecksum(fingerprintOf(numbers));
+    return fingerprintChecksum(fingerprintOf(numbers, this.arithmetic));
   }
 
   describe({ from, to, table }: Bucket, gradient: Float32Array): BucketMarks {
@@ -54,14 +56,14 @@ export class PortablePasses implements Passes {
   }
 
   marks({ state }: Arena): StateMarks {
-    return marksOf(stateFingerprints(state));
+    return marksOf(stateFingerprints(state, this.arithmetic));
   }
 
   update(arena: Arena, exponents: Int16Array, adamOf: (norm: number) => AdamStep): { found: string; left: StateMarks } {
     const { state, sum } = arena;
     if (this.mean.length !== sum.length) this.mean = new Float32Array(sum.length);
     fromFixedPoint(sum, this.mean, this.table, exponents, this.form, 1 / this.form.microbatches);
-    const adam = adamOf(globalNorm(this.mean));
+    const adam = adamOf(globalNorm(this.mean, this.arithmetic));
     const found = this.marks(arena).digest;
     adamStep(state, this.mean, adam);
     return { found, left: this.marks(arena) };

@@ -1,6 +1,6 @@
 /** A run's task and data as they are on this machine, where they must be what the run began with. */
 import { isAbsolute } from 'node:path';
-import { toJson } from '@lockstep/base';
+import { toJson, type Arithmetic, type EngineName } from '@lockstep/base';
 import { openRunTask } from '@lockstep/catalog';
 import type { RunSettings } from '@lockstep/comm';
 import type { Wire } from '@lockstep/exact';
@@ -17,6 +17,9 @@ export interface RunHere {
   readonly data: TaskData;
   readonly seed: number;
   readonly wire: Wire;
+  readonly arithmetic: Arithmetic;
+  /** What its gradients are computed by. */
+  readonly engine: EngineName;
 }
 
 /**
@@ -34,7 +37,7 @@ export async function taskHere({ task, recipe }: Pick<RunSettings, 'task' | 'rec
  * @throws E_DATA_CHANGED if the data here is not the run's; what {@link taskHere} and the task's `open` throw
  */
 export async function runHere(settings: RunSettings): Promise<RunHere> {
-  const { data: source, dataDigest, seed, wire } = settings;
+  const { data: source, dataDigest, seed, wire, arithmetic, engine } = settings;
   const { task } = await taskHere(settings);
   const data = await task.open(source, 'train');
   if (data.digest !== dataDigest)
@@ -42,7 +45,7 @@ export async function runHere(settings: RunSettings): Promise<RunHere> {
       'E_DATA_CHANGED',
       `the data in ${source ?? task.name} of this machine is not the run's (digest ${dataDigest.slice(0, 12)} of the run, ${data.digest.slice(0, 12)} here): put the same data there`,
     );
-  return { task, data, seed, wire };
+  return { task, data, seed, wire, arithmetic, engine };
 }
 
 /** Whether its user wrote it. What comes with Lockstep is called by a name, and is tried by Lockstep's tests. */

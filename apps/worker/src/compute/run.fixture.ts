@@ -27,17 +27,20 @@ const { digest: dataDigest } = await tinyTask().open('mnist', 'train');
 export function tinySettings(changes: JsonObject = {}): RunSettings {
   const { recipe } = tinyTask(changes);
   const task = { module: DIFFUSION, code: { ...code } };
-  return { task, data: 'mnist', seed: 3, recipe, wire: 'int32', checkpointEvery: 2, dataDigest };
+  const kinds = { wire: 'int32', arithmetic: 2, engine: 'tensorflow' } as const;
+  return { task, data: 'mnist', seed: 3, recipe, ...kinds, checkpointEvery: 2, dataDigest };
 }
 
 /** What run.json says of it. */
-export function storedConfig({ task, data, wire, recipe }: RunSettings): JsonObject {
+export function storedConfig({ task, data, wire, arithmetic, engine, recipe }: RunSettings): JsonObject {
   const { steps, globalBatch, microbatchSize } = tinyTask();
   return configToStore({
     task,
     preset: 'tiny',
     data,
     wire,
+    arithmetic,
+    engine,
     steps,
     globalBatch,
     microbatchSize,
@@ -94,6 +97,7 @@ export async function writeRun(engine: Engine, root: string, plan: RunPlan): Pro
       state: { step, ...snapshotOf(arena.state) },
       table: trainer.table,
       model: task.recipe,
+      arithmetic: settings.arithmetic,
       createdAt: 1,
     });
   await ledger.setClass({ probe: trainer.probe(), engine: describeEngine(engine.identity) });
@@ -123,7 +127,7 @@ export async function writeRun(engine: Engine, root: string, plan: RunPlan): Pro
       losses: gradients.map(({ loss }) => loss),
       samples: gradients.map(({ samples }) => samples),
       skipped: skip,
-      digest: stateDigest({ step: committed, ...arena.state }),
+      digest: stateDigest(arena.state, settings.arithmetic),
       at: 1,
     });
     if (plan.checkpoints.includes(committed)) await publish(paths.checkpoints, committed);

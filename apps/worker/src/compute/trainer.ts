@@ -99,7 +99,7 @@ export class Trainer implements Training {
     const { task, data } = run;
     this.table = task.table;
     this.buckets = bucketsOf(task);
-    this.passes = passes ?? new PortablePasses(this.table, sumFormOf(run, task));
+    this.passes = passes ?? new PortablePasses(this.table, sumFormOf(run, task), run.arithmetic);
     this.trace = trace;
     this.graph = data.gradient(engine);
     this.compiled = compileGradient(engine, this.graph);

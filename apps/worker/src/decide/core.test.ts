@@ -72,6 +72,8 @@ const SETTINGS = {
   seed: 1,
   recipe: {},
   wire: 'int32' as const,
+  arithmetic: 2 as const,
+  engine: 'tensorflow' as const,
   checkpointEvery: 1,
   dataDigest: DIGEST,
 };

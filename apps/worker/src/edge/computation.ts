@@ -2,10 +2,9 @@
  * The worker's numbers: what the edge asks of the compute thread, the sums and checks that it makes itself, and what it must know
  * of the memory meanwhile. Which of these may run at a time, core.ts decides.
  */
-import { failureOf, type EffectQueue } from '@lockstep/base';
+import { failureOf, type Arithmetic, type EffectQueue, type StateArrays } from '@lockstep/base';
 import type { RunSettings } from '@lockstep/comm';
 import type { SumArray, Wire } from '@lockstep/exact';
-import type { StateArrays } from '@lockstep/base';
 import { copyState, snapshotOf } from '../compute/arena.js';
 import { bucketsIn, type Bucket, type Part } from '../compute/buckets.js';
 import type { ComputeReply } from '../compute/compute.js';
@@ -28,6 +27,7 @@ interface BucketSum {
 interface Opened extends RunEngine {
   readonly localSum: LocalSum;
   readonly wire: Wire;
+  readonly arithmetic: Arithmetic;
   readonly checkpointEvery: number;
 }
 
@@ -52,11 +52,12 @@ export class Computation {
   ) {}
 
   async initialise(settings: RunSettings): Promise<void> {
-    const { wire, checkpointEvery } = settings;
+    const { wire, arithmetic, checkpointEvery } = settings;
     try {
       const engine = await this.openEngine(settings, this.halted, (reply) => this.replied(reply));
       const { arena, passes, pause } = engine;
-      this.engine = { ...engine, localSum: new LocalSum(arena, passes, pause), wire, checkpointEvery };
+      const localSum = new LocalSum(arena, passes, pause);
+      this.engine = { ...engine, localSum, wire, arithmetic, checkpointEvery };
       // It may have ended while the task was opened.
       if (this.deciding.over) this.release();
     } catch (error) {
@@ -143,6 +144,10 @@ export class Computation {
 
   get parameters(): number {
     return this.opened.parameters;
+  }
+
+  get arithmetic(): Arithmetic {
+    return this.opened.arithmetic;
   }
 
   /** Puts another state into memory. Returns its digest, as it lies there now. */

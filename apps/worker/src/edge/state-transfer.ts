@@ -25,8 +25,8 @@ export class StateTransfer {
       const source = path.startsWith('/') ? this.coordinator + path : path;
       const started = clock.now();
       try {
-        const { parameters: length } = this.computation;
-        const state = await fetchState(source, { step, digest, length, stallMs });
+        const { parameters: length, arithmetic } = this.computation;
+        const state = await fetchState(source, { step, digest, arithmetic, length, stallMs });
         if (this.deciding.over) return;
         if (!this.mayReplaceState(step, digest)) {
           const message = `state ${step} came, but a newer plan does not start from it`;

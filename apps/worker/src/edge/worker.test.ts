@@ -90,7 +90,7 @@ async function welcomed(of: RunSettings, module?: URL): Promise<void> {
 }
 
 function plan(change: Partial<Extract<CoordinatorMessage, { type: 'plan' }>>): CoordinatorMessage {
-  const digest = stateDigest(seedState());
+  const digest = stateDigest(seedState(), 2);
   return { type: 'plan', generation: 1, step: 0, place, work: both, digest, reload: false, sources: [], ...change };
 }
 
@@ -118,7 +118,7 @@ async function ending(): Promise<Ending> {
 
 test('a worker alone steps, skips a step with the state as it was, and steps again from there', async () => {
   const ready = await started(new URL('./busy-thread.fixture.js', import.meta.url));
-  assert.equal(ready.have.digest, stateDigest(seedState()));
+  assert.equal(ready.have.digest, stateDigest(seedState(), 2));
   assert.match(ready.engine['tensorflow'] ?? '', /^\d+\.\d+/);
   assert.equal(ready.engine['threads'], '1');
   coordinator.say(plan({}));
@@ -200,7 +200,7 @@ test('a state is taken from the source that has it, and the report names source,
   await started();
   const state = { ...seedState(), step: 6 };
   state.weights[5] = 0.25;
-  const digest = stateDigest(state);
+  const digest = stateDigest(state, 2);
   states.set('/good/6', state);
   states.set('/bad/6', seedState());
   coordinator.say(plan({ step: 6, digest, sources: ['/bad/6', '/good/6'] }));
@@ -217,7 +217,7 @@ test('a state that comes when a newer plan wants another one does not replace th
   const ready = await started();
   const state = { ...seedState(), step: 6 };
   state.weights[5] = 0.25;
-  coordinator.say(plan({ step: 6, digest: stateDigest(state), sources: ['/later'] }));
+  coordinator.say(plan({ step: 6, digest: stateDigest(state, 2), sources: ['/later'] }));
   while (held.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
   coordinator.say(plan({ generation: 2 }));
   // The worker answers what comes after the plan, so the plan is in when this connection is made anew.
@@ -237,7 +237,7 @@ test("a task of the user's own is trained: its gradient comes in one piece, and 
   const { settings: own, task } = await settingsOf(taskFile(lineFile()));
   const ready = await started(undefined, own);
   const seed = { step: 0, ...initialState(task, own.seed) };
-  assert.equal(ready.have.digest, stateDigest(seed));
+  assert.equal(ready.have.digest, stateDigest(seed, 2));
   coordinator.say(plan({ digest: ready.have.digest }));
   const first = await gradients();
   assert.equal(first[0].exponents.length, task.table.length);

@@ -13,7 +13,7 @@ import {
   type Origin,
   type StoredRun,
 } from '@lockstep/run';
-import { failureOf } from '@lockstep/base';
+import { failureOf, type Arithmetic, type EngineName } from '@lockstep/base';
 import type { Wire } from '@lockstep/exact';
 import { initialState, openRunData, stateFrom, TaskError, type TaskData } from '@lockstep/task';
 import type { StateArrays } from '@lockstep/base';
@@ -24,6 +24,9 @@ export interface RunOnDisk extends TaskHere {
   readonly runId: string;
   readonly seed: number;
   readonly wire: Wire;
+  readonly arithmetic: Arithmetic;
+  /** What its gradients were computed by. */
+  readonly engine: EngineName;
   /** Where the data was when the run began, as the run has it stored. */
   readonly data: string | null;
   readonly dataDigest: string;
@@ -36,8 +39,9 @@ export async function openRunOnDisk(directory: string): Promise<RunOnDisk> {
   const record = await readRun(directory);
   const stored = storedRun(record, directory);
   const { runId, seed, dataDigest, origin } = record;
-  const { data, wire } = stored;
-  return { ...(await taskOf(stored, directory)), runId, seed, wire, data, dataDigest, from: origin ?? null };
+  const { data, wire, arithmetic, engine } = stored;
+  const from = origin ?? null;
+  return { ...(await taskOf(stored, directory)), runId, seed, wire, arithmetic, engine, data, dataDigest, from };
 }
 
 async function taskOf(stored: StoredRun, directory: string): Promise<TaskHere> {
@@ -80,7 +84,7 @@ export interface StartingPoint {
  */
 export async function startingPoint(
   directory: string,
-  { task, seed, runId, from }: RunOnDisk,
+  { task, seed, runId, arithmetic, from }: RunOnDisk,
   entryOf: (step: number) => LedgerEntry | undefined,
   step: number,
   warn: (text: string) => void,
@@ -98,7 +102,7 @@ export async function startingPoint(
   for (const { folder, store, found } of candidates) {
     try {
       const { state, manifest } = await store.read(found);
-      if (manifest.runId === runId && stateDigest(state) === entryOf(found - 1)?.digest)
+      if (manifest.runId === runId && stateDigest(state, arithmetic) === entryOf(found - 1)?.digest)
         return { step: found, state, origin: folder };
       warn(`E_CHECKPOINT_LEDGER: state ${found} in ${folder} is not the one in the ledger; it is not used`);
     } catch (error) {

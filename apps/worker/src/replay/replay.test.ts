@@ -40,7 +40,7 @@ async function replayed(
     microbatch,
     data: null,
     out,
-    engine,
+    engine: () => engine,
     onStep: () => redone++,
     warn: (text) => warnings.push(text),
   });
@@ -162,7 +162,7 @@ async function withConfig(directory: string, config: JsonObject, work: () => Pro
   await work().finally(() => writeFile(file, before));
 }
 
-test('a run is replayed with its own wire, and one of before there was a choice with int32', async () => {
+test('a run is replayed with its own wire and arithmetic, and one of before there was a choice with int32 and 1', async () => {
   const directory = join(root, 'int16');
   const settings = { ...tinySettings(), wire: 'int16' as const };
   const { gradients } = await writeRun(engine, directory, { settings, steps: 3, checkpoints: [] });
@@ -170,15 +170,24 @@ test('a run is replayed with its own wire, and one of before there was a choice 
   assert.equal(report.redone, 2);
   assert.equal(report.gradientDigest, digestOf(gradients.get('2/0') ?? assert.fail()));
   const older = { preset: 'tiny', recipe: tinyTask().recipe };
-  await withConfig(directory, older, async () => {
+  await withConfig(directory, { ...older, arithmetic: 2 }, async () => {
     await assert.rejects(replayed(2, 0, { directory }), { code: 'E_REPLAY_DIGEST' });
   });
   await withConfig(directory, { ...storedConfig(settings), wire: 'int8' }, async () => {
     await assert.rejects(replayed(2, 0, { directory }), { code: 'E_RUN_CORRUPT', message: /wire/ });
   });
-  // The run of the other tests was summed as int32.
-  await withConfig(run, older, async () => {
-    assert.equal((await replayed(4, 1)).gradientDigest, digestOf(gradientOf(4, 1)));
+  const first = join(root, 'first');
+  const { gradients: ofFirst } = await writeRun(engine, first, {
+    settings: { ...tinySettings(), arithmetic: 1 },
+    steps: 2,
+    checkpoints: [],
+  });
+  await withConfig(first, older, async () => {
+    const { gradientDigest } = await replayed(1, 1, { directory: first });
+    assert.equal(gradientDigest, digestOf(ofFirst.get('1/1') ?? assert.fail()));
+  });
+  await withConfig(first, { ...older, arithmetic: 2 }, async () => {
+    await assert.rejects(replayed(2, 1, { directory: first }), { code: 'E_REPLAY_DIGEST' });
   });
 });
 

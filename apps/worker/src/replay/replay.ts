@@ -13,6 +13,7 @@ import {
   type LedgerReader,
   type OutputFile,
 } from '@lockstep/run';
+import type { Arithmetic, EngineName } from '@lockstep/base';
 import type { Engine } from '@lockstep/engine';
 import { globalNorm, parameterCount, type NamedTensor, type ParameterTable, type Prepared } from '@lockstep/task';
 import { allocateArena, copyState, openArena, type Arena } from '../compute/arena.js';
@@ -35,8 +36,8 @@ export interface ReplayOptions {
   readonly data: string | null;
   /** Where to write batch and gradient; null: nowhere. */
   readonly out: string | null;
-  /** In a process whose environment is the engine's: see libs/engine, `engineEnvironment`. */
-  readonly engine: Engine;
+  /** Loads the engine, which takes seconds. In a process whose environment is the engine's: see libs/engine, `engineEnvironment`. */
+  readonly engine: (name: EngineName) => Engine;
   /** Called before every redone step: steps done, steps to do. */
   readonly onStep: (done: number, total: number) => void;
   readonly warn: (text: string) => void;
@@ -87,7 +88,7 @@ export function defaultReplayFile(directory: string, step: number, microbatch: n
  *   and others, and what else the task throws; EngineError
  */
 export async function replay(options: ReplayOptions): Promise<ReplayReport> {
-  const { directory, step, microbatch, engine } = options;
+  const { directory, step, microbatch } = options;
   const run = await openRunOnDisk(directory);
   const ledger = await openLedger(directory);
   try {
@@ -98,6 +99,7 @@ export async function replay(options: ReplayOptions): Promise<ReplayReport> {
     const arena = openArena(allocateArena(parameterCount(run.task.table)));
     copyState(start.state, arena.state);
     const data = await dataOf(run, options.data);
+    const engine = options.engine(run.engine);
     const trainer = new Trainer(engine, { ...run, data }, arena);
     for (let k = start.step; k < step; k++) {
       options.onStep(k - start.step, step - start.step);
@@ -116,7 +118,7 @@ export async function replay(options: ReplayOptions): Promise<ReplayReport> {
       notes: batch.notes ?? {},
       loss,
       figures: Object.fromEntries((data.figures ?? []).map((name, place) => [name, figures[place]])),
-      ...shapeOf(values, trainer.table),
+      ...shapeOf(values, trainer.table, run.arithmetic),
       gradientDigest: digestOf(values),
       out: out?.path ?? null,
       isPrinted: out?.isStandardOutput ?? false,
@@ -165,7 +167,7 @@ function redo(
     sumGradients(arena.sum, gradients, trainer.table, exponents, form);
     trainer.apply(k, [...exponents], false);
   }
-  const digest = stateDigest({ step: k + 1, ...arena.state });
+  const digest = stateDigest(arena.state, run.arithmetic);
   if (digest === entry.digest) return;
   const known = ledger.numericsClass()?.engine;
   const differences = engineDifferences(engine, known ?? engine).map(
@@ -185,6 +187,7 @@ function redo(
 function shapeOf(
   gradient: Float32Array,
   table: ParameterTable,
+  arithmetic: Arithmetic,
 ): Pick<ReplayReport, 'gradientNorm' | 'nonFinite' | 'largest'> {
   const nonFinite: NonFiniteTensor[] = [];
   let largest: ReplayReport['largest'] = null;
@@ -199,7 +202,7 @@ function shapeOf(
     if (count > 0) nonFinite.push({ name, count, size });
     if (magnitude > (largest?.magnitude ?? -1)) largest = { magnitude, tensor: name };
   }
-  return { gradientNorm: globalNorm(gradient), nonFinite, largest };
+  return { gradientNorm: globalNorm(gradient, arithmetic), nonFinite, largest };
 }
 
 type Replayed = {

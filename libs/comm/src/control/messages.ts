@@ -6,13 +6,13 @@
  * holds state k+1. Digests are sha256 in hex (see libs/run, `stateDigest`).
  */
 import { z } from 'zod';
-import { LockstepError } from '@lockstep/base';
+import { ARITHMETICS, ENGINES, LockstepError } from '@lockstep/base';
 import { hostInUrl } from '../http/addresses.js';
 import { LOCAL_NAME } from '../ring/local-socket.js';
 import { WIRES } from '@lockstep/exact';
 
 /** Both ends must speak the same version: the coordinator refuses another with E_PROTOCOL_VERSION. */
-export const PROTOCOL_VERSION = 6;
+export const PROTOCOL_VERSION = 7;
 
 /** A step has at most this many microbatches: bounds every list in a message. */
 export const MAX_MICROBATCHES = 65_536;
@@ -102,6 +102,10 @@ export const runSettingsSchema = z.strictObject({
   recipe: z.record(z.string().max(64), z.unknown()),
   /** The integers that gradients are summed as. */
   wire: z.enum(WIRES),
+  /** How whole arrays are made one value: fingerprints, sums of squares. */
+  arithmetic: z.literal(ARITHMETICS),
+  /** What gradients are computed by. */
+  engine: z.enum(ENGINES),
   checkpointEvery: count,
   /** Names the training data; a worker with other data must not take part. */
   dataDigest: digest,

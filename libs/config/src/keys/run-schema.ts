@@ -1,4 +1,5 @@
 /** The config of a run, as its coordinator reads it. */
+import { DEFAULT_ENGINE, ENGINES } from '@lockstep/base';
 import { allowedHostsKey } from './allowed-hosts-key.js';
 import { deviceKey } from './device-key.js';
 import { diffusionKeys } from './diffusion-keys.js';
@@ -79,6 +80,11 @@ export const runKeys = {
     default: 'int32',
     choices: ['int32', 'int16'],
     doc: 'integers that gradients are summed as between workers; int16 sends half the bytes, for slow links, with coarser gradients: other weights, as exact and as free of order',
+  }),
+  engine: choiceKey({
+    default: DEFAULT_ENGINE,
+    choices: ENGINES,
+    doc: "what computes a new run's gradients: program, Lockstep's own kernels; tensorflow, TensorFlow's session. Their bits differ, so a run keeps the one it has",
   }),
   auditRate: fractionKey({
     default: 0,

@@ -7,30 +7,42 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { PASSES_FILE } from './engine-parts.mjs';
 import { EngineError } from '../errors.js';
+import type { Arithmetic } from '@lockstep/base';
 import { remedyFor, requireFile } from './failures.js';
 import { cpuFlags, runsNative } from './identity.js';
 
-/** P: numbers of a gradient; T: tensors; `ends` [T]: where each tensor ends; a fingerprint has 32 sums. */
+/** Of a fingerprint whose array is read in pieces: the fingerprint itself, once the last piece is read, and what is under way. */
+export const RUNNING_SUMS = 64;
+
+/** P: numbers of a gradient; T: tensors; `ends` [T]: where each tensor ends; a fingerprint has 32 sums, in the run's `arithmetic`. */
 export interface NativePasses {
   /** sums [32] = the fingerprint of `numbers`. */
-  fingerprint(numbers: Float32Array, sums: Uint32Array): void;
+  fingerprint(numbers: Float32Array, arithmetic: Arithmetic, sums: Uint32Array): void;
   /** largest [T] = the largest magnitude's bits of each tensor; sums [32] = the fingerprint. */
-  describe(gradient: Float32Array, ends: Int32Array, largest: Uint32Array, sums: Uint32Array): void;
+  describe(
+    gradient: Float32Array,
+    ends: Int32Array,
+    arithmetic: Arithmetic,
+    largest: Uint32Array,
+    sums: Uint32Array,
+  ): void;
   /**
    * sum [P] = the gradients, each times `scales` [T] and rounded, ties to even, for the numbers from .. to - 1; `from` is a
-   * multiple of 32. sums [32 x gradients]: their fingerprints up to `from`, and then up to `to`.
+   * multiple of 32. sums [64 x gradients]: how far their fingerprints were at `from`, and then are at `to`; zeros at 0. At the array's
+   * end the first 32 of each are the fingerprint.
    */
   fold(
     sum: Int32Array,
     gradients: readonly Float32Array[],
     ends: Int32Array,
     scales: Float64Array,
+    arithmetic: Arithmetic,
     sums: Uint32Array,
     from: number,
     to: number,
   ): void;
-  /** out [8] = eight interleaved sums of the squares of float32(sum x factors). */
-  squares(sum: Int32Array, ends: Int32Array, factors: Float64Array, out: Float64Array): void;
+  /** out [1] = the sum of the squares of float32(sum x factors), as libs/task adds them up. */
+  squares(sum: Int32Array, ends: Int32Array, factors: Float64Array, arithmetic: Arithmetic, out: Float64Array): void;
   /**
    * Adam and the moving average, in place, from the gradient float32(sum x factors). `adam` [10] as libs/task's adamFactors
    * gives them; before, after [32 x 4] = the fingerprints of the four arrays as they were found and as they are left.
@@ -44,6 +56,7 @@ export interface NativePasses {
     expAvgSq: Float32Array,
     ema: Float32Array,
     adam: Float64Array,
+    arithmetic: Arithmetic,
     before: Uint32Array,
     after: Uint32Array,
   ): void;

@@ -3,9 +3,11 @@ import * as fs from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { ARITHMETICS } from '@lockstep/base';
 import { DirectoryStore, type PublishRequest } from '#src/checkpoint/checkpoint.js';
 import { CheckpointError } from '#src/errors.js';
 import { FailingFs } from '../failing-fs.fixture.js';
+import { arithmeticOf } from '#src/checkpoint/manifest.js';
 import { stateDigest } from '#src/checkpoint/state.js';
 
 const table = [
@@ -22,6 +24,7 @@ function request(step: number, changes: Partial<PublishRequest> = {}): PublishRe
     state,
     table,
     model: { base: 32, levels: [1, 2] },
+    arithmetic: 2,
     generation: 3,
     createdAt: 1_700_000_000_000,
     ...changes,
@@ -36,13 +39,26 @@ async function folder(context: TestContext): Promise<string> {
 
 const hasCode = (code: string) => (error: unknown) => error instanceof CheckpointError && error.code === code;
 
+test('a checkpoint says which arithmetic its digest is in, but for the first, which is not said as it was not', async (context) => {
+  const store = new DirectoryStore(await folder(context));
+  for (const arithmetic of ARITHMETICS) {
+    const given = request(arithmetic, { arithmetic });
+    const { manifest } = await store.publish(given);
+    assert.equal(manifest.stateDigest, stateDigest(given.state, arithmetic));
+    assert.equal('arithmetic' in manifest, arithmetic === 2);
+    assert.equal(arithmeticOf((await store.read(arithmetic)).manifest), arithmetic);
+  }
+  const [one, two] = ARITHMETICS.map((arithmetic) => stateDigest(request(0).state, arithmetic));
+  assert.notEqual(one, two);
+});
+
 test('a published checkpoint is read back with all it held', async (context) => {
   const root = await folder(context);
   const store = new DirectoryStore(root);
   const given = request(1200);
   const { published, manifest } = await store.publish(given);
   assert.equal(published, true);
-  assert.equal(manifest.stateDigest, stateDigest(given.state));
+  assert.equal(manifest.stateDigest, stateDigest(given.state, 2));
   const { checkpoint, skipped } = await new DirectoryStore(root).newest();
   assert.ok(checkpoint);
   assert.deepEqual(checkpoint.state, given.state);

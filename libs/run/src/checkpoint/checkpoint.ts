@@ -7,12 +7,13 @@
  * checkpoints and either the new one or nothing.
  */
 import { dirname, join } from 'node:path';
-import { messageOf, remedyFor, systemCode, type RunErrorCode } from '@lockstep/base';
+import { FIRST_ARITHMETIC, messageOf, remedyFor, systemCode, type Arithmetic, type RunErrorCode } from '@lockstep/base';
 import { canonicalJson, type JsonValue } from '../canonical-json.js';
 import { decodeTensorFiles, encodeTensorFiles, TENSOR_FILE_NAMES } from './checkpoint-files.js';
 import { nodeFs, randomNonce, TEMP_PREFIX, writeNewFile, type DurableFs } from '../durable-fs.js';
 import { CheckpointError } from '../errors.js';
 import {
+  arithmeticOf,
   decodeManifest,
   encodeManifest,
   MANIFEST_NAME,
@@ -31,6 +32,8 @@ export type PublishRequest = {
   readonly state: TrainingState;
   readonly table: ParameterTable;
   readonly model: JsonValue;
+  /** Of the run: its state digests are in it. */
+  readonly arithmetic: Arithmetic;
   /** What axes the tensors have, for readers without Lockstep; in the metadata of each tensor file. */
   readonly layout?: string;
   readonly generation?: number;
@@ -91,7 +94,7 @@ export class DirectoryStore implements CheckpointStore {
    *   may leave the new checkpoint, whole); E_STATE_TABLE, E_SAFETENSORS_ENTRY, E_JSON_VALUE for a bad request.
    */
   async publish(request: PublishRequest): Promise<PublishResult> {
-    const { runId, state, table, model, layout, generation, createdAt } = request;
+    const { runId, state, table, model, arithmetic, layout, generation, createdAt } = request;
     const tensorFiles = encodeTensorFiles(state, table, layout);
     const files = tensorFiles.map(({ name, chunks }) => ({
       name,
@@ -104,8 +107,11 @@ export class DirectoryStore implements CheckpointStore {
         'E_CHECKPOINT_WRITE',
         `${large.name} would take ${large.bytes} bytes, above ${MAX_TENSOR_FILE_BYTES}; use a smaller model.`,
       );
-    const known = { runId, step: state.step, stateDigest: stateDigest(state), files, model, createdAt };
-    const manifest: Manifest = generation === undefined ? known : { ...known, generation };
+    const manifest: Manifest = {
+      ...{ runId, step: state.step, stateDigest: stateDigest(state, arithmetic), files, model, createdAt },
+      ...(arithmetic !== FIRST_ARITHMETIC && { arithmetic }),
+      ...(generation !== undefined && { generation }),
+    };
     const manifestFile = { name: MANIFEST_NAME, chunks: [encodeManifest(manifest)] };
 
     const folder = checkpointFolder(state.step);
@@ -193,7 +199,8 @@ export class DirectoryStore implements CheckpointStore {
       contents.set(name, content);
     }
     const { state, table } = decodeChecked(folder, contents, step);
-    if (stateDigest(state) !== manifest.stateDigest) corrupt(folder, 'the state does not match its digest');
+    if (stateDigest(state, arithmeticOf(manifest)) !== manifest.stateDigest)
+      corrupt(folder, 'the state does not match its digest');
     this.#verified.add(step);
     return { manifest, table, state };
   }

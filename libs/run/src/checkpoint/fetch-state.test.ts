@@ -16,9 +16,9 @@ const state: TrainingState = {
   expAvgSq: new Float32Array(LENGTH).fill(2),
   ema: new Float32Array(LENGTH).fill(-1),
 };
-const digest = stateDigest(state);
+const digest = stateDigest(state, 2);
 const encoded = Buffer.concat(encodeState(state));
-const wanted = { step: 7, digest, length: LENGTH, stallMs: LONG_STALL_MS };
+const wanted = { step: 7, digest, arithmetic: 2, length: LENGTH, stallMs: LONG_STALL_MS } as const;
 
 const open: Server[] = [];
 afterEach(async () => {
@@ -75,7 +75,7 @@ test('a slow source is not given up while bytes come, though the whole takes lon
     };
     send(0);
   });
-  assert.equal(stateDigest(await fetchState(url, { ...wanted, stallMs: SHORT_STALL_MS })), digest);
+  assert.equal(stateDigest(await fetchState(url, { ...wanted, stallMs: SHORT_STALL_MS }), 2), digest);
 });
 
 test('what is not the wanted state is refused: other bits, another step, another length, an error', async () => {

@@ -1,5 +1,5 @@
 /** Takes a training state from another process over HTTP, and believes it only by its digest. */
-import { systemCode } from '@lockstep/base';
+import { systemCode, type Arithmetic } from '@lockstep/base';
 import { decodeState, encodedStateBytes, stateDigest, type TrainingState } from './state.js';
 
 /** Looks at the transfer in one stall time: a process that stood still misses some, and so does not take that for a stall. */
@@ -9,8 +9,9 @@ const MAX_REASON_LENGTH = 200;
 
 export type WantedState = {
   readonly step: number;
-  /** stateDigest of it. */
+  /** stateDigest of it, in the run's arithmetic. */
   readonly digest: string;
+  readonly arithmetic: Arithmetic;
   /** Parameters. */
   readonly length: number;
   /** A transfer from which no byte came for so long, from the dial on, is given up. Milliseconds. */
@@ -21,7 +22,8 @@ export type WantedState = {
  * The wanted state from `url`.
  * @throws Error saying what was wrong with the source; CheckpointError E_STATE_* if it is no state of that length.
  */
-export async function fetchState(url: string, { step, digest, length, stallMs }: WantedState): Promise<TrainingState> {
+export async function fetchState(url: string, wanted: WantedState): Promise<TrainingState> {
+  const { step, digest, arithmetic, length, stallMs } = wanted;
   const stalled = new AbortController();
   let quietLooks = 0;
   const timer = setInterval(() => {
@@ -44,7 +46,7 @@ export async function fetchState(url: string, { step, digest, length, stallMs }:
       received += chunk.length;
     }
     const state = decodeState(bytes.subarray(0, received), length);
-    const found = stateDigest(state);
+    const found = stateDigest(state, arithmetic);
     if (state.step !== step || found !== digest)
       throw new Error(`it gave state ${state.step} with digest ${found.slice(0, 12)}, not ${digest.slice(0, 12)}`);
     return state;

@@ -1,7 +1,7 @@
 /** manifest.json: what a checkpoint folder holds and how to tell that it is whole. */
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { messageOf } from '@lockstep/base';
+import { ARITHMETICS, FIRST_ARITHMETIC, messageOf, type Arithmetic } from '@lockstep/base';
 import { canonicalJson, type JsonValue } from '../canonical-json.js';
 import { CheckpointError } from '../errors.js';
 
@@ -21,6 +21,7 @@ const manifestSchema = z.strictObject({
   step: z.int().nonnegative(),
   generation: z.int().nonnegative().optional(),
   stateDigest: sha256Hex,
+  arithmetic: z.literal(ARITHMETICS).optional(),
   files: z.array(fileSchema),
   model: z.json(),
   createdAt: z.int().nonnegative(),
@@ -35,14 +36,21 @@ export type Manifest = {
   readonly step: number;
   /** Membership under which the step was committed, where the publisher knows it. */
   readonly generation?: number;
-  /** stateDigest() of the state. */
+  /** stateDigest() of the state, in the arithmetic of `arithmeticOf`. */
   readonly stateDigest: string;
+  /** Of the run; left out in those of arithmetic 1, as in older ones. */
+  readonly arithmetic?: Arithmetic;
   readonly files: readonly ManifestFile[];
   /** The model's config, opaque here: whoever samples hands it to libs/diffusion. */
   readonly model: JsonValue;
   /** Milliseconds since the epoch. */
   readonly createdAt: number;
 };
+
+/** Which arithmetic the digest of a manifest's state is of. */
+export function arithmeticOf({ arithmetic = FIRST_ARITHMETIC }: Pick<Manifest, 'arithmetic'>): Arithmetic {
+  return arithmetic;
+}
 
 /** sha256, 64 hex digits, of the joined chunks. */
 export function sha256Of(chunks: readonly (Uint8Array | string)[]): string {
@@ -66,8 +74,12 @@ export function encodeManifest(manifest: Manifest): Uint8Array {
 
 /** @throws CheckpointError E_CHECKPOINT_CORRUPT when the bytes are not a whole manifest of this version. */
 export function decodeManifest(bytes: Uint8Array): Manifest {
-  const { format, version, manifestSha256, generation, ...manifest } = parse(bytes);
-  const rest = generation === undefined ? manifest : { ...manifest, generation };
+  const { format, version, manifestSha256, generation, arithmetic, ...manifest } = parse(bytes);
+  const rest = {
+    ...manifest,
+    ...(generation !== undefined && { generation }),
+    ...(arithmetic !== undefined && { arithmetic }),
+  };
   if (sha256Of([canonicalJson({ format, version, ...rest })]) !== manifestSha256) {
     throw new CheckpointError(
       'E_CHECKPOINT_CORRUPT',

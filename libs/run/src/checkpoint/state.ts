@@ -5,7 +5,7 @@
  * Over the wire a state is one binary, all little-endian:
  *   magic "LOCKSTEP" (8) | version u32 | reserved u32 = 0 | step u64 | P u64 | weights | expAvg | expAvgSq | ema
  */
-import type { ParameterTable, TrainingState } from '@lockstep/base';
+import type { Arithmetic, ParameterTable, StateArrays, TrainingState } from '@lockstep/base';
 import { CheckpointError } from '../errors.js';
 import { fingerprintDigest, fingerprintOf, FINGERPRINT_SUMS } from '@lockstep/exact';
 import { BYTES_PER_FLOAT, bytesOf, floatsAt } from './float-bytes.js';
@@ -61,15 +61,15 @@ export function stateLength(state: TrainingState): number {
 }
 
 /** The fingerprints of the four arrays, one after another: [4 x 32]. */
-export function stateFingerprints(state: Omit<TrainingState, 'step'>): Uint32Array {
+export function stateFingerprints(state: StateArrays, arithmetic: Arithmetic): Uint32Array {
   const prints = new Uint32Array(STATE_ARRAYS.length * FINGERPRINT_SUMS);
-  STATE_ARRAYS.forEach((key, place) => prints.set(fingerprintOf(state[key]), place * FINGERPRINT_SUMS));
+  STATE_ARRAYS.forEach((key, place) => prints.set(fingerprintOf(state[key], arithmetic), place * FINGERPRINT_SUMS));
   return prints;
 }
 
-/** sha256, 64 hex digits, of the arrays' fingerprints. The step is not part of it. */
-export function stateDigest(state: TrainingState): string {
-  return fingerprintDigest(stateFingerprints(state));
+/** sha256, 64 hex digits, of the arrays' fingerprints in the run's arithmetic. The step is not part of it. */
+export function stateDigest(state: StateArrays, arithmetic: Arithmetic): string {
+  return fingerprintDigest(stateFingerprints(state, arithmetic));
 }
 
 /**

@@ -2,11 +2,13 @@ import assert from 'node:assert/strict';
 import * as fs from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { ARITHMETICS, type Arithmetic } from '@lockstep/base';
 import { checkpointFolder, DirectoryStore, type Checkpoint } from '#src/checkpoint/checkpoint.js';
 import { hasCode, ledgerFolder, opened } from '../ledger/ledger.fixture.js';
 import { Ledger } from '#src/ledger/ledger.js';
 import type { LedgerEntry } from '#src/ledger/ledger-entry.js';
 import { openDatabase } from '#src/ledger/ledger-reader.js';
+import { stateDigest } from '#src/checkpoint/state.js';
 import { ORIGIN_KEY, VERSION_KEY } from '#src/ledger/ledger-records.js';
 import { keepOrigin, originOf, readOrigin } from '#src/record/origin.js';
 import { runPaths } from '#src/record/run.js';
@@ -60,7 +62,11 @@ test('the chain starts from the origin, so one that was changed or taken away br
   }
 });
 
-async function checkpointOf(context: TestContext, step: number): Promise<{ root: string; checkpoint: Checkpoint }> {
+async function checkpointOf(
+  context: TestContext,
+  step: number,
+  arithmetic: Arithmetic = 2,
+): Promise<{ root: string; checkpoint: Checkpoint }> {
   const root = dirname(await ledgerFolder(context));
   const array = (value: number): Float32Array => new Float32Array(3).fill(value);
   const store = new DirectoryStore(join(root, 'parent'));
@@ -69,6 +75,7 @@ async function checkpointOf(context: TestContext, step: number): Promise<{ root:
     state: { step, weights: array(1), expAvg: array(2), expAvgSq: array(3), ema: array(4) },
     table: [{ name: 'w', shape: [3], offset: 0, size: 3 }],
     model: { kind: 'some' },
+    arithmetic,
     generation: 7,
     createdAt: 5,
   });
@@ -77,14 +84,16 @@ async function checkpointOf(context: TestContext, step: number): Promise<{ root:
 
 test("the other run's state is kept whole in the new run's folder, whatever a try before it left there", async (context) => {
   const earlier = await checkpointOf(context, 3);
-  const { root, checkpoint } = await checkpointOf(context, 6);
-  await keepOrigin(root, earlier.checkpoint, 'axes');
-  await keepOrigin(root, checkpoint, 'axes');
-  await fs.rm(join(root, 'parent'), { recursive: true });
-  assert.deepEqual(await fs.readdir(runPaths(root).origin), [checkpointFolder(6)]);
-  const origin = originOf(checkpoint);
-  assert.deepEqual(origin, { runId: 'run-0', step: 6, digest: checkpoint.manifest.stateDigest });
-  assert.deepEqual(await readOrigin(root, origin), checkpoint.state);
+  for (const arithmetic of ARITHMETICS) {
+    const { root, checkpoint } = await checkpointOf(context, 6, arithmetic);
+    await keepOrigin(root, earlier.checkpoint, 'axes');
+    await keepOrigin(root, checkpoint, 'axes');
+    await fs.rm(join(root, 'parent'), { recursive: true });
+    assert.deepEqual(await fs.readdir(runPaths(root).origin), [checkpointFolder(6)]);
+    const origin = originOf(checkpoint);
+    assert.deepEqual(origin, { runId: 'run-0', step: 6, digest: stateDigest(checkpoint.state, arithmetic) });
+    assert.deepEqual(await readOrigin(root, origin), checkpoint.state);
+  }
 });
 
 test('an origin that is missing, damaged or another one is told as that', async (context) => {

@@ -4,6 +4,7 @@
  */
 import { messageOf, remedyFor } from '@lockstep/base';
 import { DirectoryStore, type Checkpoint } from '../checkpoint/checkpoint.js';
+import { arithmeticOf } from '../checkpoint/manifest.js';
 import { nodeFs } from '../durable-fs.js';
 import { CheckpointError } from '../errors.js';
 import type { Origin } from '../ledger/ledger-records.js';
@@ -37,6 +38,7 @@ export async function keepOrigin(root: string, { manifest, table, state }: Check
   await new DirectoryStore(folder).publish({
     runId,
     model,
+    arithmetic: arithmeticOf(manifest),
     createdAt,
     state,
     table,

@@ -3,6 +3,7 @@ import * as fs from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { isJsonObject } from '@lockstep/base';
 import { CheckpointError } from '#src/errors.js';
 import { FailingFs } from '../failing-fs.fixture.js';
 import { findRun, openRun, readRun, type RunRecord } from '#src/record/run.js';
@@ -31,6 +32,23 @@ test('a new run gets its folders and its record', async (context) => {
   assert.deepEqual(await readRun(root), proposal);
   assert.deepEqual((await fs.readdir(root)).sort(), ['checkpoints', 'ledger', 'run.json']);
   assert.equal(paths.ledger, join(root, 'ledger'));
+});
+
+test('a record of version 1 is read, and what is new is written as version 2, which older builds refuse', async (context) => {
+  const root = await folder(context);
+  await openRun(root, proposal);
+  const path = join(root, 'run.json');
+  const written: unknown = JSON.parse(await fs.readFile(path, 'utf8'));
+  assert.ok(isJsonObject(written));
+  assert.equal(written['version'], 2);
+  for (const [version, isRead] of [
+    [1, true],
+    [3, false],
+  ] as const) {
+    await fs.writeFile(path, JSON.stringify({ ...written, version }));
+    if (isRead) assert.deepEqual(await readRun(root), proposal);
+    else await assert.rejects(readRun(root), hasCode('E_RUN_CORRUPT'));
+  }
 });
 
 test('an existing run keeps its record, whatever is proposed', async (context) => {

@@ -14,14 +14,15 @@ import { originSchema, type Origin } from '../ledger/ledger-records.js';
 
 export const RUN_FILE_NAME = 'run.json';
 const FORMAT = 'lockstep-run';
-const VERSION = 1;
+/** Version 2 may say of its arithmetic and engine what a reader of version 1 would pass over, and compute other bits. */
+const VERSION = 2;
 
 /** run.json is a few kB; more than this is damage, not to be read into memory. */
 const MAX_RUN_FILE_BYTES = 16 * 1024 * 1024;
 
 const recordSchema = z.strictObject({
   format: z.literal(FORMAT),
-  version: z.literal(VERSION),
+  version: z.literal([1, VERSION]),
   runId: z.string().min(1),
   seed: z.int().nonnegative(),
   dataDigest: z.string().min(1),

@@ -1,6 +1,14 @@
 /** What run.json says of the training itself: one form for everybody who reads it, whichever version wrote it. */
 import { z } from 'zod';
-import type { JsonObject } from '@lockstep/base';
+import {
+  ARITHMETICS,
+  ENGINES,
+  FIRST_ARITHMETIC,
+  FIRST_ENGINE,
+  type Arithmetic,
+  type EngineName,
+  type JsonObject,
+} from '@lockstep/base';
 import { WIRES, type Wire } from '@lockstep/exact';
 import { CheckpointError } from '../errors.js';
 import type { RunRecord } from './run.js';
@@ -20,6 +28,8 @@ export interface StoredRun {
   /** Where the data was when the run began; null where the task finds it by itself. */
   readonly data: string | null;
   readonly wire: Wire;
+  readonly arithmetic: Arithmetic;
+  readonly engine: EngineName;
   /** Optimiser updates in the whole run. */
   readonly steps: number;
   /** Samples a step. */
@@ -35,12 +45,18 @@ const FIRST_TASK: TaskReference = { module: 'diffusion', code: { version: '1' } 
 
 const size = z.int().positive();
 const sizes = { steps: size, globalBatch: size, microbatchSize: size };
+/** Keys that came when there were runs already, all of which had what stands here as the default. */
+const later = {
+  arithmetic: z.literal(ARITHMETICS).default(FIRST_ARITHMETIC),
+  engine: z.enum(ENGINES).default(FIRST_ENGINE),
+};
 
 const configSchema = z.object({
   task: z.strictObject({ module: z.string().min(1), code: z.record(z.string(), z.string()) }),
   preset: z.string().nullable(),
   data: z.string().min(1).nullable(),
   wire: z.enum(WIRES),
+  ...later,
   ...sizes,
   recipe: z.record(z.string(), z.json()),
 });
@@ -51,6 +67,7 @@ const olderSchema = z
     preset: z.string(),
     data: z.string().min(1).default('mnist'),
     wire: z.enum(WIRES).default('int32'),
+    ...later,
     recipe: z.looseObject(sizes).and(z.record(z.string(), z.json())),
   })
   .transform(({ recipe, ...config }) => {
@@ -83,11 +100,14 @@ export function configToStore({
   preset,
   data,
   wire,
+  arithmetic,
+  engine,
   steps,
   globalBatch,
   microbatchSize,
   recipe,
 }: StoredRun): JsonObject {
   const { module, code } = task;
-  return { task: { module, code }, preset, data, wire, steps, globalBatch, microbatchSize, recipe };
+  const kinds = { wire, arithmetic, engine };
+  return { task: { module, code }, preset, data, ...kinds, steps, globalBatch, microbatchSize, recipe };
 }

@@ -12,7 +12,7 @@ import {
   integerPower,
   learningRateAt,
 } from '#src/optimizer/optimizer.js';
-import type { StateArrays } from '@lockstep/base';
+import { ARITHMETICS, BLOCK, type StateArrays } from '@lockstep/base';
 import type { AdamStep } from '#src/optimizer/optimizer.js';
 
 /** 1 - (1 + n)^-0.75, computed independently of this code. */
@@ -126,6 +126,36 @@ test('the global norm is the Euclidean one, and a gradient above the limit is sc
   assert.equal(clipScale(5, 1), 0.2);
   assert.equal(clipScale(0.5, 1), 1);
   assert.equal(clipScale(0, 1), 1);
+});
+
+/** Norms as they were when each arithmetic came: they decide the weights of runs on disk. */
+const NORMS: Readonly<Record<number, readonly [number, number]>> = {
+  1000: [146.04550608272433, 146.04550608272433],
+  65535: [1182.39982130457, 1182.39982130457],
+  65536: [1182.3998870447356, 1182.3998870447358],
+  65537: [1182.4177847056185, 1182.4177847056185],
+  196608: [2047.9906555351733, 2047.9906555351192],
+};
+
+test('the global norm is that of the runs that there are', () => {
+  for (const [length, norms] of Object.entries(NORMS)) {
+    const gradient = Float32Array.from(
+      { length: Number(length) },
+      (_, i) => ((Math.imul(i + 1, 0x9e37_79b1) >>> 8) - 2 ** 23) / 2 ** 20,
+    );
+    assert.deepEqual(
+      ARITHMETICS.map((arithmetic) => globalNorm(gradient, arithmetic)),
+      norms,
+    );
+  }
+});
+
+test('in arithmetic 2 the squares of each block are summed by themselves', () => {
+  // One of the small squares is lost beside a 1, a block of them is not.
+  const gradient = new Float32Array(3 * BLOCK).fill(2 ** -30, BLOCK);
+  gradient[BLOCK - 1] = 1;
+  assert.equal(globalNorm(gradient, 2), Math.sqrt(1 + 2 ** -44 + 2 ** -44));
+  assert.equal(globalNorm(gradient, 1), Math.sqrt(1 + (7 / 8) * 2 ** -43));
 });
 
 test('the norm of large float32 gradients does not overflow', () => {

@@ -6,7 +6,7 @@
  * stored number is rounded once to float32, and nothing depends on a library's last bit.
  */
 import { portableCosine } from './cosine.js';
-import type { StateArrays } from '@lockstep/base';
+import { BLOCK, NEWEST_ARITHMETIC, type Arithmetic, type StateArrays } from '@lockstep/base';
 import { TaskError } from '../errors.js';
 
 export type AdamStep = {
@@ -36,21 +36,33 @@ export function integerPower(base: number, exponent: number): number {
 }
 
 /** So many sums of squares, as one would be a chain of additions that wait for one another. */
-export const NORM_SUMS = 8;
+const NORM_SUMS = 8;
 
-/**
- * The Euclidean norm, in float64: the squares of the elements i with i mod 8 = j are summed in order, and then the eight sums
- * in pairs ({@link normOf}).
- */
-export function globalNorm(gradient: Float32Array): number {
-  const sums = new Float64Array(NORM_SUMS);
-  for (let i = 0; i < gradient.length; i++) sums[i % NORM_SUMS] += gradient[i] * gradient[i];
-  return normOf(sums);
+/** The Euclidean norm, in float64: the root of {@link sumOfSquares}. A run's update takes the run's arithmetic. */
+export function globalNorm(gradient: Float32Array, arithmetic: Arithmetic = NEWEST_ARITHMETIC): number {
+  return Math.sqrt(sumOfSquares(gradient, arithmetic));
 }
 
-/** The norm from the eight sums of squares. */
-export function normOf([a, b, c, d, e, f, g, h]: Float64Array): number {
-  return Math.sqrt(a + b + (c + d) + (e + f + (g + h)));
+/**
+ * In float64. Arithmetic 1: the squares of the elements i with i mod 8 = j are summed in order, and then the eight sums in pairs.
+ * Arithmetic 2: so are those of each block of 65,536 elements, then its eight sums one after another, and then the blocks' sums.
+ */
+function sumOfSquares(gradient: Float32Array, arithmetic: Arithmetic): number {
+  if (arithmetic === 1) {
+    const [a, b, c, d, e, f, g, h] = interleavedSquares(gradient);
+    return a + b + (c + d) + (e + f + (g + h));
+  }
+  let total = 0;
+  for (let from = 0; from < gradient.length; from += BLOCK)
+    total += interleavedSquares(gradient.subarray(from, from + BLOCK)).reduce((sum, each) => sum + each);
+  return total;
+}
+
+/** [8] */
+function interleavedSquares(numbers: Float32Array): Float64Array {
+  const sums = new Float64Array(NORM_SUMS);
+  for (let i = 0; i < numbers.length; i++) sums[i % NORM_SUMS] += numbers[i] * numbers[i];
+  return sums;
 }
 
 /**

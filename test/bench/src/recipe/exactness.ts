@@ -48,7 +48,7 @@ interface Trained {
 
 /** Trains once. */
 function train({ wire, update }: Way): Trained {
-  const run = { task, data, seed: 0, wire };
+  const run = { task, data, seed: 0, wire, arithmetic: 2, engine: 'tensorflow' } as const;
   const arena = openArena(allocateArena(parameterCount(task.table)));
   copyState(initialState(task, run.seed), arena.state);
   const trainer = new Trainer(engine, run, arena);

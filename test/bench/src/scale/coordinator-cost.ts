@@ -42,6 +42,8 @@ const settingsOf = (workers: number): Settings => ({
     seed: 0,
     recipe: {},
     wire: 'int32',
+    arithmetic: 2,
+    engine: 'tensorflow',
     checkpointEvery: ENDLESS,
     dataDigest: digestOf(0),
   },

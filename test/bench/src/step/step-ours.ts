@@ -27,10 +27,12 @@ const engine = loadEngine({ device: 'cpu', threads, directory: engineDirectory('
 const STEPS = 1000;
 const recipe = recipeOf({ ...NETWORK, steps: STEPS, globalBatch: images, microbatchSize });
 const task = diffusionTask.create({ ...recipe });
-const run = { task, data: await task.open('mnist', 'train'), seed: 0, wire: 'int32' } as const;
+const data = await task.open('mnist', 'train');
+const run = { task, data, seed: 0, wire: 'int32', arithmetic: 2, engine: 'tensorflow' } as const;
 const arena = openArena(allocateArena(parameterCount(task.table)));
 copyState(initialState(task, run.seed), arena.state);
-const passes = passesFor(task.table, sumFormOf(run, task), engineDirectory('cpu', cacheDirectoryIn(process.env)));
+const cache = cacheDirectoryIn(process.env);
+const passes = passesFor(task.table, sumFormOf(run, task), run.arithmetic, engineDirectory('cpu', cache));
 const trainer = new Trainer(engine, run, arena, { passes });
 const localSum = new LocalSum(arena, passes, otherWork);
 const indices = Array.from({ length: images / microbatchSize }, (_, index) => index);
