@@ -1,0 +1,1 @@
+#define LOCKSTEP_DENSE_KERNELS

@@ -1,0 +1,1 @@
+#define LOCKSTEP_REST_KERNELS
