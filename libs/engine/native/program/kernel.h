@@ -27,6 +27,8 @@ struct Needs {
   size_t shared;
 };
 
+enum class Failure : int32_t { none = 0, indexOutOfRange = 1 };
+
 /** One instruction: operands are whole numbers; what is a buffer is a number of one, or -1 where it is left out. */
 struct Call {
   const int32_t* operands;
@@ -35,6 +37,8 @@ struct Call {
   float* shared;
   float* scratch;
   size_t scratchPerThread;
+  /** Set where the numbers themselves forbid to go on; the run then fails. */
+  Failure* failure;
 
   int i(int k) const { return operands[k]; }
   /** An operand that holds a float32's bits. */

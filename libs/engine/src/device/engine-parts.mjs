@@ -35,6 +35,7 @@ export const DEVICES = Object.freeze(['cpu', 'cuda']);
 export const BINDING_FILE = 'tfjs_binding.node';
 export const PRELUDE_FILE = 'prelude.node';
 export const PASSES_FILE = 'passes.node';
+export const PROGRAMS_FILE = 'programs.node';
 /** What is compiled here: an engine lacks none of them. */
 export const COMPILED_FILES = Object.freeze([BINDING_FILE, PRELUDE_FILE, PASSES_FILE]);
 export const STAMP_FILE = 'engine.json';
@@ -179,15 +180,20 @@ export function kernelsDir() {
   return join(import.meta.dirname, '..', '..', 'native');
 }
 
+/** The folder of the source of programs: their kernels, and what runs them. */
+export function programSourceDir() {
+  return join(kernelsDir(), 'program');
+}
+
 /**
  * @param {string} dir
  * @param {string} suffix
  */
 function filesIn(dir, suffix) {
-  return readdirSync(dir)
-    .filter((name) => name.endsWith(suffix))
-    .sort()
-    .map((name) => join(dir, name));
+  return readdirSync(dir, { withFileTypes: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith(suffix))
+    .map(({ name }) => join(dir, name))
+    .sort();
 }
 
 /**
@@ -196,6 +202,46 @@ function filesIn(dir, suffix) {
  * @type {Partial<Record<string, string[]>>}
  */
 const PROCESSOR_FLAGS = { x64: ['-mavx2', '-mfma'], arm64: [] };
+
+/**
+ * What the kernels of programs are compiled for: a name, how many numbers they compute on at once, and the compiler's flags. Which is
+ * used is decided when a process starts. `wide` is for tests: the form of avx512 without its instructions.
+ * @typedef {readonly [name: string, lanes: number, flags: readonly string[]]} ProgramTarget
+ */
+/** @type {readonly ProgramTarget[]} */
+const PORTABLE_TARGETS = [
+  ['plain', 4, []],
+  ['wide', 16, []],
+];
+/** @type {Partial<Record<string, readonly ProgramTarget[]>>} */
+const PROCESSOR_TARGETS = {
+  x64: [
+    ['avx2', 8, ['-mavx2', '-mfma']],
+    ['avx512', 16, ['-mavx2', '-mfma', '-mavx512f', '-mavx512dq', '-mprefer-vector-width=512']],
+  ],
+};
+
+/**
+ * Arguments of the compiler, one list a call, by which programs.node is made in the folder in which they are run.
+ * @param {{ headersDir: string, arch?: string, optimise?: string }} options `optimise`: the compiler's level, which decides no bit
+ * @returns {string[][]}
+ */
+export function programArguments({ headersDir, arch = process.arch, optimise = '-O3' }) {
+  const dir = programSourceDir();
+  const common = [
+    ...['-std=c++17', optimise, '-ffp-contract=off', '-fno-math-errno', '-fPIC', '-w', '-pthread'],
+    ...['-DNAPI_VERSION=8', '-I', headersDir],
+  ];
+  const targets = [...PORTABLE_TARGETS, ...(PROCESSOR_TARGETS[arch] ?? [])];
+  const objects = targets.map(([name]) => `program-${name}.o`);
+  return [
+    ...targets.map(([name, lanes, flags]) => [
+      ...[...common, ...flags, `-DLOCKSTEP_TARGET=${name}`, `-DLOCKSTEP_LANES=${lanes}`],
+      ...['-c', join(dir, 'target.cc'), '-o', `program-${name}.o`],
+    ]),
+    [...common, '-shared', ...filesIn(dir, '.cc').filter((path) => basename(path) !== 'target.cc'), ...objects, '-o', PROGRAMS_FILE],
+  ];
+}
 
 /**
  * Arguments of g++, one list a call, run inside the engine's folder, where the wheel's files lie under tensorflow/: the
@@ -247,4 +293,20 @@ export function engineKey({ device, arch = process.arch }) {
  */
 export function engineDir({ device, cacheDir }) {
   return join(cacheDir, 'engine', engineKey({ device }));
+}
+
+/**
+ * The folder of programs.node, whether or not it has been made: named by all that decides its bytes, as the engine's is.
+ * @param {{ cacheDir: string, arch?: string }} options
+ */
+export function programsDir({ cacheDir, arch = process.arch }) {
+  const hash = createHash('sha256');
+  const put = (/** @type {string} */ text) => hash.update(`${Buffer.byteLength(text)}:`).update(text);
+  for (const path of [programSourceDir(), join(programSourceDir(), 'kernels')].flatMap((dir) => filesIn(dir, ''))) {
+    put(basename(path));
+    put(readFileSync(path, 'utf8'));
+  }
+  const calls = programArguments({ headersDir: '', arch });
+  put(JSON.stringify(calls.map((call) => call.map((argument) => basename(argument)))));
+  return join(cacheDir, 'engine', `programs-${arch}-${hash.digest('hex').slice(0, 16)}`);
 }

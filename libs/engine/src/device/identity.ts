@@ -3,7 +3,13 @@ import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import type { Device } from './device.js';
 
+/** Programs of our own kernels, or TensorFlow's sessions. */
+export type EngineKind = 'program' | 'tensorflow';
+
 export type EngineIdentity = {
+  readonly engine: EngineKind;
+  /** Which of our kernels a program uses: plain, avx2, avx512; tensorflow for sessions. */
+  readonly kernels: string;
   readonly tensorflow: string;
   readonly tfjs: string;
   readonly device: Device;
@@ -33,6 +39,8 @@ export function runsNative(arch: string, flags: readonly string[]): boolean {
 }
 
 export function identify(loaded: {
+  engine: EngineKind;
+  kernels: string;
   tensorflow: string;
   tfjs: string;
   device: Device;

@@ -1,18 +1,21 @@
 /**
- * Loads tfjs with our own binding. One engine a thread: tfjs keeps its state in module globals. Works on the main thread
- * and in worker_threads; threads of one process share libtensorflow's pools, so they do not add speed.
+ * What computes: programs of our own kernels, or TensorFlow's sessions. Either way networks are written in tfjs, which is loaded with our
+ * own binding: at once for sessions, and for programs when something is recorded, or run op by op; a program that is found on disk needs
+ * none of it. One engine a thread: tfjs keeps its state in module globals. Works on the main thread and in worker_threads; threads of
+ * one process share libtensorflow's pools, so they do not add speed.
  */
 import { existsSync } from 'node:fs';
 import { Module, createRequire } from 'node:module';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
-import { BINDING_FILE, PRELUDE_FILE } from './engine-parts.mjs';
+import { BINDING_FILE, PRELUDE_FILE, programsDir, TENSORFLOW_VERSION } from './engine-parts.mjs';
 import { toOpAttributes, type Attributes } from '../kernels/attributes.js';
 import { backendOf, type Backend, type Tensor, type TF } from './binding.js';
 import { checkEnvironment, realEnvironment, type EngineSetting } from './environment.js';
 import { EngineError } from '../errors.js';
 import { remedyFor, requireFile } from './failures.js';
-import { identify, runsNative, type EngineIdentity } from './identity.js';
+import { identify, runsNative, type EngineIdentity, type EngineKind } from './identity.js';
+import { kernelTarget, loadPrograms, type NativePrograms } from '../program/native-programs.js';
 import { registerRecordableKernels } from '../kernels/recordable-kernels.js';
 import { registerReductionGradients } from '../kernels/reduction-gradients.js';
 
@@ -21,12 +24,23 @@ export type EngineOptions = EngineSetting & {
   readonly directory: string;
   /** Where compile() keeps graphs, as graphDirectory() names it; nowhere if left out. */
   readonly graphs?: string;
+  /** Programs where it is left out. */
+  readonly engine?: EngineKind;
+  /** Which of our kernels programs use: plain, avx2, avx512; the fastest that the processor runs if left out. No bit depends on it. */
+  readonly kernels?: string;
 };
 
+/** What runs programs in this thread. */
+export type ProgramRunner = { readonly native: NativePrograms; readonly target: string };
+
 export interface Engine {
+  /** Loads TensorFlow where nothing has needed it yet. @throws {EngineError} as loadEngine */
   readonly tf: TF;
+  /** As `tf`. */
   readonly backend: Backend;
   readonly identity: EngineIdentity;
+  /** Null where the engine is TensorFlow. */
+  readonly programs: ProgramRunner | null;
   /** Whether our own kernels (native/) are used where they fit; without them the same is composed of TensorFlow's ops. */
   readonly native: boolean;
   readonly options: EngineOptions;
@@ -42,21 +56,48 @@ const PACKAGE = '@tensorflow/tfjs-node-gpu';
 const require = createRequire(import.meta.url);
 let loaded: Engine | undefined;
 
+const OPTIONS = ['device', 'threads', 'directory', 'graphs', 'engine', 'kernels'] as const;
+
 /**
  * Loads the engine, or returns this thread's engine where it was loaded with the same options.
- * @throws {EngineError} E_ENGINE_MISSING, E_ENGINE_ENVIRONMENT, E_ENGINE_GPU, E_ENGINE_LOAD, E_ENGINE_LOADED
+ * @throws {EngineError} E_ENGINE_MISSING, E_ENGINE_ENVIRONMENT, E_ENGINE_GPU, E_ENGINE_LOAD, E_ENGINE_LOADED, E_ENGINE_OPTION
  */
 export function loadEngine(options: EngineOptions): Engine {
-  const { device, threads, directory } = options;
   if (loaded !== undefined) {
     const { options: first } = loaded;
-    const same = first.device === device && first.threads === threads && first.directory === directory;
-    if (same && first.graphs === options.graphs) return loaded;
+    if (OPTIONS.every((name) => first[name] === options[name])) return loaded;
     throw new EngineError(
       'E_ENGINE_LOADED',
       `this thread has loaded an engine with ${JSON.stringify(first)}; use that one, or a process of its own for ${JSON.stringify(options)}`,
     );
   }
+  loaded = options.engine === 'tensorflow' ? sessionEngine(options) : programEngine(options);
+  return loaded;
+}
+
+type Loaded = { readonly tf: TF; readonly backend: Backend };
+
+function sessionEngine(options: EngineOptions): Engine {
+  const tensorflow = loadTensorFlow(options);
+  return makeEngine(options, () => tensorflow, null);
+}
+
+function programEngine(options: EngineOptions): Engine {
+  const { device, directory } = options;
+  if (device !== 'cpu')
+    throw new EngineError(
+      'E_ENGINE_OPTION',
+      `programs run on the processor, and the device is ${device}: for that device choose the engine tensorflow`,
+    );
+  // The folder engine/ of the cache holds both.
+  const native = loadPrograms(programsDir({ cacheDir: dirname(dirname(directory)) }));
+  const target = kernelTarget(native, options.kernels);
+  let tensorflow: Loaded | undefined;
+  return makeEngine(options, () => (tensorflow ??= loadTensorFlow(options)), { native, target });
+}
+
+function loadTensorFlow(options: EngineOptions): Loaded {
+  const { device, directory } = options;
   const bindingPath = join(directory, BINDING_FILE);
   requireFile(bindingPath, `run: node tools/engine/install.mjs --device ${device}`);
   // Said before the CUDA library is loaded: without a driver it prints errors of its own, and can crash when the process ends.
@@ -65,26 +106,49 @@ export function loadEngine(options: EngineOptions): Engine {
   const tf = requireTensorFlow(join(directory, PRELUDE_FILE), bindingPath);
   const backend = backendOf(tf);
   if (device === 'cuda' && !backend.binding.isUsingGpuDevice()) throw noGpu();
+  if (backend.binding.TF_Version !== TENSORFLOW_VERSION)
+    throw new EngineError(
+      'E_ENGINE_LOAD',
+      `${directory} holds TensorFlow ${backend.binding.TF_Version}, and ${TENSORFLOW_VERSION} belongs there; remove the folder and run: node tools/engine/install.mjs --device ${device}`,
+    );
   registerReductionGradients(tf);
   registerRecordableKernels(tf, backend);
-  loaded = makeEngine(tf, backend, options);
-  return loaded;
+  return { tf, backend };
 }
 
-function makeEngine(tf: TF, backend: Backend, options: EngineOptions): Engine {
+/** @param tensorflow gives the same each time */
+function makeEngine(options: EngineOptions, tensorflow: () => Loaded, programs: ProgramRunner | null): Engine {
   const { device, threads } = options;
-  const identity = identify({ tensorflow: backend.binding.TF_Version, tfjs: tf.version['tfjs-core'], device, threads });
+  const identity = identify({
+    engine: programs === null ? 'tensorflow' : 'program',
+    kernels: programs?.target ?? 'tensorflow',
+    tensorflow: TENSORFLOW_VERSION,
+    tfjs: tfjsVersion(),
+    device,
+    threads,
+  });
   return Object.freeze({
-    tf,
-    backend,
+    get tf() {
+      return tensorflow().tf;
+    },
+    get backend() {
+      return tensorflow().backend;
+    },
     identity,
+    programs,
     native: runsKernels(identity),
     options: Object.freeze({ ...options }),
     kernel: (op: string, attributes: Attributes, inputs: Tensor[]) =>
-      backend.executeSingleOutput(op, toOpAttributes(attributes), inputs),
+      tensorflow().backend.executeSingleOutput(op, toOpAttributes(attributes), inputs),
     kernels: (op: string, attributes: Attributes, inputs: Tensor[], outputs: number) =>
-      backend.executeMultipleOutputs(op, toOpAttributes(attributes), inputs, outputs),
+      tensorflow().backend.executeMultipleOutputs(op, toOpAttributes(attributes), inputs, outputs),
   });
+}
+
+/** Of the package that is installed, without loading it. */
+function tfjsVersion(): string {
+  const { version } = require('@tensorflow/tfjs-core/package.json') as { version: string };
+  return version;
 }
 
 /** The kernels are compiled for the CPU, on x86 with AVX2 and FMA (engine-parts.mjs). */

@@ -64,6 +64,10 @@ function arrayOf({ dtype }: TensorSpec): Float32ArrayConstructor | Int32ArrayCon
 
 /** The example of a spec, or zeros. */
 export function exampleOf(spec: TensorSpec): TypedArray {
-  if (spec.data !== undefined) return spec.data;
+  return spec.data ?? arrayFor(spec);
+}
+
+/** A fresh array for a tensor: zeros. */
+export function arrayFor(spec: TensorSpec): TypedArray {
   return new (arrayOf(spec))(sizeOf(spec.shape));
 }
