@@ -17,6 +17,13 @@ export type { WorkerConfig } from './keys/worker-schema.js';
 export type { UpConfig } from './keys/up-schema.js';
 export { parseFlags } from './flags.js';
 export { namesIn } from './key.js';
-export { cacheDirectoryIn, deviceIn, isDumbTerminal, runDirectoryIn, shownGpus } from './process-variables.js';
+export {
+  cacheDirectoryIn,
+  deviceIn,
+  isDumbTerminal,
+  kernelsIn,
+  runDirectoryIn,
+  shownGpus,
+} from './process-variables.js';
 export { localGpus, visibleGpus, workerPlaces } from './gpus.js';
 export { type LogLevel } from './keys/log-level-key.js';

@@ -13,6 +13,12 @@ export function deviceIn(env: Environment): string {
   return env['LOCKSTEP_DEVICE'] ?? 'cpu';
 }
 
+/** The kernels that programs use, as the worker's key of that name; undefined: the fastest. The value is checked by whoever loads them. */
+export function kernelsIn(env: Environment): string | undefined {
+  const named = env['LOCKSTEP_KERNELS'];
+  return named === 'fastest' ? undefined : named;
+}
+
 /** GPUs that CUDA shows to a process, as the variable says it; null: all of them. */
 export function shownGpus(env: Environment): string | null {
   return env['CUDA_VISIBLE_DEVICES'] ?? null;

@@ -110,9 +110,9 @@ function classify(engine: Engine, parameters: readonly Tensor[], x: Tensor): Out
  * @throws E_MODEL_CONFIG
  */
 export function classifierGradient(engine: Engine, config: ClassifierConfig, n: number): GraphFunction {
-  const { tf } = engine;
   const table = classifierTable(config);
   const fn = ([weights, x, target]: Tensor[]): Tensor[] => {
+    const { tf } = engine;
     const losses = (...parameters: Tensor[]): Tensor => {
       const { logits } = classify(engine, parameters, x);
       return tf.neg(tf.sum(tf.mul(target, tf.logSoftmax(logits)), 1));

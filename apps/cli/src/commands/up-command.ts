@@ -1,5 +1,6 @@
 /** `lockstep up`: config from flags, environment and file; then the processes of up.ts. */
 import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { openOutput, RUN_FILE_NAME } from '@lockstep/run';
@@ -8,10 +9,11 @@ import { failureOf } from '@lockstep/base';
 import { askedRun } from '@lockstep/coordinator';
 import { addConfigFlags, givenFlags } from './config-flags.js';
 import { CliError } from '../errors.js';
+import { describeWorkers, localWorkers } from '../up/local-workers.js';
 import { up } from '../up/up.js';
 
 /** Config keys that the coordinator process takes as flags; host, port and trace are set by `up` itself. */
-const NOT_FOR_COORDINATOR = new Set(['workers', 'maxRestarts', 'host', 'port', 'trace']);
+const NOT_FOR_COORDINATOR = new Set(['workers', 'threads', 'maxRestarts', 'host', 'port', 'trace']);
 
 /** Not wrapped into a column as the flags' texts are: who looks for the timeouts should find one line. */
 const ONE_TIMEOUT = 'One timeout: a peer silent for --heartbeat-timeout-ms is lost; all other waits derive from it.';
@@ -46,10 +48,22 @@ async function runUp(options: Readonly<Record<string, unknown>>, env: NodeJS.Pro
       { key: 'resume', value: true, source: 'flag --resume' },
     ]);
   // What can be refused before a process is started is refused here, not in a log.
-  await askedRun({ ...config, out }, given);
+  const { task } = await askedRun({ ...config, out }, given);
+  const gpus = config.device === 'cuda' ? localGpus(env) : null;
+  const choice = {
+    workers: config.workers,
+    threads: config.threads,
+    minWorkers: config.minWorkers,
+    microbatches: task.globalBatch / task.microbatchSize,
+    processors: availableParallelism(),
+    gpus: gpus === null ? null : gpus.length,
+  };
+  const local = localWorkers(choice);
+  const about = describeWorkers(choice, local);
   return up({
     out,
-    places: workerPlaces(config.device, config.workers, config.device === 'cuda' ? localGpus(env) : []),
+    places: workerPlaces(config.device, local.workers, gpus ?? []),
+    about: about === null ? [] : [about],
     maxRestarts: config.maxRestarts,
     warningSignal: config.warningSignal,
     coordinatorArgs: keys.flatMap(({ key, flag }) =>
@@ -62,6 +76,7 @@ async function runUp(options: Readonly<Record<string, unknown>>, env: NodeJS.Pro
     trace: config.trace === null ? null : traceFile(resolve(config.trace)),
     workerArgs: [
       `--device=${config.device}`,
+      `--threads=${local.threads}`,
       `--host=${config.host}`,
       // LOCKSTEP_PORT, which a worker would read too, is the coordinator's.
       '--port=0',

@@ -58,6 +58,8 @@ export interface UpOptions {
   readonly trace: string | null;
   /** Arguments of each worker process, without its name and coordinator. */
   readonly workerArgs: readonly string[];
+  /** Said at the start, a line each. */
+  readonly about: readonly string[];
   /** Environment of the children. */
   readonly env: NodeJS.ProcessEnv;
   readonly stream: NodeJS.WriteStream;
@@ -116,6 +118,8 @@ class Supervisor {
   /** What ends the training, if something does: the signal, and its name or another reason. */
   private stopping: { readonly signal: StopSignal; readonly reason: string } | null = null;
   private hungUp = false;
+  /** Whether it was said what this run is. */
+  private said = false;
   private finish: (status: number) => void = () => undefined;
 
   constructor(private readonly options: UpOptions) {
@@ -165,6 +169,8 @@ class Supervisor {
         this.view.line(
           `coordinator at ws://${this.address()}, metrics at http://${this.address()}/metrics, logs in ${this.logs}`,
         );
+        if (!this.said) for (const line of this.options.about) this.view.line(line);
+        this.said = true;
         this.options.places.forEach((place, index) => {
           if (!this.workers.has(`worker-${index}`)) this.startWorker(`worker-${index}`, place);
         });

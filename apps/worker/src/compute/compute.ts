@@ -89,6 +89,8 @@ export type ComputeReply =
 export interface ComputeSetup {
   readonly device: 'cpu' | 'cuda';
   readonly threads: number;
+  /** Which of our kernels programs use; the fastest if left out. */
+  readonly kernels?: string;
   readonly engineDirectory: string;
   readonly trace: TraceTarget | null;
   /** Where compiled graphs are kept; nowhere if left out. */

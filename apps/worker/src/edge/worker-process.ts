@@ -14,7 +14,7 @@ import type { Ending } from './worker.js';
 const INSTANCE_BYTES = 16;
 
 async function train(log: Log, config: WorkerConfig, computeModule: URL | undefined): Promise<Ended> {
-  const { device, threads } = config;
+  const { device, threads, kernels } = config;
   // libtensorflow reads these from the real environment when the compute thread loads it.
   Object.assign(process.env, engineEnvironment({ device, threads }));
   const cache = cacheDirectoryIn(process.env);
@@ -34,6 +34,7 @@ async function train(log: Log, config: WorkerConfig, computeModule: URL | undefi
     compute: {
       device,
       threads,
+      ...(kernels === 'fastest' ? {} : { kernels }),
       engineDirectory: engineDirectory(device, cache),
       graphDirectory: graphDirectory(cache),
       trace,

@@ -10,6 +10,7 @@ import {
   webSocketUrlKey,
   type ValuesOf,
 } from '../key.js';
+import { kernelsKey } from './kernels-key.js';
 import { logLevelKey } from './log-level-key.js';
 import type { Check } from '../schema.js';
 import { traceKey } from './trace-key.js';
@@ -34,8 +35,9 @@ export const workerKeys = {
     default: 1,
     min: 1,
     max: MAX_THREADS,
-    doc: 'threads inside one tensor operation; part of the numerics class',
+    doc: 'threads that compute; with the engine program no bit depends on them, with tensorflow they are part of the numerics class',
   }),
+  kernels: kernelsKey,
   trace: traceKey,
   logLevel: logLevelKey,
   warningSignal: warningSignalKey,

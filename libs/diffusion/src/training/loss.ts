@@ -68,10 +68,10 @@ export function gradientFunction(
   n: number,
   prediction: Prediction,
 ): GradientFunction {
-  const { tf } = engine;
   const table = parameterTable(config);
   const early = earlyFrom(config);
   const fn = ([weights, x0, eps, sqrtAlphaBar, sqrtOneMinusAlphaBar, t, lossWeight, labels]: Tensor[]): Tensor[] => {
+    const { tf } = engine;
     const aSample = (values: Tensor): Tensor => tf.reshape(values, [n, 1, 1, 1]);
     const [signal, noise] = [aSample(sqrtAlphaBar), aSample(sqrtOneMinusAlphaBar)];
     const xt = tf.add(tf.mul(signal, x0), tf.mul(noise, eps));

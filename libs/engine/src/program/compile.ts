@@ -1,17 +1,22 @@
 /**
- * A function of tensors, run as a TensorFlow graph: no JavaScript between the ops, memory planned once, about twice as fast a
- * training step as op by op.
+ * A function of tensors, compiled: no JavaScript between the ops, memory planned once.
  *
  * The function is recorded when it is compiled, for the examples' shapes and types, and again for each other set of shapes
- * that it is run on, as tf.function and torch.compile do. Of graphs with an identity one is kept on disk and loaded by
- * whoever compiles the same function later: half the memory of recording, and none of the time.
+ * that it is run on, as tf.function and torch.compile do. The recorded graph becomes a program of our own kernels (lower/), whose bits
+ * are the same on every machine; where no kernel covers an op, or the engine is TensorFlow, TensorFlow runs the graph. Of functions with an
+ * identity it is kept on disk and loaded by whoever compiles the same function later: none of the time of recording, and for a program
+ * none of TensorFlow's memory either.
  */
 import type { TypedArray } from '../device/binding.js';
 import type { EngineErrorCode } from '@lockstep/base';
 import { EngineError } from '../errors.js';
 import { loadGraph, type Graph, type GraphInfo } from '../record/graph.js';
 import { graphKey, type FunctionIdentity } from '../record/graph-key.js';
+import { lower } from '../lower/lower.js';
+import { decodeProgram, encodeProgram } from '../lower/encode.js';
 import { keptGraph, type Kept } from './graph-store.js';
+import { loadProgram } from './run-program.js';
+import type { EngineKind } from '../device/identity.js';
 import type { Engine } from '../device/load.js';
 import type { Stages } from '../record/stages.js';
 import { shapesKey, sizeOf, type Targets, type TensorSpec } from '../record/tensor-spec.js';
@@ -35,8 +40,11 @@ export type CompileOptions = {
 export type GraphInput = TypedArray | { readonly shape: readonly number[]; readonly data: TypedArray };
 
 export type CompiledInfo = GraphInfo & {
-  /** Whether the graph was recorded here or came from disk. */
+  /** Whether it was recorded here or came from disk. */
   readonly source: Kept['source'];
+  readonly runsOn: EngineKind;
+  /** Ops that no kernel covers, for which TensorFlow runs the whole although the engine is programs. */
+  readonly uncovered: readonly string[];
 };
 
 export interface Compiled {
@@ -115,11 +123,14 @@ function make(
   const record = (): Uint8Array => {
     onPhase?.('record');
     const { savedModel, captured } = trace(engine, fn, specs, { stages });
-    if (identity === undefined || captured === null) return savedModel;
-    throw new EngineError(
-      'E_ENGINE_CAPTURE',
-      `${identity.name} uses ${captured} from outside, by which its graph on disk would not be known; hand it in as an input, or make it inside`,
-    );
+    if (identity !== undefined && captured !== null)
+      throw new EngineError(
+        'E_ENGINE_CAPTURE',
+        `${identity.name} uses ${captured} from outside, by which its graph on disk would not be known; hand it in as an input, or make it inside`,
+      );
+    if (engine.programs === null) return savedModel;
+    const lowered = lower(savedModel, stages);
+    return 'program' in lowered ? encodeProgram(lowered.program) : savedModel;
   };
   const tell = (code: EngineErrorCode, message: string): void => {
     if (warn === undefined) process.emitWarning(message, { type: 'EngineWarning', code });
@@ -127,14 +138,29 @@ function make(
   };
   const { graphs } = engine.options;
   onPhase?.('look');
-  const { savedModel, source }: Kept =
+  const { bytes, source }: Kept =
     identity === undefined || graphs === undefined
-      ? { savedModel: record(), source: 'recorded' }
+      ? { bytes: record(), source: 'recorded' }
       : keptGraph(graphs, graphKey(engine, identity, specs, stages), record, tell);
   onPhase?.('load');
-  const graph = loadGraph(engine, savedModel, stages);
+  const { graph, runsOn, uncovered } = load(engine, bytes, stages);
   onPhase?.('ready');
-  return { ...graph, info: Object.freeze({ ...graph.info, source }) };
+  return { ...graph, info: Object.freeze({ ...graph.info, source, runsOn, uncovered }) };
+}
+
+/** What was recorded, be it a program or a saved model, ready to run. @throws {EngineError} E_ENGINE_MODEL */
+function load(
+  engine: Engine,
+  bytes: Uint8Array,
+  stages: Stages | undefined,
+): Pick<CompiledInfo, 'runsOn' | 'uncovered'> & { readonly graph: Graph } {
+  const { programs } = engine;
+  const program = programs === null ? null : decodeProgram(bytes);
+  if (programs !== null && program !== null)
+    return { graph: loadProgram(programs, engine.options.threads, program), runsOn: 'program', uncovered: [] };
+  const lowered = programs === null ? null : lower(bytes, stages);
+  const uncovered = lowered !== null && 'uncovered' in lowered ? lowered.uncovered : [];
+  return { graph: loadGraph(engine, bytes, stages), runsOn: 'tensorflow', uncovered };
 }
 
 function specOf(input: GraphInput, example: TensorSpec | undefined): TensorSpec {

@@ -1,5 +1,5 @@
 /**
- * Graphs on disk. One file a graph, named by the sha256 of its key: a line of JSON (version, key, sha256 over key and graph),
+ * Programs and graphs on disk. One file each, named by the sha256 of its key: a line of JSON (version, key, sha256 over key and graph),
  * then the graph. A file is written beside and renamed, so it is whole or not there, and checked when it is read, so damage
  * on the disk is found; both may happen in any number of processes, as equal keys have equal graphs.
  */
@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { makeFolderSync, type EngineErrorCode } from '@lockstep/base';
 
 export type Warn = (code: EngineErrorCode, message: string) => void;
-export type Kept = { readonly savedModel: Uint8Array; readonly source: 'recorded' | 'disk' };
+export type Kept = { readonly bytes: Uint8Array; readonly source: 'recorded' | 'disk' };
 
 const FORMAT = 1;
 /** Files kept: a graph for each network, batch size and thread count that somebody tries, many times over. */
@@ -37,25 +37,25 @@ export function keptGraph(directory: string, key: string, record: () => Uint8Arr
   const path = join(directory, `${sha256(key)}.graph`);
   const lock = `${path}.lock`;
   const known = readGraph(path, key, warn);
-  if (known !== null) return { savedModel: known, source: 'disk' };
+  if (known !== null) return { bytes: known, source: 'disk' };
   try {
     makeFolderSync(directory);
     awaitTurn(lock, path);
   } catch (error) {
     warnOnce(directory, error, warn);
-    return { savedModel: record(), source: 'recorded' };
+    return { bytes: record(), source: 'recorded' };
   }
-  let savedModel: Uint8Array;
+  let bytes: Uint8Array;
   try {
     const meanwhile = readGraph(path, key, warn);
-    if (meanwhile !== null) return { savedModel: meanwhile, source: 'disk' };
-    savedModel = record();
-    writeGraph(directory, path, key, savedModel, warn);
+    if (meanwhile !== null) return { bytes: meanwhile, source: 'disk' };
+    bytes = record();
+    writeGraph(directory, path, key, bytes, warn);
   } finally {
     remove(lock);
   }
   removeOldest(directory);
-  return { savedModel, source: 'recorded' };
+  return { bytes, source: 'recorded' };
 }
 
 /** The graph if it is there and whole. */
@@ -68,15 +68,15 @@ function readGraph(path: string, key: string, warn: Warn): Uint8Array | null {
     return null;
   }
   const end = file.indexOf(NEWLINE);
-  const savedModel = file.subarray(end + 1);
-  if (end >= 0 && file.subarray(0, end).toString() === header(key, savedModel)) return savedModel;
+  const bytes = file.subarray(end + 1);
+  if (end >= 0 && file.subarray(0, end).toString() === header(key, bytes)) return bytes;
   warn('E_ENGINE_CACHE_FILE', `${path} is damaged; the function is recorded again, and the file replaced`);
   remove(path);
   return null;
 }
 
-function header(key: string, savedModel: Uint8Array): string {
-  return JSON.stringify({ format: FORMAT, sha256: sha256(key, savedModel), key });
+function header(key: string, bytes: Uint8Array): string {
+  return JSON.stringify({ format: FORMAT, sha256: sha256(key, bytes), key });
 }
 
 /**
@@ -113,10 +113,10 @@ function ownerIsDead(lock: string): boolean {
   }
 }
 
-function writeGraph(directory: string, path: string, key: string, savedModel: Uint8Array, warn: Warn): void {
+function writeGraph(directory: string, path: string, key: string, bytes: Uint8Array, warn: Warn): void {
   const temporary = `${path}.${randomUUID()}.tmp`;
   try {
-    writeFileSync(temporary, Buffer.concat([Buffer.from(`${header(key, savedModel)}\n`), savedModel]));
+    writeFileSync(temporary, Buffer.concat([Buffer.from(`${header(key, bytes)}\n`), bytes]));
     renameSync(temporary, path);
   } catch (error) {
     remove(temporary);

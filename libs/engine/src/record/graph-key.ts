@@ -59,7 +59,22 @@ function filesDigest(files: [name: string, path: string][]): string {
   return hash.digest('hex');
 }
 
-/** The key of the graph of a function on `specs`, by this engine. Example data counts, for an op may look at it. */
+/** Packages that decide what is recorded; no version of TensorFlow, which runs ops and does not choose them. */
+const RECORDERS = ['@tensorflow/tfjs-core', '@tensorflow/tfjs-node-gpu', 'protobufjs', 'seedrandom'];
+
+/** Versions of what records, without loading it: a program is looked for before anything is loaded. */
+function recorderVersions(): JsonValue {
+  const require = createRequire(import.meta.url);
+  return RECORDERS.map((name) => {
+    const { version } = require(`${name}/package.json`) as { version: string };
+    return `${name} ${version}`;
+  });
+}
+
+/**
+ * The key of the graph of a function on `specs`, by this engine. Example data counts, for an op may look at it. A program's key
+ * does not name the machine: it is the same on all of them.
+ */
 export function graphKey(
   engine: Engine,
   identity: FunctionIdentity,
@@ -71,14 +86,12 @@ export function graphKey(
     shape,
     data: data === undefined ? null : createHash('sha256').update(bytesOf(data)).digest('hex'),
   }));
+  const common = { function: identity, inputs, stages: stages ?? null, native: engine.native, engineCode: ENGINE_CODE };
+  if (engine.programs !== null) return canonicalJson({ ...common, engine: 'program', packages: recorderVersions() });
   return canonicalJson({
-    function: identity,
-    inputs,
-    stages: stages ?? null,
+    ...common,
     engine: engine.identity,
-    native: engine.native,
     engineFolder: basename(engine.options.directory),
-    engineCode: ENGINE_CODE,
     packages: packagesDigest(),
   });
 }
