@@ -128,7 +128,7 @@ function writeFile(binding: Binding, path: string, content: Uint8Array): void {
 }
 
 /** Reads inputs, outputs and statistics back from the bytes, so that a graph from disk knows as much as a fresh one. */
-function describe(
+export function describe(
   savedModel: Uint8Array,
 ): Pick<Graph, 'inputs' | 'outputs' | 'info'> & { readonly nodes: readonly NodeMessage[] } {
   const graph = decode(savedModel);

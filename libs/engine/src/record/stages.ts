@@ -25,6 +25,11 @@ export type StagePlan = {
 /** Nodes with a value of their own, which every call has anew. */
 const LEAVES: readonly string[] = ['Placeholder', 'Const'];
 
+/** Whether a node has no inputs, and then no list of them when it was read from bytes. */
+export function isLeaf({ op }: NodeMessage): boolean {
+  return LEAVES.includes(op);
+}
+
 const tensorName = (ref: string): string => (ref.includes(':') ? ref : `${ref}:0`);
 const nodeName = (ref: string): string => ref.split(':')[0];
 
@@ -55,7 +60,7 @@ export function planStages(nodes: readonly NodeMessage[], outputs: number, stage
     const node = byName.get(nodeName(ref));
     if (node === undefined) throw new EngineError('E_ENGINE_MODEL', `the graph has no node ${ref}; compile it again`);
     if (node.op === 'Placeholder') feeds[stage].add(tensorName(ref));
-    if (LEAVES.includes(node.op)) return;
+    if (isLeaf(node)) return;
     const maker = stageOf.get(node.name);
     if (maker === stage) return;
     if (maker !== undefined) {
@@ -74,4 +79,22 @@ export function planStages(nodes: readonly NodeMessage[], outputs: number, stage
     handedOn: [...handedOn[stage]],
     outputs: made,
   }));
+}
+
+/** The nodes that each stage computes, in the graph's order, without those of stages before it. Throws as planStages. */
+export function stageNodes(nodes: readonly NodeMessage[], outputs: number, stages?: Stages): NodeMessage[][] {
+  const byName = new Map(nodes.map((node) => [node.name, node]));
+  const computed = new Set<NodeMessage>();
+  return planStages(nodes, outputs, stages).map(({ outputs: made }) => {
+    const needed = new Set<NodeMessage>();
+    const visit = (name: string): void => {
+      const node = byName.get(nodeName(name));
+      if (node === undefined || computed.has(node)) return;
+      computed.add(node);
+      needed.add(node);
+      if (!isLeaf(node)) for (const input of node.input) visit(input);
+    };
+    for (const output of made) visit(`o${output}`);
+    return nodes.filter((node) => needed.has(node));
+  });
 }

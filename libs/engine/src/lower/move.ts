@@ -1,0 +1,317 @@
+/** Ops that put cells elsewhere: mostly views, for which nothing is done. */
+import { bitsOf, type Lowering, type Lowerings, type Node } from './node.js';
+import { sizeOf } from '../record/tensor-spec.js';
+import { cellsOf, denseStrides, isConstant, type Value } from './values.js';
+
+const handOn: Lowering = ({ inputs: [x] }) => x;
+
+const reshape: Lowering = (node) => {
+  const [x] = node.inputs;
+  const wanted = node.known(1, 'sizes');
+  const rest = wanted.reduce((product, size) => (size === -1 ? product : product * size), 1);
+  return node.reshape(
+    x,
+    wanted.map((size) => (size === -1 ? sizeOf(x.shape) / rest : size)),
+  );
+};
+
+const expandDims: Lowering = (node) => {
+  const [x] = node.inputs;
+  const axis = node.axis(node.knownOne(1, 'axis'), x.shape.length + 1);
+  return {
+    ...x,
+    shape: x.shape.toSpliced(axis, 0, 1),
+    strides: x.strides.toSpliced(axis, 0, 0),
+  };
+};
+
+const squeeze: Lowering = (node) => {
+  const [x] = node.inputs;
+  const chosen = node.ints('squeeze_dims').map((axis) => node.axis(axis, x.shape.length));
+  const stays = (size: number, axis: number): boolean => (chosen.length === 0 ? size !== 1 : !chosen.includes(axis));
+  return node.reshape(x, x.shape.filter(stays));
+};
+
+const transpose: Lowering = (node) => {
+  const [x] = node.inputs;
+  const order = node.known(1, 'axes').map((axis) => node.axis(axis, x.shape.length));
+  return { ...x, shape: order.map((axis) => x.shape[axis]), strides: order.map((axis) => x.strides[axis]) };
+};
+
+/** `size` places of `value` along `axis`, from `begin` on. */
+export function part(value: Value, axis: number, begin: number, size: number, step = 1): Value {
+  return {
+    ...value,
+    shape: value.shape.with(axis, size),
+    strides: value.strides.with(axis, value.strides[axis] * step),
+    offset: value.offset + begin * value.strides[axis],
+  };
+}
+
+const splitSizes: Lowering = (node) => {
+  const [x] = node.inputs;
+  const axis = node.axis(node.knownOne(2, 'axis'), x.shape.length);
+  return split(x, axis, node.known(1, 'sizes'));
+};
+
+const splitEvenly: Lowering = (node) => {
+  const x = node.inputs[1];
+  const axis = node.axis(node.knownOne(0, 'axis'), x.shape.length);
+  const count = node.int('num_split');
+  return split(x, axis, new Array<number>(count).fill(x.shape[axis] / count));
+};
+
+function split(x: Value, axis: number, sizes: readonly number[]): Value[] {
+  const known = sizes.reduce((sum, size) => (size === -1 ? sum : sum + size), 0);
+  let begin = 0;
+  return sizes.map((given) => {
+    const size = given === -1 ? x.shape[axis] - known : given;
+    const piece = part(x, axis, begin, size);
+    begin += size;
+    return piece;
+  });
+}
+
+const slice: Lowering = (node) => {
+  const [x] = node.inputs;
+  const begins = node.known(1, 'places');
+  const sizes = node.known(2, 'sizes');
+  return begins.reduce(
+    (value, begin, axis) => part(value, axis, begin, sizes[axis] === -1 ? x.shape[axis] - begin : sizes[axis]),
+    x,
+  );
+};
+
+const stridedSlice: Lowering = (node) => {
+  const [x] = node.inputs;
+  const [begins, ends, steps] = [1, 2, 3].map((index) => node.known(index, 'places'));
+  const mask = (name: string, axis: number): boolean => ((node.int(name, 0) >> axis) & 1) === 1;
+  if (node.int('ellipsis_mask', 0) !== 0 || node.int('new_axis_mask', 0) !== 0) node.fail('a mask for other axes');
+  let value = x;
+  const shrunk: number[] = [];
+  begins.forEach((given, axis) => {
+    const size = x.shape[axis];
+    const step = steps[axis];
+    const within = (place: number): number => {
+      const counted = place < 0 ? place + size : place;
+      return step > 0 ? Math.min(Math.max(counted, 0), size) : Math.min(Math.max(counted, -1), size - 1);
+    };
+    if (mask('shrink_axis_mask', axis)) {
+      shrunk.push(axis);
+      value = part(value, axis, given < 0 ? given + size : given, 1);
+      return;
+    }
+    const begin = mask('begin_mask', axis) ? (step > 0 ? 0 : size - 1) : within(given);
+    const end = mask('end_mask', axis) ? (step > 0 ? size : -1) : within(ends[axis]);
+    const count = Math.max(0, Math.ceil((end - begin) / step));
+    if (step < 0 && count > 1) node.fail('a step backwards');
+    value = part(value, axis, begin, count, step);
+  });
+  return node.reshape(
+    value,
+    value.shape.filter((_, axis) => !shrunk.includes(axis)),
+  );
+};
+
+/** Copies the pieces side by side along `axis`; place.ts leaves out the copies that it can. */
+function join(node: Node, pieces: readonly Value[], axis: number): Value {
+  const [first] = pieces;
+  const size = pieces.reduce((sum, piece) => sum + piece.shape[axis], 0);
+  const out = node.draft.fresh(first.shape.with(axis, size), first.dtype);
+  let begin = 0;
+  for (const piece of pieces) {
+    const place = part(out, axis, begin, piece.shape[axis]);
+    if (piece.dtype !== out.dtype || piece.shape.some((one, other) => one !== place.shape[other]))
+      node.fail(`[${piece.shape.join()}] does not go beside [${first.shape.join()}]`);
+    if (sizeOf(piece.shape) > 0) node.draft.copy(piece, place);
+    begin += piece.shape[axis];
+  }
+  return out;
+}
+
+const concat: Lowering = (node) => {
+  const pieces = node.inputs.slice(0, -1);
+  const axis = node.axis(node.knownOne(pieces.length, 'axis'), pieces[0].shape.length);
+  return pieces.length === 1 ? pieces[0] : join(node, pieces, axis);
+};
+
+const pack: Lowering = (node) => {
+  const [first] = node.inputs;
+  const axis = node.axis(node.int('axis', 0), first.shape.length + 1);
+  return join(
+    node,
+    node.inputs.map((piece) => node.reshape(piece, piece.shape.toSpliced(axis, 0, 1))),
+    axis,
+  );
+};
+
+const unpack: Lowering = (node) => {
+  const [x] = node.inputs;
+  const axis = node.axis(node.int('axis', 0), x.shape.length);
+  return Array.from({ length: x.shape[axis] }, (_, index) =>
+    node.reshape(part(x, axis, index, 1), x.shape.toSpliced(axis, 1)),
+  );
+};
+
+const tile: Lowering = (node) => {
+  const [x] = node.inputs;
+  const times = node.known(1, 'multiples');
+  // Each axis becomes two, how often and how far, of which the first does not move.
+  const apart = node.reshape(
+    x,
+    x.shape.flatMap((size) => [1, size]),
+  );
+  const repeated = node.spread(
+    apart,
+    x.shape.flatMap((size, axis) => [times[axis], size]),
+  );
+  return node.reshape(
+    repeated,
+    x.shape.map((size, axis) => size * times[axis]),
+  );
+};
+
+const broadcastTo: Lowering = (node) => node.spread(node.inputs[0], node.known(1, 'sizes'));
+
+const fill: Lowering = (node) => {
+  const [, value] = node.inputs;
+  return node.spread(value, node.known(0, 'sizes'));
+};
+
+const like =
+  (number: 0 | 1): Lowering =>
+  (node) => {
+    const [{ dtype, shape }] = node.inputs;
+    return node.spread(
+      node.draft.constant([], dtype, Int32Array.of(dtype === 'float32' ? bitsOf(number) : number)),
+      shape,
+    );
+  };
+
+/** Of whole numbers, or of floats that are whole. */
+const range: Lowering = (node) => {
+  const [start, limit, step] = [0, 1, 2].map((index) => node.knownOne(index, 'places'));
+  const { dtype } = node.inputs[0];
+  if (![start, limit, step].every(Number.isSafeInteger)) node.fail('it is not of whole numbers');
+  const cells = Int32Array.from({ length: Math.max(0, Math.ceil((limit - start) / step)) }, (_, index) =>
+    dtype === 'float32' ? bitsOf(start + index * step) : start + index * step,
+  );
+  return node.draft.constant([cells.length], dtype, cells);
+};
+
+const pad: Lowering = (node) => {
+  const [x, , given] = node.inputs;
+  const edges = node.known(1, 'paddings');
+  const shape = x.shape.map((size, axis) => edges[2 * axis] + size + edges[2 * axis + 1]);
+  const out = node.draft.fresh(shape, x.dtype);
+  const value = given === undefined ? 0 : node.knownOne(2, 'values');
+  node.draft.emit('fill', [node.draft.at(out), sizeOf(shape), x.dtype === 'float32' ? bitsOf(value) : value]);
+  node.draft.copy(
+    x,
+    x.shape.reduce((inner, size, axis) => part(inner, axis, edges[2 * axis], size), out),
+  );
+  return out;
+};
+
+const oneHot: Lowering = (node) => {
+  const [indices] = node.inputs;
+  const { draft } = node;
+  if (indices.dtype !== 'int32') node.fail(`indices of ${indices.dtype}`);
+  const depth = node.knownOne(1, 'depth');
+  const { dtype } = node.inputs[2];
+  const [on, off] = [2, 3].map((index) => node.knownOne(index, 'values'));
+  const cell = (value: number): number => (dtype === 'float32' ? bitsOf(value) : value);
+  const out = draft.fresh([...indices.shape, depth], dtype);
+  draft.emit('oneHot', [draft.whole(indices), draft.at(out), sizeOf(indices.shape), depth, cell(on), cell(off)]);
+  const axis = node.axis(node.int('axis', -1), out.shape.length);
+  const order = out.shape
+    .map((_, index) => index)
+    .slice(0, -1)
+    .toSpliced(axis, 0, out.shape.length - 1);
+  return { ...out, shape: order.map((one) => out.shape[one]), strides: order.map((one) => out.strides[one]) };
+};
+
+const gather: Lowering = (node) => {
+  const [x, indices] = node.inputs;
+  const { draft } = node;
+  const axis = node.inputs.length > 2 ? node.axis(node.knownOne(2, 'axis'), x.shape.length) : 0;
+  if (node.int('batch_dims', 0) !== 0) node.fail('batches of indices');
+  if (indices.dtype !== 'int32') node.fail(`indices of ${indices.dtype}`);
+  const [before, after] = [x.shape.slice(0, axis), x.shape.slice(axis + 1)];
+  const given = [draft.whole(x), draft.whole(indices)];
+  const out = draft.fresh([...before, ...indices.shape, ...after], x.dtype);
+  const sizes = [sizeOf(before), x.shape[axis], sizeOf(after), sizeOf(indices.shape)];
+  draft.emit('gather', [...given, draft.at(out), ...sizes]);
+  return out;
+};
+
+const segmentSum: Lowering = (node) => {
+  const [x, segments] = node.inputs;
+  const { draft } = node;
+  node.floats(x);
+  if (segments.dtype !== 'int32') node.fail(`segments of ${segments.dtype}`);
+  const number = node.knownOne(2, 'number of segments');
+  const inner = x.shape.slice(segments.shape.length);
+  const given = [draft.whole(x), draft.whole(segments)];
+  const out = draft.fresh([number, ...inner], x.dtype);
+  draft.emit('segmentSum', [...given, draft.at(out), sizeOf(segments.shape), sizeOf(inner), number]);
+  return out;
+};
+
+/** Every pixel as often as the image grows, where that is a whole number. */
+const resizeNearest: Lowering = (node) => {
+  const [x] = node.inputs;
+  const [n, h, w, c] = node.rank(x, 4);
+  const [rows, columns] = node.known(1, 'sizes');
+  if (node.bool('align_corners') || node.bool('half_pixel_centers') || rows % h !== 0 || columns % w !== 0)
+    return node.fail(`an image of ${h} x ${w} to ${rows} x ${columns}`);
+  const apart = node.reshape(x, [n, h, 1, w, 1, c]);
+  return node.reshape(node.spread(apart, [n, h, rows / h, w, columns / w, c]), [n, rows, columns, c]);
+};
+
+/** Zeros beside the diagonals from -lower to upper, of a constant. */
+const bandPart: Lowering = (node) => {
+  const [x] = node.inputs;
+  if (!isConstant(x)) return node.fail('its input depends on values');
+  const [lower, upper] = [1, 2].map((index) => node.knownOne(index, 'diagonals'));
+  const [rows, columns] = x.shape.slice(-2);
+  const { cells } = x.storage;
+  let index = 0;
+  const kept = Int32Array.from(cellsOf(x), (place) => {
+    const row = Math.floor(index / columns) % rows;
+    const column = index++ % columns;
+    const inside = (lower < 0 || row - column <= lower) && (upper < 0 || column - row <= upper);
+    return inside ? cells[place] : 0;
+  });
+  return { ...node.draft.constant([kept.length], x.dtype, kept), shape: x.shape, strides: denseStrides(x.shape) };
+};
+
+export const MOVES: Lowerings = {
+  Identity: handOn,
+  StopGradient: handOn,
+  PreventGradient: handOn,
+  Reshape: reshape,
+  ExpandDims: expandDims,
+  Squeeze: squeeze,
+  Transpose: transpose,
+  SplitV: splitSizes,
+  Split: splitEvenly,
+  Slice: slice,
+  StridedSlice: stridedSlice,
+  ConcatV2: concat,
+  Pack: pack,
+  Unpack: unpack,
+  Tile: tile,
+  BroadcastTo: broadcastTo,
+  Fill: fill,
+  ZerosLike: like(0),
+  OnesLike: like(1),
+  Range: range,
+  Pad: pad,
+  PadV2: pad,
+  OneHot: oneHot,
+  GatherV2: gather,
+  UnsortedSegmentSum: segmentSum,
+  ResizeNearestNeighbor: resizeNearest,
+  MatrixBandPart: bandPart,
+};
