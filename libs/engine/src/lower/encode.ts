@@ -9,6 +9,11 @@ const FORMAT = 1;
 const NEWLINE = 10;
 const CELL_BYTES = 4;
 
+/** Whether bytes are meant to be a program, and not a saved model, whose first byte is another. */
+export function isProgram(bytes: Uint8Array): boolean {
+  return bytes[0] === '{'.charCodeAt(0);
+}
+
 /** Equal programs have equal bytes. */
 export function encodeProgram({ constants, inputs, outputs, instructions, ...rest }: Program): Uint8Array {
   const specs = (all: readonly TensorSpec[]) => all.map(({ shape, dtype }) => ({ shape, dtype }));

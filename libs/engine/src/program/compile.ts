@@ -13,7 +13,7 @@ import { EngineError } from '../errors.js';
 import { loadGraph, type Graph, type GraphInfo } from '../record/graph.js';
 import { graphKey, type FunctionIdentity } from '../record/graph-key.js';
 import { lower } from '../lower/lower.js';
-import { decodeProgram, encodeProgram } from '../lower/encode.js';
+import { decodeProgram, encodeProgram, isProgram } from '../lower/encode.js';
 import { keptGraph, type Kept } from './graph-store.js';
 import { loadProgram } from './run-program.js';
 import type { EngineKind } from '../device/identity.js';
@@ -155,9 +155,12 @@ function load(
   stages: Stages | undefined,
 ): Pick<CompiledInfo, 'runsOn' | 'uncovered'> & { readonly graph: Graph } {
   const { programs } = engine;
-  const program = programs === null ? null : decodeProgram(bytes);
-  if (programs !== null && program !== null)
-    return { graph: loadProgram(programs, engine.options.threads, program), runsOn: 'program', uncovered: [] };
+  if (programs !== null && isProgram(bytes))
+    return {
+      graph: loadProgram(programs, engine.options.threads, decodeProgram(bytes)),
+      runsOn: 'program',
+      uncovered: [],
+    };
   const lowered = programs === null ? null : lower(bytes, stages);
   const uncovered = lowered !== null && 'uncovered' in lowered ? lowered.uncovered : [];
   return { graph: loadGraph(engine, bytes, stages), runsOn: 'tensorflow', uncovered };
