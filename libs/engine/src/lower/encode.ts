@@ -1,6 +1,14 @@
 /** A program as bytes: a line of JSON, which tells all but the constants, then the constants, little-endian. */
 import { accessOf } from './instructions.js';
-import { ARENA, CONSTANTS, INPUTS, type Instruction, type Program, type ProgramInfo } from './program.js';
+import {
+  ARENA,
+  CONSTANTS,
+  INPUTS,
+  type BufferPlace,
+  type Instruction,
+  type Program,
+  type ProgramInfo,
+} from './program.js';
 import { EngineError } from '../errors.js';
 import { sizeOf, type TensorSpec } from '../record/tensor-spec.js';
 
@@ -44,16 +52,17 @@ export function decodeProgram(bytes: Uint8Array): Program {
   } catch (error) {
     throw notAProgram(error);
   }
-  const constants = Int32Array.from(cellsOf(bytes.slice(end + 1)));
+  const constants = cellsOf(Uint8Array.from(bytes.subarray(end + 1)));
   const program = { ...programOf(header), constants };
   if (field(header, 'constants') !== constants.length) throw notAProgram();
   checkBounds(program);
   return program;
 }
 
-function cellsOf(bytes: Uint8Array): Int32Array {
-  if (bytes.length % CELL_BYTES !== 0) throw notAProgram();
-  return new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length / CELL_BYTES);
+/** Of bytes that lie at the start of their own memory. */
+function cellsOf({ buffer, length }: Uint8Array<ArrayBuffer>): Int32Array {
+  if (length % CELL_BYTES !== 0) throw notAProgram();
+  return new Int32Array(buffer);
 }
 
 function notAProgram(cause?: unknown): EngineError {
@@ -149,8 +158,8 @@ function checkBounds({ inputs, outputs, instructions, stageEnds, buffers, arena,
   for (const one of instructions) {
     const { reads, writes } = accesses(one);
     for (const { operand, shape, strides } of [...reads, ...writes]) {
-      const buffer = buffers.at(one.operands[operand]);
-      const cells = buffer === undefined ? undefined : spaces.get(buffer.space);
+      const buffer: BufferPlace | undefined = buffers[one.operands[operand]];
+      const cells = spaces.get(buffer?.space ?? NaN);
       if (buffer === undefined || cells === undefined) throw notAProgram();
       const last = shape.reduce((place, length, axis) => place + (length - 1) * strides[axis], buffer.offset);
       const inside = shape.every((length) => length > 0) && strides.every((stride) => stride >= 0) && last < cells;
