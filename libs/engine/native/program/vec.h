@@ -33,6 +33,10 @@ inline Vec fma(Vec a, Vec b, Vec c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
 /** c - a b, rounded once. */
 inline Vec fnma(Vec a, Vec b, Vec c) { return {_mm512_fnmadd_ps(a.v, b.v, c.v)}; }
 inline Vec squareRoot(Vec a) { return {_mm512_sqrt_ps(a.v)}; }
+/** a where it is smaller, else b; so b where one is a NaN. */
+inline Vec smaller(Vec a, Vec b) { return {_mm512_min_ps(a.v, b.v)}; }
+/** a where it is larger, else b; so b where one is a NaN. */
+inline Vec larger(Vec a, Vec b) { return {_mm512_max_ps(a.v, b.v)}; }
 /** a < b; false where one is a NaN. */
 inline Mask less(Vec a, Vec b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ)}; }
 inline Mask equal(Vec a, Vec b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_EQ_OQ)}; }
@@ -74,6 +78,10 @@ inline Vec fma(Vec a, Vec b, Vec c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
 /** c - a b, rounded once. */
 inline Vec fnma(Vec a, Vec b, Vec c) { return {_mm256_fnmadd_ps(a.v, b.v, c.v)}; }
 inline Vec squareRoot(Vec a) { return {_mm256_sqrt_ps(a.v)}; }
+/** a where it is smaller, else b; so b where one is a NaN. */
+inline Vec smaller(Vec a, Vec b) { return {_mm256_min_ps(a.v, b.v)}; }
+/** a where it is larger, else b; so b where one is a NaN. */
+inline Vec larger(Vec a, Vec b) { return {_mm256_max_ps(a.v, b.v)}; }
 /** a < b; false where one is a NaN. */
 inline Mask less(Vec a, Vec b) { return {_mm256_cmp_ps(a.v, b.v, _CMP_LT_OQ)}; }
 inline Mask equal(Vec a, Vec b) { return {_mm256_cmp_ps(a.v, b.v, _CMP_EQ_OQ)}; }
@@ -140,6 +148,14 @@ inline Vec fnma(Vec a, Vec b, Vec c) {
 inline Vec squareRoot(Vec a) {
   return lanes([&](int i) { return __builtin_sqrtf(a.v[i]); });
 }
+/** a where it is smaller, else b; so b where one is a NaN. */
+inline Vec smaller(Vec a, Vec b) {
+  return lanes([&](int i) { return a.v[i] < b.v[i] ? a.v[i] : b.v[i]; });
+}
+/** a where it is larger, else b; so b where one is a NaN. */
+inline Vec larger(Vec a, Vec b) {
+  return lanes([&](int i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; });
+}
 /** a < b; false where one is a NaN. */
 inline Mask less(Vec a, Vec b) {
   Mask r;
@@ -162,7 +178,11 @@ inline Vec nearest(Vec a) {
 /** 2^a for whole a in -126 .. 127. */
 inline Vec powerOfTwo(Vec a) {
   return lanes([&](int i) {
-    const uint32_t bits = static_cast<uint32_t>(static_cast<int>(a.v[i]) + 127) << 23;
+    // The sum's lowest bits are the whole number; a NaN, which has no power, gives something, as with vectors.
+    const float shifted = a.v[i] + 12582912.0f;
+    uint32_t bits;
+    __builtin_memcpy(&bits, &shifted, sizeof bits);
+    bits = (bits - 0x4b400000u + 127u) << 23;
     float power;
     __builtin_memcpy(&power, &bits, sizeof power);
     return power;
@@ -170,11 +190,6 @@ inline Vec powerOfTwo(Vec a) {
 }
 
 #endif
-
-/** a where it is smaller, else b; so b where one is a NaN. */
-inline Vec smaller(Vec a, Vec b) { return select(less(a, b), a, b); }
-/** a where it is larger, else b; so b where one is a NaN. */
-inline Vec larger(Vec a, Vec b) { return select(less(b, a), a, b); }
 
 /** n floats, n in 1 .. kLanes. */
 inline Vec loadSome(const float* p, int n) { return n == kLanes ? load(p) : loadPart(p, n); }
