@@ -96,6 +96,8 @@ function leaveOutCopies(
     const { reads, writes } = accesses[position];
     const whole = from.offset === 0 && sideBySide(reads[0]) === from.storage.size && sideBySide(writes[0]) !== null;
     if (!whole || from.storage.kind !== 'arena' || within.has(from.storage)) continue;
+    // Copies into one storage go to different places of it; another instruction may write to all of it.
+    if (draft.writers(to.storage).some((writer) => draft.steps[writer].name !== 'copy')) continue;
     const target = outermost(to.storage);
     if (target === from.storage) continue;
     // Whoever takes an output may write to it as soon as its stage has run.
