@@ -1,0 +1,133 @@
+// The register block of all matrix products: a few rows by two vectors of sums, which stay in registers while k runs.
+//
+// Right-hand matrices are packed in panels: kPanel columns, row after row, then the next kPanel columns; the last panel may be one
+// vector wide. So a product reads them from the first to the last byte. Columns are padded with zeros to whole vectors.
+
+/** Rows of the register block: so many x 2 sums, 2 vectors of a row and 1 of a column fill the registers. */
+constexpr int kRows = kLanes == 16 ? 12 : 6;
+/** Columns of a panel. */
+constexpr int kPanel = 2 * kLanes;
+
+/** Columns up to whole vectors. */
+inline int padded(int columns) { return (columns + kLanes - 1) / kLanes * kLanes; }
+
+/** K rows of a left-hand matrix's transpose: element (row, k) at at[k * step + row * pitch]. */
+struct Left {
+  const float* at;
+  size_t step, pitch;
+  int K;
+};
+
+/** Panels of `height` rows; the product reads them from row `first` on. */
+struct Right {
+  const float* at;
+  size_t height, first;
+
+  const float* panel(int column, int width) const { return at + column * height + first * width; }
+};
+
+/** What becomes of a chain's sum s. */
+enum class End {
+  /** C = s */
+  set,
+  /** C = 0 + s, the first of several chains */
+  first,
+  /** C = C + s */
+  add,
+  /** C = s + bias */
+  bias
+};
+
+template <int R, int N>
+inline __attribute__((always_inline)) void block(const Left& left, const float* a, const float* b, End end, const float* bias,
+                                                 float* C, size_t pitch) {
+  Vec sum[R][N];
+  for (int r = 0; r < R; r++)
+    for (int v = 0; v < N; v++) sum[r][v] = all(0.0f);
+  const size_t step = left.step, row = left.pitch;
+  for (int k = left.K; k > 0; k--) {
+    Vec right[N];
+    for (int v = 0; v < N; v++) right[v] = load(b + v * kLanes);
+    for (int r = 0; r < R; r++) {
+      const Vec one = all(a[r * row]);
+      for (int v = 0; v < N; v++) sum[r][v] = fma(one, right[v], sum[r][v]);
+    }
+    a += step;
+    b += N * kLanes;
+  }
+  for (int r = 0; r < R; r++)
+    for (int v = 0; v < N; v++) {
+      float* to = C + r * pitch + v * kLanes;
+      Vec result = sum[r][v];
+      if (end == End::first) result = all(0.0f) + result;
+      if (end == End::add) result = load(to) + result;
+      if (end == End::bias) result = result + load(bias + v * kLanes);
+      store(to, result);
+    }
+}
+
+template <int R, int N>
+inline void blockOf(int height, const Left& left, const float* a, const float* b, End end, const float* bias, float* C,
+                    size_t pitch) {
+  if (height == R) return block<R, N>(left, a, b, end, bias, C, pitch);
+  if constexpr (R > 1) blockOf<R - 1, N>(height, left, a, b, end, bias, C, pitch);
+}
+
+template <int N>
+inline void rowsOf(int rows, const Left& left, const float* b, End end, const float* bias, float* C, size_t pitch) {
+  const float* a = left.at;
+  // Blocks of even height: six rows and a rest of two would leave the multipliers idle during the rest.
+  for (int blocks = (rows + kRows - 1) / kRows; blocks > 0; blocks--) {
+    const int height = (rows + blocks - 1) / blocks;
+    blockOf<kRows, N>(height, left, a, b, end, bias, C, pitch);
+    rows -= height;
+    a += height * left.pitch;
+    C += height * pitch;
+  }
+}
+
+/** C [rows][columns] = or += one chain of left times right; `columns` are whole vectors. */
+inline void multiply(int rows, int columns, const Left& left, const Right& right, End end, const float* bias, float* C,
+                     size_t pitch) {
+  for (int column = 0; column < columns; column += kPanel) {
+    const float* own = bias == nullptr ? nullptr : bias + column;
+    if (column + kPanel <= columns)
+      rowsOf<2>(rows, left, right.panel(column, kPanel), end, own, C + column, pitch);
+    else
+      rowsOf<1>(rows, left, right.panel(column, kLanes), end, own, C + column, pitch);
+  }
+}
+
+/**
+ * Packs rows first .. first+count-1 of panels of `height` rows: row first+k, column n is from[k * down + n * along]; columns from
+ * `begin` (the first of a panel) to `finish`.
+ */
+inline void pack(const float* from, size_t down, size_t along, int first, int count, int height, int begin, int finish, int N,
+                 float* to) {
+  for (int column = begin; column < finish; column += kPanel) {
+    const int width = least(kPanel, padded(N) - column), whole = least(width, N - column);
+    float* panel = to + static_cast<size_t>(column) * height + static_cast<size_t>(first) * width;
+    const float* source = from + column * along;
+    if (along == 1) {
+      for (int k = 0; k < count; k++, panel += width, source += down)
+        for (int v = 0; v < width; v += kLanes)
+          store(panel + v, v + kLanes <= whole ? load(source + v) : loadPart(source + v, whole - v));
+      continue;
+    }
+    for (int n = 0; n < width; n++)
+      for (int k = 0; k < count; k++)
+        panel[static_cast<size_t>(k) * width + n] = n < whole ? source[n * along + k * down] : 0.0f;
+  }
+}
+
+/** Copies count floats. */
+inline void copyFloats(float* to, const float* from, int count) {
+  for (int at = 0; at < count; at += kLanes) {
+    const int lanes = lanesAt(at, count);
+    storeSome(to + at, loadSome(from + at, lanes), lanes);
+  }
+}
+
+inline void clearFloats(float* to, int count) {
+  for (int at = 0; at < count; at += kLanes) storeSome(to + at, all(0.0f), lanesAt(at, count));
+}
