@@ -1,0 +1,231 @@
+// Functions of one, two and three cells, one after another. Included inside the target's namespace.
+//
+// Of infinities and NaN each gives what IEEE 754 says of its operations; of a NaN a function of floats gives a NaN, a comparison false.
+#pragma once
+
+/** Calls f for all of a row's lanes: f(i, n) for the n cells from i. */
+template <class F>
+inline void eachLanes(int64_t count, const F& f) {
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) f(i, kLanes);
+  if (i < count) f(i, static_cast<int>(count - i));
+}
+
+/** x out, count. F::of(L) gives a Vec or Cells. */
+template <class L, class F>
+void unary(const Call& call) {
+  const float* x = call.in(0);
+  float* out = call.out(1);
+  Axes<1> axes;
+  axes.push(call.i(2), {1});
+  eachRow(call, axes, [&](const int64_t (&at)[1], int64_t length) {
+    const Dense<L> from{x + at[0]};
+    float* to = out + at[0];
+    eachLanes(length, [&](int64_t i, int n) {
+      const auto y = F::of(from.at(i, n));
+      put(to + i, y, n);
+    });
+  });
+}
+
+/** F of two rows, from wherever they come. */
+template <class L, class F, class A, class B>
+inline void row(const A& a, const B& b, float* out, int64_t length) {
+  eachLanes(length, [&](int64_t i, int n) {
+    const auto y = F::of(a.at(i, n), b.at(i, n));
+    put(out + i, y, n);
+  });
+}
+
+/** a b out, rank, [shape], [strides of a], [strides of b]. */
+template <class L, class F>
+void binary(const Call& call) {
+  const float *a = call.in(0), *b = call.in(1);
+  float* out = call.out(2);
+  const Axes<3> axes = axesWithDense<2>(call, 3);
+  const int64_t stepA = axes.step(0), stepB = axes.step(1);
+  eachRow(call, axes, [&](const int64_t (&at)[3], int64_t length) {
+    const float *fromA = a + at[0], *fromB = b + at[1];
+    float* to = out + at[2];
+    if (stepA == 1 && stepB == 1) return row<L, F>(Dense<L>{fromA}, Dense<L>{fromB}, to, length);
+    if (stepA == 1 && stepB == 0) return row<L, F>(Dense<L>{fromA}, Same<L>(fromB), to, length);
+    if (stepA == 0 && stepB == 1) return row<L, F>(Same<L>(fromA), Dense<L>{fromB}, to, length);
+    row<L, F>(Strided<L>{fromA, stepA}, Strided<L>{fromB, stepB}, to, length);
+  });
+}
+
+/** condition a b out, rank, [shape], [strides of condition], [strides of a], [strides of b]. */
+inline void choose(const Call& call) {
+  const float *condition = call.in(0), *a = call.in(1), *b = call.in(2);
+  float* out = call.out(3);
+  const Axes<4> axes = axesWithDense<3>(call, 4);
+  const int64_t stepC = axes.step(0), stepA = axes.step(1), stepB = axes.step(2);
+  eachRow(call, axes, [&](const int64_t (&at)[4], int64_t length) {
+    const int32_t* c = reinterpret_cast<const int32_t*>(condition) + at[0];
+    const int32_t* fromA = reinterpret_cast<const int32_t*>(a) + at[1];
+    const int32_t* fromB = reinterpret_cast<const int32_t*>(b) + at[2];
+    int32_t* to = reinterpret_cast<int32_t*>(out) + at[3];
+    if (stepC == 1 && stepA == 1 && stepB == 1) {
+      for (int64_t i = 0; i < length; i++) {
+        const int32_t x = fromA[i], y = fromB[i];
+        to[i] = c[i] != 0 ? x : y;
+      }
+      return;
+    }
+    for (int64_t i = 0; i < length; i++) {
+      const int32_t x = fromA[i * stepA], y = fromB[i * stepB];
+      to[i] = c[i * stepC] != 0 ? x : y;
+    }
+  });
+}
+
+struct Neg {
+  static Vec of(Vec x) { return all(-0.0f) - x; }
+};
+struct Abs {
+  static Vec of(Vec x) { return select(less(all(0.0f), x), x, all(0.0f) - x); }
+};
+struct Sign {
+  static Vec of(Vec x) { return select(less(all(0.0f), x), all(1.0f), select(less(x, all(0.0f)), all(-1.0f), x)); }
+};
+struct Square {
+  static Vec of(Vec x) { return x * x; }
+};
+struct Reciprocal {
+  static Vec of(Vec x) { return all(1.0f) / x; }
+};
+struct Sqrt {
+  static Vec of(Vec x) { return squareRoot(x); }
+};
+/** Two roundings: of the root, and of the quotient. */
+struct Rsqrt {
+  static Vec of(Vec x) { return all(1.0f) / squareRoot(x); }
+};
+struct Exp {
+  static Vec of(Vec x) { return exponential(x); }
+};
+struct Sigmoid {
+  static Vec of(Vec x) { return sigmoid(x); }
+};
+struct Relu {
+  static Vec of(Vec x) { return select(less(x, all(0.0f)), all(0.0f), x); }
+};
+struct Floor {
+  static Vec of(Vec x) {
+    const Vec near = nearest(x);
+    return select(less(x, near), near - all(1.0f), near);
+  }
+};
+/** Of -0.5 it is -0, as IEEE 754 has it. */
+struct Ceil {
+  static Vec of(Vec x) { return Neg::of(Floor::of(Neg::of(x))); }
+};
+/** Ties to even. */
+struct Round {
+  static Vec of(Vec x) { return nearest(x); }
+};
+struct IsNan {
+  static Vec of(Vec x) { return select(equal(x, x), all(0.0f), all(__FLT_DENORM_MIN__)); }
+};
+/** Rounded to nearest, as by the processor's own conversion. */
+struct ToFloat {
+  static Vec of(Cells x) {
+    float some[kLanes] = {};
+    for (int i = 0; i < kLanes; i++) some[i] = static_cast<float>(x.v[i]);
+    return load(some);
+  }
+};
+/** Towards zero; what lies beyond int32 becomes its nearest number, a NaN 0. */
+struct ToInt {
+  static Cells of(Vec x) {
+    float some[kLanes] = {};
+    store(some, x);
+    return cells([&](int i) {
+      const float f = some[i];
+      if (f != f) return 0;
+      if (f >= 2147483648.0f) return INT32_MAX;
+      return f <= -2147483648.0f ? INT32_MIN : static_cast<int32_t>(f);
+    });
+  }
+};
+struct Not {
+  static Cells of(Cells x) {
+    return cells([&](int i) { return x.v[i] == 0 ? 1 : 0; });
+  }
+};
+
+struct Add {
+  static Vec of(Vec a, Vec b) { return a + b; }
+};
+struct Sub {
+  static Vec of(Vec a, Vec b) { return a - b; }
+};
+struct Mul {
+  static Vec of(Vec a, Vec b) { return a * b; }
+};
+struct Div {
+  static Vec of(Vec a, Vec b) { return a / b; }
+};
+/** a where a > b or a is a NaN, else b. */
+struct Maximum {
+  static Vec of(Vec a, Vec b) { return select(equal(a, a), larger(a, b), a); }
+  static float of(float a, float b) { return a > b || a != a ? a : b; }
+};
+/** a where a < b or a is a NaN, else b. */
+struct Minimum {
+  static Vec of(Vec a, Vec b) { return select(equal(a, a), smaller(a, b), a); }
+  static float of(float a, float b) { return a < b || a != a ? a : b; }
+};
+struct SquaredDifference {
+  static Vec of(Vec a, Vec b) { return (a - b) * (a - b); }
+};
+struct Less {
+  static Vec of(Vec a, Vec b) { return truth(less(a, b)); }
+};
+struct LessEqual {
+  static Vec of(Vec a, Vec b) { return select(less(a, b), truth(less(a, b)), truth(equal(a, b))); }
+};
+struct Greater {
+  static Vec of(Vec a, Vec b) { return truth(less(b, a)); }
+};
+struct GreaterEqual {
+  static Vec of(Vec a, Vec b) { return LessEqual::of(b, a); }
+};
+struct Equal {
+  static Vec of(Vec a, Vec b) { return truth(equal(a, b)); }
+};
+struct NotEqual {
+  static Vec of(Vec a, Vec b) { return select(equal(a, b), all(0.0f), all(__FLT_DENORM_MIN__)); }
+};
+/** dy where x > 0, else 0; where x is a NaN, a NaN. */
+struct ReluGradient {
+  static Vec of(Vec dy, Vec x) { return select(less(all(0.0f), x), dy, select(equal(x, x), all(0.0f), x)); }
+};
+struct SigmoidGradient {
+  static Vec of(Vec y, Vec dy) { return (dy * y) * (all(1.0f) - y); }
+};
+struct TanhGradient {
+  static Vec of(Vec y, Vec dy) { return dy * fnma(y, y, all(1.0f)); }
+};
+
+#define LOCKSTEP_OF_INTS(Name, expression)                    \
+  struct Name {                                               \
+    static int32_t of(int32_t a, int32_t b) { return expression; } \
+    static Cells of(Cells a, Cells b) {                       \
+      return cells([&](int i) { return of(a.v[i], b.v[i]); });  \
+    }                                                         \
+  };
+LOCKSTEP_OF_INTS(AddInt, wrapped(plain(a) + plain(b)))
+LOCKSTEP_OF_INTS(SubInt, wrapped(plain(a) - plain(b)))
+LOCKSTEP_OF_INTS(MulInt, wrapped(plain(a) * plain(b)))
+LOCKSTEP_OF_INTS(MaximumInt, a > b ? a : b)
+LOCKSTEP_OF_INTS(MinimumInt, a < b ? a : b)
+LOCKSTEP_OF_INTS(LessInt, a < b ? 1 : 0)
+LOCKSTEP_OF_INTS(LessEqualInt, a <= b ? 1 : 0)
+LOCKSTEP_OF_INTS(GreaterInt, a > b ? 1 : 0)
+LOCKSTEP_OF_INTS(GreaterEqualInt, a >= b ? 1 : 0)
+LOCKSTEP_OF_INTS(EqualInt, a == b ? 1 : 0)
+LOCKSTEP_OF_INTS(NotEqualInt, a != b ? 1 : 0)
+LOCKSTEP_OF_INTS(And, a != 0 && b != 0 ? 1 : 0)
+LOCKSTEP_OF_INTS(Or, a != 0 || b != 0 ? 1 : 0)
+#undef LOCKSTEP_OF_INTS
