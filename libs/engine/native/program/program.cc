@@ -4,6 +4,7 @@
 #include <node_api.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -111,6 +112,19 @@ struct Program {
     for (size_t at = first; at < static_cast<size_t>(stageEnds[stage]) && failure == Failure::none; at++)
       steps[at].kernel->run(callOf(steps[at], &failure));
     return failure;
+  }
+
+  /** Runs all stages, and adds each instruction's milliseconds to `times`. */
+  void measure(float* times) {
+    using Clock = std::chrono::steady_clock;
+    Failure failure = Failure::none;
+    Clock::time_point before = Clock::now();
+    for (size_t at = 0; at < steps.size() && failure == Failure::none; at++) {
+      steps[at].kernel->run(callOf(steps[at], &failure));
+      const Clock::time_point after = Clock::now();
+      times[at] += std::chrono::duration<float, std::milli>(after - before).count();
+      before = after;
+    }
   }
 };
 
@@ -271,6 +285,22 @@ napi_value run(napi_env env, napi_callback_info info) {
   return result;
 }
 
+/** measure(handle, arrays, times): runs the whole, and adds each instruction's milliseconds to times. For benchmarks. */
+napi_value measure(napi_env env, napi_callback_info info) {
+  Arguments read(env);
+  const std::vector<napi_value> given = argumentsOf(env, info, 3);
+  Program* program = programOf(env, given[0]);
+  std::vector<float*> arrays;
+  for (napi_value array : read.list(given[1])) arrays.push_back(read.cells(array).first);
+  const auto [times, count] = read.cells(given[2]);
+  if (program == nullptr || arrays.size() != program->inputs + program->outputs || count != program->steps.size())
+    read.fail("the program has other arrays, or another number of instructions");
+  if (!read.ok()) return nullptr;
+  program->bind(arrays);
+  program->measure(times);
+  return nullptr;
+}
+
 /** Frees the memory now; the handle must not be used any more. */
 napi_value release(napi_env env, napi_callback_info info) {
   Program* program = programOf(env, argumentsOf(env, info, 1)[0]);
@@ -308,7 +338,7 @@ napi_value init(napi_env env, napi_value exports) {
   napi_set_named_property(env, exports, "targets", names(env, targetNames));
   napi_set_named_property(env, exports, "kernels", names(env, kernelNames));
   const std::pair<const char*, napi_callback> functions[] = {
-      {"create", create}, {"run", run}, {"release", release}, {"bytesOf", bytesOf}};
+      {"create", create}, {"run", run}, {"measure", measure}, {"release", release}, {"bytesOf", bytesOf}};
   for (const auto& [name, function] : functions) {
     napi_value value = nullptr;
     napi_create_function(env, name, NAPI_AUTO_LENGTH, function, nullptr, &value);

@@ -40,6 +40,8 @@ export interface NativePrograms {
   create(spec: NativeSpec): NativeHandle;
   /** Runs one stage; `arrays` are the inputs, then the outputs. 0, or why it could not go on: 1, an index is out of range. */
   run(handle: NativeHandle, stage: number, arrays: readonly TypedArray[]): number;
+  /** Runs all stages, and adds each instruction's milliseconds to `times`. */
+  measure(handle: NativeHandle, arrays: readonly TypedArray[], times: Float32Array): void;
   release(handle: NativeHandle): void;
   /** Bytes that the program holds beside its arrays. */
   bytesOf(handle: NativeHandle): number;
@@ -47,7 +49,7 @@ export interface NativePrograms {
 
 const require = createRequire(import.meta.url);
 const FIX = 'run: node tools/engine/programs.mjs';
-const NAMES = ['targets', 'kernels', 'create', 'run', 'release', 'bytesOf'];
+const NAMES = ['targets', 'kernels', 'create', 'run', 'measure', 'release', 'bytesOf'];
 
 /** Loads the module from its folder. @throws {EngineError} E_ENGINE_MISSING, E_ENGINE_LOAD */
 export function loadPrograms(directory: string): NativePrograms {
