@@ -19,6 +19,7 @@ struct Levels {
   int counts[kLevels];
   T zero;
 
+  Levels() : Levels(T{}) {}
   explicit Levels(T nothing) : zero(nothing) {
     for (int level = 0; level < kLevels; level++) counts[level] = 0, sums[level] = nothing;
   }

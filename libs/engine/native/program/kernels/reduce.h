@@ -75,14 +75,14 @@ inline Needs reductionNeeds(const Call& call) {
 template <class F>
 inline void runs(const Axes<1>& reduced, int64_t first, int64_t count, const F& each) {
   const int64_t inner = reduced.inner(), step = reduced.step(0);
-  Place<1> place(reduced, first / inner, 1);
+  Cursor<1> cursor(reduced, first / inner, 1);
   int64_t skipped = first % inner;
   while (count > 0) {
     const int64_t length = inner - skipped < count ? inner - skipped : count;
-    each(place.at[0] + skipped * step, step, length);
+    each(cursor.at[0] + skipped * step, step, length);
     count -= length;
     skipped = 0;
-    place.next(reduced, 1);
+    cursor.next(reduced, 1);
   }
 }
 
@@ -136,8 +136,8 @@ void reduceAcross(const Call& call, const Reduction& r) {
   float* sums = r.blocks > 1 ? call.shared : r.out;
   spread(call, rows * r.blocks, inner * kChain, [&](int64_t first, int64_t last, int) {
     for (int64_t item = first; item < last; item++) {
-      const Place<2> place(r.kept, item / r.blocks, 1);
-      foldRow<L, Op>(r, item % r.blocks, r.x + place.at[0], sums + item * inner, inner);
+      const Cursor<2> cursor(r.kept, item / r.blocks, 1);
+      foldRow<L, Op>(r, item % r.blocks, r.x + cursor.at[0], sums + item * inner, inner);
     }
   });
   spread(call, r.outputs, r.blocks, [&](int64_t first, int64_t last, int) {
@@ -156,7 +156,7 @@ void reduceAlong(const Call& call, const Reduction& r) {
   spread(call, r.outputs * groups, kAbreast * kChain, [&](int64_t first, int64_t last, int) {
     for (int64_t item = first; item < last; item++) {
       const int64_t o = item / groups, block = item % groups * kAbreast;
-      const float* x = r.x + Place<2>(r.kept, o, 0).at[0];
+      const float* x = r.x + Cursor<2>(r.kept, o, 0).at[0];
       const float* p[kAbreast];
       T chain[kAbreast];
       for (int j = 0; j < kAbreast; j++) p[j] = x + (block + j) * kChain * r.reduced.step(0);
@@ -169,12 +169,12 @@ void reduceAlong(const Call& call, const Reduction& r) {
     for (int64_t item = first; item < last; item++) {
       const int64_t o = item / left * kAbreast, block = done + item % left;
       const int n = static_cast<int>(r.outputs - o < kAbreast ? r.outputs - o : kAbreast);
-      Place<2> place(r.kept, o, 0);
+      Cursor<2> cursor(r.kept, o, 0);
       const float* p[kAbreast];
       T chain[kAbreast];
       for (int j = 0; j < kAbreast; j++) {
-        p[j] = r.x + place.at[0];
-        if (j + 1 < n) place.next(r.kept, 0);
+        p[j] = r.x + cursor.at[0];
+        if (j + 1 < n) cursor.next(r.kept, 0);
       }
       foldAbreast<T, Op>(r.reduced, block * kChain, r.length(block), p, chain);
       for (int j = 0; j < n; j++) setCell<T>(sums + (o + j) * r.blocks + block, chain[j]);
@@ -204,13 +204,13 @@ template <int Sign>
 void argument(const Call& call) {
   const Reduction r(call);
   spread(call, r.outputs, r.count, [&](int64_t first, int64_t last, int) {
-    Place<2> place(r.kept, first, 0);
-    for (int64_t o = first; o < last; o++, place.next(r.kept, 0)) {
+    Cursor<2> cursor(r.kept, first, 0);
+    for (int64_t o = first; o < last; o++, cursor.next(r.kept, 0)) {
       float best = 0;
       int32_t where = 0, number = 0;
       runs(r.reduced, 0, r.count, [&](int64_t at, int64_t step, int64_t length) {
         for (int64_t i = 0; i < length; i++, number++) {
-          const float v = r.x[place.at[0] + at + i * step];
+          const float v = r.x[cursor.at[0] + at + i * step];
           if (number == 0 || Sign * v > Sign * best || (v != v && best == best)) best = v, where = number;
         }
       });

@@ -5,6 +5,11 @@
 #include "elementwise.h"
 #include "move.h"
 #include "reduce.h"
+#include "math.h"
+#include "softmax.h"
+#include "group_norm.h"
+#include "pooling.h"
+#include "segments.h"
 
 #define LOCKSTEP_REST_KERNELS                              \
   {"neg", unary<Vec, Neg>, nullptr},                       \
@@ -69,4 +74,22 @@
   {"any", reduce<Cells, OfInts<Or, 0>>, reductionNeeds},   \
   {"every", reduce<Cells, OfInts<And, 1>>, reductionNeeds}, \
   {"argMax", argument<1>, nullptr},                        \
-  {"argMin", argument<-1>, nullptr},
+  {"argMin", argument<-1>, nullptr}, \
+  {"expm1", unary<Vec, Each<Expm1>>, nullptr}, \
+  {"log", unary<Vec, Each<Log>>, nullptr}, \
+  {"log1p", unary<Vec, Each<Log1p>>, nullptr}, \
+  {"sin", unary<Vec, Each<Sin>>, nullptr}, \
+  {"cos", unary<Vec, Each<Cos>>, nullptr}, \
+  {"tanh", unary<Vec, Each<Tanh>>, nullptr}, \
+  {"erf", unary<Vec, Each<Erf>>, nullptr}, \
+  {"elu", unary<Vec, Each<Elu>>, nullptr}, \
+  {"softplus", unary<Vec, Each<Softplus>>, nullptr}, \
+  {"pow", binary<Vec, Pow>, nullptr}, \
+  {"softmax", softmax, nullptr}, \
+  {"groupNorm", groupNorm, groupNormNeeds}, \
+  {"groupNormGradient", groupNormGradient, groupNormGradientNeeds}, \
+  {"maxPool", maxPool, nullptr}, \
+  {"avgPool", avgPool, nullptr}, \
+  {"maxPoolGradient", maxPoolGradient, nullptr}, \
+  {"avgPoolGradient", avgPoolGradient, nullptr}, \
+  {"segmentSum", segmentSum, segmentSumNeeds},

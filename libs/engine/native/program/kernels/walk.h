@@ -38,12 +38,12 @@ struct Axes {
 
 /** A place in Axes: offsets of the operands, moved on row by row (a row: along the innermost axis). */
 template <int N>
-struct Place {
+struct Cursor {
   int64_t index[kMaxRank] = {};
   int64_t at[N];
 
   /** The place of a cell, counted in row-major order over all axes but the innermost `skipped` ones. */
-  Place(const Axes<N>& axes, int64_t number, int skipped) {
+  Cursor(const Axes<N>& axes, int64_t number, int skipped) {
     for (int k = 0; k < N; k++) at[k] = 0;
     for (int axis = axes.rank - 1 - skipped; axis >= 0; axis--) {
       index[axis] = number % axes.shape[axis];
@@ -83,16 +83,16 @@ inline void eachRow(const Call& call, const Axes<N>& axes, const F& each) {
   if (inner >= 2 * kPiece) {
     const int64_t chunks = (inner + kPiece - 1) / kPiece;
     parallel(call, static_cast<int>(cells / inner * chunks), [&](int piece, int) {
-      Place<N> place(axes, piece / chunks, 1);
+      Cursor<N> cursor(axes, piece / chunks, 1);
       const int64_t first = piece % chunks * kPiece;
-      for (int k = 0; k < N; k++) place.at[k] += first * axes.step(k);
-      each(place.at, inner - first < kPiece ? inner - first : kPiece);
+      for (int k = 0; k < N; k++) cursor.at[k] += first * axes.step(k);
+      each(cursor.at, inner - first < kPiece ? inner - first : kPiece);
     });
     return;
   }
   spread(call, cells / inner, inner, [&](int64_t first, int64_t last, int) {
-    Place<N> place(axes, first, 1);
-    for (int64_t row = first; row < last; row++, place.next(axes, 1)) each(place.at, inner);
+    Cursor<N> cursor(axes, first, 1);
+    for (int64_t row = first; row < last; row++, cursor.next(axes, 1)) each(cursor.at, inner);
   });
 }
 
