@@ -208,10 +208,10 @@ const PROCESSOR_FLAGS = { x64: ['-mavx2', '-mfma'], arm64: [] };
  * used is decided when a process starts. `wide` is for tests: the form of avx512 without its instructions.
  * @typedef {readonly [name: string, lanes: number, flags: readonly string[]]} ProgramTarget
  */
-/** @type {readonly ProgramTarget[]} */
+/** Their time goes into multiply-adds by function calls, whatever the compiler does: it need not take long. @type {readonly ProgramTarget[]} */
 const PORTABLE_TARGETS = [
-  ['plain', 4, []],
-  ['wide', 16, []],
+  ['plain', 4, ['-O1']],
+  ['wide', 16, ['-O1']],
 ];
 /** @type {Partial<Record<string, readonly ProgramTarget[]>>} */
 const PROCESSOR_TARGETS = {
@@ -223,13 +223,13 @@ const PROCESSOR_TARGETS = {
 
 /**
  * Arguments of the compiler, one list a call, by which programs.node is made in the folder in which they are run.
- * @param {{ headersDir: string, arch?: string, optimise?: string }} options `optimise`: the compiler's level, which decides no bit
+ * @param {{ headersDir: string, arch?: string }} options
  * @returns {string[][]}
  */
-export function programArguments({ headersDir, arch = process.arch, optimise = '-O3' }) {
+export function programArguments({ headersDir, arch = process.arch }) {
   const dir = programSourceDir();
   const common = [
-    ...['-std=c++17', optimise, '-ffp-contract=off', '-fno-math-errno', '-fPIC', '-w', '-pthread'],
+    ...['-std=c++17', '-O3', '-ffp-contract=off', '-fno-math-errno', '-fPIC', '-w', '-pthread'],
     ...['-DNAPI_VERSION=8', '-I', headersDir],
   ];
   const targets = [...PORTABLE_TARGETS, ...(PROCESSOR_TARGETS[arch] ?? [])];
