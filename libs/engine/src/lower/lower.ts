@@ -13,7 +13,7 @@ import { ARENA, CONSTANTS, INPUTS, type BufferPlace, type Program } from './prog
 import { REDUCTIONS } from './reduce.js';
 import { denseStrides, type Storage, type Value } from './values.js';
 import { EngineError } from '../errors.js';
-import { describe } from '../record/graph.js';
+import { describe, type Description } from '../record/graph.js';
 import type { NodeMessage } from '../record/saved-model-schema.js';
 import { isLeaf, stageNodes, type Stages } from '../record/stages.js';
 import { sizeOf } from '../record/tensor-spec.js';
@@ -32,20 +32,10 @@ const LINE = 16;
  * @throws {EngineError} E_ENGINE_MODEL, E_ENGINE_OUTPUT if the stages do not name each output once
  */
 export function lower(savedModel: Uint8Array, stages?: Stages): Lowered {
-  const { inputs, outputs, info, nodes } = describe(savedModel);
-  const order = stageNodes(nodes, outputs.length, stages);
-  const walk = new Walk(inputs, outputs, order.flat());
-  const stageEnds = order.map((stage) => {
-    for (const node of stage) walk.lower(node);
-    return walk.draft.steps.length;
-  });
-  if (walk.uncovered.size > 0) return { uncovered: [...walk.uncovered].sort() };
-  const chosen = stages ?? [outputs.map((_, index) => index)];
-  const placed = place(
-    walk.draft,
-    stageEnds,
-    outputs.map((_, index) => chosen.findIndex((made) => made.includes(index))),
-  );
+  const graph = describe(savedModel);
+  const placed = placeGraph(graph, stages);
+  if ('uncovered' in placed) return placed;
+  const { inputs, outputs, info } = graph;
   const { buffers, constants, operands } = number(placed, inputs.length);
   const peak = { planned: placed.arena * CELL_BYTES, withoutReuse: placed.withoutReuse * CELL_BYTES };
   return {
@@ -60,6 +50,23 @@ export function lower(savedModel: Uint8Array, stages?: Stages): Lowered {
       info: { ...info, peak },
     },
   };
+}
+
+/** The instructions of a graph, and where what they make lies. */
+export function placeGraph(
+  { inputs, outputs, nodes }: Pick<Description, 'inputs' | 'outputs' | 'nodes'>,
+  stages?: Stages,
+): Placed | { readonly uncovered: readonly string[] } {
+  const order = stageNodes(nodes, outputs.length, stages);
+  const walk = new Walk(inputs, outputs, order.flat());
+  const stageEnds = order.map((stage) => {
+    for (const node of stage) walk.lower(node);
+    return walk.draft.steps.length;
+  });
+  if (walk.uncovered.size > 0) return { uncovered: [...walk.uncovered].sort() };
+  const chosen = stages ?? [outputs.map((_, index) => index)];
+  const outputStages = outputs.map((_, index) => chosen.findIndex((made) => made.includes(index)));
+  return place(walk.draft, stageEnds, outputStages);
 }
 
 /** Lowers node after node, in an order in which each comes after what it reads. */

@@ -142,19 +142,17 @@ function overwrite(
       const { storage } = buffers[operands[write.operand]];
       const life = lives.get(storage);
       if (life === undefined || life.first !== position || blockOf.has(storage)) continue;
-      const ending = reads.find((read) => {
-        const input = buffers[operands[read.operand]];
-        return (
-          inPlace &&
-          input.storage !== storage &&
-          input.storage.size === storage.size &&
-          sideBySide(read) === storage.size &&
-          sideBySide(write) === storage.size &&
-          lives.get(input.storage)?.last === position &&
-          blockOf.get(input.storage)?.last === position
-        );
-      });
-      const known = ending === undefined ? undefined : blockOf.get(buffers[operands[ending.operand]].storage);
+      const isOver = (input: Storage): boolean =>
+        inPlace &&
+        input !== storage &&
+        input.size === storage.size &&
+        sideBySide(write) === storage.size &&
+        lives.get(input)?.last === position &&
+        blockOf.get(input)?.last === position &&
+        // All that is read of it is read in order.
+        reads.every((read) => buffers[operands[read.operand]].storage !== input || sideBySide(read) === storage.size);
+      const ending = reads.map((read) => buffers[operands[read.operand]].storage).find(isOver);
+      const known = ending === undefined ? undefined : blockOf.get(ending);
       const block = known ?? { storages: [], size: storage.size, first: life.first, last: life.last };
       if (known === undefined) blocks.push(block);
       block.storages.push(storage);

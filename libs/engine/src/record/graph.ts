@@ -19,6 +19,9 @@ export type GraphInfo = {
   readonly digest: string;
 };
 
+/** What the bytes of a saved model say. */
+export type Description = Pick<Graph, 'inputs' | 'outputs' | 'info'> & { readonly nodes: readonly NodeMessage[] };
+
 export interface Graph {
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly TensorSpec[];
@@ -128,9 +131,7 @@ function writeFile(binding: Binding, path: string, content: Uint8Array): void {
 }
 
 /** Reads inputs, outputs and statistics back from the bytes, so that a graph from disk knows as much as a fresh one. */
-export function describe(
-  savedModel: Uint8Array,
-): Pick<Graph, 'inputs' | 'outputs' | 'info'> & { readonly nodes: readonly NodeMessage[] } {
+export function describe(savedModel: Uint8Array): Description {
   const graph = decode(savedModel);
   const signature = graph?.signatureDef?.[SIGNATURE];
   if (graph?.graphDef === undefined || signature?.outputs === undefined) throw notAGraph();
