@@ -80,10 +80,10 @@ struct Images {
 };
 
 /** A tile's image and first pixel. */
-struct Place {
+struct TilePlace {
   int image, row, column;
 
-  Place(const Images& s, int index) {
+  TilePlace(const Images& s, int index) {
     const int perImage = s.perImage(), across = s.across(), within = index % perImage;
     image = index / perImage;
     row = within / across * kTile;
@@ -141,7 +141,7 @@ inline void transformInput(const Images& s, int first, int count, const float* x
   const size_t width = padded(channels), step = spread(count * width);
   const int rows = doubled ? s.h / 2 : s.h, columns = doubled ? s.w / 2 : s.w;
   for (int tile = 0; tile < count; tile++) {
-    const Place place(s, first + tile);
+    const TilePlace place(s, first + tile);
     const float* from[kPoints];
     for (int i = 0; i < kPatch; i++)
       for (int j = 0; j < kPatch; j++) {
@@ -166,7 +166,7 @@ inline void transformInput(const Images& s, int first, int count, const float* x
 inline void transformGradient(const Images& s, int first, int count, const float* dy, int channels, float* W) {
   const size_t step = spread(static_cast<size_t>(count) * padded(channels));
   for (int tile = 0; tile < count; tile++) {
-    const Place place(s, first + tile);
+    const TilePlace place(s, first + tile);
     const float* from = dy + ((static_cast<size_t>(place.image) * s.h + place.row) * s.w + place.column) * channels;
     for (int c = 0; c < channels; c += kLanes) {
       float* to = W + inPanels(tile, c, count, padded(channels));
@@ -195,7 +195,7 @@ inline void transformOutput(const Images& s, int first, int count, const float* 
                             const float* residual, bool pooled, float* y) {
   const size_t width = padded(channels), step = spread(count * width);
   for (int tile = 0; tile < count; tile++) {
-    const Place place(s, first + tile);
+    const TilePlace place(s, first + tile);
     const int rows = least(kTile, s.h - place.row), columns = least(kTile, s.w - place.column);
     for (int c = 0; c < channels; c += kLanes) {
       const float* from = M + tile * width + c;
