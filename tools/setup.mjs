@@ -129,6 +129,7 @@ async function installPackages(log) {
 /** @param {Log} log */
 async function installEngine(log) {
   const { installEngine: install } = await import('./engine/install.mjs');
+  const { installPrograms } = await import('./engine/programs.mjs');
   const device = process.env.LOCKSTEP_DEVICE || 'cpu';
   const abort = new AbortController();
   const interrupted = () => abort.abort();
@@ -136,8 +137,10 @@ async function installEngine(log) {
   for (const signal of signals) process.once(signal, interrupted);
   try {
     const cacheDir = cacheDirectory(process.env);
-    const { installed } = await install({ device, cacheDir, log, signal: abort.signal });
-    return installed ? `${device}, built` : `${device}, already built`;
+    const options = { cacheDir, log, signal: abort.signal };
+    const { installed } = await install({ ...options, device });
+    const programs = await installPrograms(options);
+    return installed || programs.installed ? `${device}, built` : `${device}, already built`;
   } finally {
     for (const signal of signals) process.off(signal, interrupted);
   }

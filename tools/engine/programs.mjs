@@ -10,6 +10,7 @@ import { availableParallelism, hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { codeOf, messageOf } from '../../apps/cli/bin/foreign.mjs';
+import { cacheDirectory } from '../../libs/config/src/cache-directory.mjs';
 import * as parts from '../../libs/engine/src/device/engine-parts.mjs';
 import { EngineInstallError } from './errors.mjs';
 import { compile } from './steps.mjs';
@@ -88,7 +89,7 @@ async function publish(temporary, dir) {
 }
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href)
-  installPrograms({ cacheDir: parts.defaultCacheDir(process.env), log: console.error })
+  installPrograms({ cacheDir: cacheDirectory(process.env), log: console.error })
     .then(({ dir, installed }) => console.log(`${installed ? 'installed' : 'already installed'}: ${dir}`))
     .catch((/** @type {unknown} */ error) => {
       console.error(error instanceof EngineInstallError ? error.message : `E_INTERNAL: ${messageOf(error)}`);

@@ -5,4 +5,4 @@ export type EngineName = (typeof ENGINES)[number];
 /** Of runs from before there were two. */
 export const FIRST_ENGINE: EngineName = 'tensorflow';
 /** Of new runs. */
-export const DEFAULT_ENGINE: EngineName = 'tensorflow';
+export const DEFAULT_ENGINE: EngineName = 'program';

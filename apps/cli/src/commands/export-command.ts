@@ -24,7 +24,11 @@ export function exportCommand(env: NodeJS.ProcessEnv): Command {
     .action(async (run: string, { out, images }: { readonly out: string; readonly images: number }) => {
       // Before the engine is loaded, which takes seconds.
       checkExportFolder(out);
-      const engine = loadEngineHere({ device: 'cpu', threads: 1, cache: cacheDirectoryIn(env) }, env);
+      // It is written as TensorFlow has it, whatever the run was computed by.
+      const engine = loadEngineHere(
+        { device: 'cpu', threads: 1, cache: cacheDirectoryIn(env), engine: 'tensorflow' },
+        env,
+      );
       const warn = (text: string): void => {
         process.stderr.write(`${text}\n`);
       };

@@ -1,6 +1,6 @@
 /** `lockstep replay`: computes one microbatch of a run again and says what it was made of. */
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { cacheDirectoryIn, deviceIn } from '@lockstep/config';
+import { cacheDirectoryIn, deviceIn, kernelsIn } from '@lockstep/config';
 import { canRedraw, TerminalLine } from '@lockstep/process';
 import { loadEngineHere } from '@lockstep/engine';
 import { DATA_DOC } from '@lockstep/sampler';
@@ -82,7 +82,8 @@ export function replayCommand(env: NodeJS.ProcessEnv): Command {
         microbatch,
         data: data ?? null,
         out: out === true ? defaultReplayFile(directory, step, microbatch) : (out ?? null),
-        engine: () => loadEngineHere({ device, threads, cache: cacheDirectoryIn(env) }, env),
+        engine: (engine) =>
+          loadEngineHere({ device, threads, cache: cacheDirectoryIn(env), engine, kernels: kernelsIn(env) }, env),
         onStep: (done, total) => {
           const text = `redoing step ${done + 1} of ${total}`;
           if (terminal === null) process.stderr.write(`${text}\n`);

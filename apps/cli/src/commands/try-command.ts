@@ -1,7 +1,7 @@
 /** `lockstep try`: what a trained network of one's own task is worth, and what it makes. */
 import { resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { cacheDirectoryIn, deviceIn } from '@lockstep/config';
+import { cacheDirectoryIn, deviceIn, kernelsIn } from '@lockstep/config';
 import { loadEngineHere } from '@lockstep/engine';
 import { figureTexts } from '../status/view.js';
 import { tryRun, type Tried } from '../try/try.js';
@@ -56,7 +56,8 @@ export function tryCommand(env: NodeJS.ProcessEnv): Command {
         prompt,
         seed,
         samples,
-        engine: () => loadEngineHere({ device, threads: 1, cache: cacheDirectoryIn(env) }, env),
+        engine: (engine) =>
+          loadEngineHere({ device, threads: 1, cache: cacheDirectoryIn(env), engine, kernels: kernelsIn(env) }, env),
         warn: (text) => void process.stderr.write(`${text}\n`),
       });
       process.stdout.write(`${triedLines(tried).join('\n')}\n`);

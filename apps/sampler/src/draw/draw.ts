@@ -1,6 +1,6 @@
 /** Draws images from a run's newest checkpoint, with its moving-average (EMA) weights. */
 import { DirectoryStore, openOutput, runPaths, type Checkpoint, type OutputFile } from '@lockstep/run';
-import { cacheDirectoryIn, localGpus, workerPlaces } from '@lockstep/config';
+import { cacheDirectoryIn, kernelsIn, localGpus, workerPlaces } from '@lockstep/config';
 import {
   checkSampler,
   DiffusionError,
@@ -11,7 +11,8 @@ import {
   valuesOf,
   type Recipe,
 } from '@lockstep/diffusion';
-import { engineDirectory, engineEnvironment, graphDirectory, type Device } from '@lockstep/engine';
+import type { EngineName } from '@lockstep/base';
+import { engineDirectory, engineEnvironment, graphDirectory, type Device, type EngineOptions } from '@lockstep/engine';
 import { mustBeAble } from '../ability.js';
 import { animatedPng } from '../picture/apng.js';
 import { animatedGif } from '../picture/gif.js';
@@ -89,14 +90,14 @@ export interface Drawn extends Cells {
 export async function draw(request: DrawRequest): Promise<Drawn> {
   // What takes minutes must not end with a file that cannot be written.
   const { out, animate } = outputsOf(request);
-  await mustBeAble(request.run, 'sample');
+  const trainedBy = await mustBeAble(request.run, 'sample');
   const checkpoint = await newestCheckpoint(request);
   const { recipe, weights } = storedModel(checkpoint);
   const names = await classNamesOf(request);
   const choice = { ...request, class: chosenClass(request.class, names) };
   const cells = chosenCells(recipe.model, choice, request);
   const condition = chosenCondition(recipe.model, choice, cells);
-  const still = jobOf({ recipe, weights }, condition, request);
+  const still = jobOf({ recipe, weights }, condition, request, trainedBy);
   const job = request.animate === null ? still : { ...still, kept: keptSteps(still.sampler.steps) };
   const grid = {
     ...cells,
@@ -195,18 +196,29 @@ function recipeOf({ manifest }: Checkpoint): Recipe {
 /**
  * The job of drawing images of which only the finished ones are kept.
  * @param condition of all images; null for a network that knows no labels
+ * @param trainedBy what computed the run's gradients, and draws its images too
  * @throws SamplerError E_SAMPLE_OPTION; DiffusionError E_SAMPLER
  */
 export function jobOf(
   { recipe, weights }: StoredModel,
   condition: DrawCondition | null,
   request: ImagesRequest,
+  trainedBy: EngineName,
 ): DrawJob {
   const { device, env, seed } = request;
   const sampler = chosenSampler(recipe.sampler, request);
   checkSampler(sampler, recipe.schedule.T);
   const cache = cacheDirectoryIn(env);
-  const engine = { device, threads: THREADS, directory: engineDirectory(device, cache), graphs: graphDirectory(cache) };
+  const kernels = kernelsIn(env);
+  const engine: EngineOptions = {
+    device,
+    threads: THREADS,
+    directory: engineDirectory(device, cache),
+    graphs: graphDirectory(cache),
+    // On a GPU there are no programs.
+    engine: device === 'cpu' ? trainedBy : 'tensorflow',
+    ...(kernels === undefined ? {} : { kernels }),
+  };
   return { engine, recipe, sampler, seed, condition, kept: [sampler.steps], weights };
 }
 

@@ -83,11 +83,13 @@ async function storedIn(
 
 function identityOf({ engine, config, recipe, data }: ClassifierTask): JsonValue {
   const { tensorflow, device, threads, arch, cpuFlags } = engine.identity;
+  // The bits of programs name no machine.
+  const bits = engine.programs === null ? { tensorflow, device, threads, arch, cpuFlags } : 'program';
   return {
     config: { ...config },
     recipe: { ...recipe },
     data: data.digest,
-    engine: { tensorflow, device, threads, arch, cpuFlags },
+    engine: bits,
   };
 }
 

@@ -84,7 +84,7 @@ export async function evaluate(request: EvaluateRequest): Promise<Evaluated> {
   if (!(count >= LEAST_SAMPLES && count <= MOST_SAMPLES))
     throw new SamplerError('E_EVALUATE_SAMPLES', `${count} samples: use ${LEAST_SAMPLES} to ${MOST_SAMPLES}`);
   const record = await readRun(run);
-  await mustBeAble(run, 'evaluate');
+  const trainedBy = await mustBeAble(run, 'evaluate');
   const checkpoint = await newestCheckpoint(request);
   const model = storedModel(checkpoint);
   const classes = classCount(model.recipe.model);
@@ -93,7 +93,7 @@ export async function evaluate(request: EvaluateRequest): Promise<Evaluated> {
   const drawnCount = Math.max(count, request.synthetic ?? 0);
   const evenly = { class: null, allClasses: false, guidance: request.guidance };
   const condition = chosenCondition(model.recipe.model, evenly, { rows: drawnCount, columns: 1 });
-  const job = jobOf(model, condition, request);
+  const job = jobOf(model, condition, request, trainedBy);
   const name = join(runPaths(run).evaluations, checkpointFolder(checkpoint.state.step));
   // What takes minutes must not end with a file that cannot be written.
   const out = writing(() => openOutput(request.out ?? `${name}.json`, { makeFolder: true }));

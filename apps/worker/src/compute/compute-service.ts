@@ -41,8 +41,15 @@ export function serveCompute(makeTraining: MakeTraining): void {
   const trace = openTrace(setup.trace, 'compute');
   let serving: Serving | null = null;
   const initialise = async ({ settings, buffers, halted }: Of<'initialise'>, reply: Reply): Promise<void> => {
-    const { device, threads, engineDirectory: directory, graphDirectory: graphs } = setup;
-    const engine = loadEngine({ device, threads, directory, ...(graphs === undefined ? {} : { graphs }) });
+    const { device, threads, kernels, engineDirectory: directory, graphDirectory: graphs } = setup;
+    const engine = loadEngine({
+      device,
+      threads,
+      directory,
+      engine: settings.engine,
+      ...(kernels === undefined ? {} : { kernels }),
+      ...(graphs === undefined ? {} : { graphs }),
+    });
     const run = await runHere(settings);
     const arena = openArena(buffers);
     const passes = passesFor(run.task.table, sumFormOf(run, run.task), run.arithmetic, directory);

@@ -1,13 +1,11 @@
 /** What an engine is, for logs and for a first guess at whether two engines give the same bits (a probe proves it). */
 import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
+import type { EngineName } from '@lockstep/base';
 import type { Device } from './device.js';
 
-/** Programs of our own kernels, or TensorFlow's sessions. */
-export type EngineKind = 'program' | 'tensorflow';
-
 export type EngineIdentity = {
-  readonly engine: EngineKind;
+  readonly engine: EngineName;
   /** Which of our kernels a program uses: plain, avx2, avx512; tensorflow for sessions. */
   readonly kernels: string;
   readonly tensorflow: string;
@@ -39,7 +37,7 @@ export function runsNative(arch: string, flags: readonly string[]): boolean {
 }
 
 export function identify(loaded: {
-  engine: EngineKind;
+  engine: EngineName;
   kernels: string;
   tensorflow: string;
   tfjs: string;

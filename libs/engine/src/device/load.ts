@@ -8,13 +8,14 @@ import { existsSync } from 'node:fs';
 import { Module, createRequire } from 'node:module';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
+import { DEFAULT_ENGINE, type EngineName } from '@lockstep/base';
 import { BINDING_FILE, PRELUDE_FILE, programsDir, TENSORFLOW_VERSION } from './engine-parts.mjs';
 import { toOpAttributes, type Attributes } from '../kernels/attributes.js';
 import { backendOf, type Backend, type Tensor, type TF } from './binding.js';
 import { checkEnvironment, realEnvironment, type EngineSetting } from './environment.js';
 import { EngineError } from '../errors.js';
 import { remedyFor, requireFile } from './failures.js';
-import { identify, runsNative, type EngineIdentity, type EngineKind } from './identity.js';
+import { identify, runsNative, type EngineIdentity } from './identity.js';
 import { kernelTarget, loadPrograms, type NativePrograms } from '../program/native-programs.js';
 import { registerRecordableKernels } from '../kernels/recordable-kernels.js';
 import { registerReductionGradients } from '../kernels/reduction-gradients.js';
@@ -24,8 +25,8 @@ export type EngineOptions = EngineSetting & {
   readonly directory: string;
   /** Where compile() keeps graphs, as graphDirectory() names it; nowhere if left out. */
   readonly graphs?: string;
-  /** Programs where it is left out. */
-  readonly engine?: EngineKind;
+  /** That of new runs, where it is left out. */
+  readonly engine?: EngineName;
   /** Which of our kernels programs use: plain, avx2, avx512; the fastest that the processor runs if left out. No bit depends on it. */
   readonly kernels?: string;
 };
@@ -71,7 +72,7 @@ export function loadEngine(options: EngineOptions): Engine {
       `this thread has loaded an engine with ${JSON.stringify(first)}; use that one, or a process of its own for ${JSON.stringify(options)}`,
     );
   }
-  loaded = options.engine === 'tensorflow' ? sessionEngine(options) : programEngine(options);
+  loaded = (options.engine ?? DEFAULT_ENGINE) === 'tensorflow' ? sessionEngine(options) : programEngine(options);
   return loaded;
 }
 

@@ -8,7 +8,7 @@
  * none of TensorFlow's memory either.
  */
 import type { TypedArray } from '../device/binding.js';
-import type { EngineErrorCode } from '@lockstep/base';
+import type { EngineErrorCode, EngineName } from '@lockstep/base';
 import { EngineError } from '../errors.js';
 import { loadGraph, type Graph, type GraphInfo } from '../record/graph.js';
 import { graphKey, type FunctionIdentity } from '../record/graph-key.js';
@@ -16,7 +16,6 @@ import { lower } from '../lower/lower.js';
 import { decodeProgram, encodeProgram, isProgram } from '../lower/encode.js';
 import { keptGraph, type Kept } from './graph-store.js';
 import { loadProgram } from './run-program.js';
-import type { EngineKind } from '../device/identity.js';
 import type { Engine } from '../device/load.js';
 import type { Stages } from '../record/stages.js';
 import { shapesKey, sizeOf, type Targets, type TensorSpec } from '../record/tensor-spec.js';
@@ -42,7 +41,7 @@ export type GraphInput = TypedArray | { readonly shape: readonly number[]; reado
 export type CompiledInfo = GraphInfo & {
   /** Whether it was recorded here or came from disk. */
   readonly source: Kept['source'];
-  readonly runsOn: EngineKind;
+  readonly runsOn: EngineName;
   /** Ops that no kernel covers, for which TensorFlow runs the whole although the engine is programs. */
   readonly uncovered: readonly string[];
 };

@@ -35,8 +35,8 @@ function store(directory = mkdtempSync(join(ROOT, 'store-'))) {
         recordings++;
         return graph;
       };
-      const { savedModel, source } = keptGraph(directory, key, record, (code) => warnings.push(code));
-      return { bytes: Uint8Array.from(savedModel), source };
+      const { bytes, source } = keptGraph(directory, key, record, (code) => warnings.push(code));
+      return { bytes: Uint8Array.from(bytes), source };
     },
   };
 }
@@ -187,8 +187,8 @@ test('of processes that ask at once for the same graph one records, the others g
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
         return Uint8Array.of(1, 2, 3);
       };
-      const { savedModel, source } = keptGraph(process.argv[1], 'shared', record, (code) => process.stdout.write(code));
-      process.stdout.write(JSON.stringify({ recorded, source, bytes: [...savedModel] }));
+      const { bytes, source } = keptGraph(process.argv[1], 'shared', record, (code) => process.stdout.write(code));
+      process.stdout.write(JSON.stringify({ recorded, source, bytes: [...bytes] }));
       process.stdin.destroy();
     });`;
   const processes = Array.from({ length: 4 }, () =>
