@@ -160,6 +160,50 @@ const RULES: Readonly<Record<string, Rule>> = {
   },
 };
 
+/** How many operands there are, of instructions that always have as many. */
+const COUNTS: Readonly<Record<string, number>> = {
+  matmul: 12,
+  conv2d: 19,
+  conv2dInputGradient: 19,
+  conv2dFilterGradient: 18,
+  conv3x3: 11,
+  conv3x3InputGradient: 9,
+  conv3x3FilterGradient: 10,
+  groupNorm: 12,
+  groupNormGradient: 15,
+  softmax: 4,
+  fill: 3,
+  oneHot: 6,
+  gather: 7,
+  segmentSum: 6,
+  maxPool: 14,
+  avgPool: 14,
+  maxPoolGradient: 15,
+  avgPoolGradient: 14,
+};
+
+/** How many operands an instruction has, which ranks among them may decide. */
+function countOf(name: string, operands: readonly number[]): number {
+  if (Object.hasOwn(COUNTS, name)) return COUNTS[name];
+  if (UNARY.has(name)) return 3;
+  if (REDUCE.has(name)) return 4 + 2 * operands[2] + 2 * operands[3 + 2 * operands[2]];
+  const arrays = name === 'copy' ? 2 : BINARY.has(name) ? 3 : 4;
+  // Of a copy the output has strides too.
+  const views = name === 'copy' ? 2 : arrays - 1;
+  return arrays + 1 + operands[arrays] * (1 + views);
+}
+
+/** Operands that may be left out. */
+const OPTIONAL: Readonly<Record<string, readonly number[]>> = {
+  matmul: [2],
+  conv2d: [2],
+  conv2dInputGradient: [2],
+  conv3x3: [2, 3],
+};
+
+/** All instructions. */
+export const INSTRUCTION_NAMES: readonly string[] = [...UNARY, ...BINARY, ...REDUCE, ...Object.keys(RULES)];
+
 const unary: Rule = ([, , count]) => ({ reads: [dense(0, count)], writes: [dense(1, count)] });
 const binary = elementwise(2);
 
@@ -170,12 +214,17 @@ function ruleOf(name: string): Rule | undefined {
   return Object.hasOwn(RULES, name) ? RULES[name] : undefined;
 }
 
-/** Buffers that are left out are in neither list. Throws a TypeError for an instruction that there is not. */
+/** Buffers that are left out are in neither list. Throws a TypeError for an instruction that there is not, or of other operands. */
 export function accessOf({ name, operands }: Instruction): Access {
   const rule = ruleOf(name);
   if (rule === undefined) throw new TypeError(`there is no instruction ${name}`);
+  if (operands.length !== countOf(name, operands))
+    throw new TypeError(`${name} does not take ${operands.length} operands`);
   const { reads, writes } = rule(operands);
   const given = ({ operand }: Region): boolean => operands[operand] >= 0;
+  const leftOut = [...reads, ...writes].filter((region) => !given(region));
+  if (!leftOut.every(({ operand }) => Object.hasOwn(OPTIONAL, name) && OPTIONAL[name].includes(operand)))
+    throw new TypeError(`an operand of ${name} is left out that it needs`);
   return {
     reads: reads.filter(given),
     writes: writes.filter(given),
