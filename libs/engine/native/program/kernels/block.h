@@ -99,8 +99,8 @@ inline void multiply(int rows, int columns, const Left& left, const Right& right
 }
 
 /**
- * Packs rows first .. first+count-1 of panels of `height` rows: row first+k, column n is from[k * down + n * along]; columns from
- * `begin` (the first of a panel) to `finish`.
+ * Packs rows first .. first+count-1 of panels of `height` rows: row first+k, column n is from[k * down + n * along], one of both
+ * steps being 1; columns from `begin` (the first of a panel) to `finish`.
  */
 inline void pack(const float* from, size_t down, size_t along, int first, int count, int height, int begin, int finish, int N,
                  float* to) {
@@ -114,20 +114,8 @@ inline void pack(const float* from, size_t down, size_t along, int first, int co
           store(panel + v, v + kLanes <= whole ? load(source + v) : loadPart(source + v, whole - v));
       continue;
     }
-    for (int n = 0; n < width; n++)
-      for (int k = 0; k < count; k++)
-        panel[static_cast<size_t>(k) * width + n] = n < whole ? source[n * along + k * down] : 0.0f;
+    turn(source, whole, count, along, panel, width);
+    for (int k = 0; k < count && whole < width; k++)
+      for (int n = whole; n < width; n++) panel[static_cast<size_t>(k) * width + n] = 0.0f;
   }
-}
-
-/** Copies count floats. */
-inline void copyFloats(float* to, const float* from, int count) {
-  for (int at = 0; at < count; at += kLanes) {
-    const int lanes = lanesAt(at, count);
-    storeSome(to + at, loadSome(from + at, lanes), lanes);
-  }
-}
-
-inline void clearFloats(float* to, int count) {
-  for (int at = 0; at < count; at += kLanes) storeSome(to + at, all(0.0f), lanesAt(at, count));
 }

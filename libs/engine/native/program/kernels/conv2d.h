@@ -8,10 +8,12 @@ struct Conv2dShape : ConvNumbers {
     pieces = (outputs() + rows - 1) / rows;
   }
   size_t tile() const { return alignedUp(tileFloats(rows, co, chains)); }
+  bool isNarrow() const { return co <= kFewChannels && strideW == 1; }
 };
 
 inline Needs conv2dNeeds(const Call& call) {
   const Conv2dShape s(call);
+  if (s.isNarrow()) return {PlanarRows(s).floats(), 0};
   const size_t gathered = s.pointwise() ? 0 : static_cast<size_t>(s.rows) * least(s.K, kChain);
   return {s.tile() + gathered, static_cast<size_t>(s.K) * padded(s.co)};
 }
@@ -26,6 +28,7 @@ inline void packShared(const Call& call, int64_t work, const float* from, size_t
 
 inline void conv2d(const Call& call) {
   const Conv2dShape s(call);
+  if (s.isNarrow()) return narrowConv2d(call, s);
   const float *x = call.in(0), *bias = call.in(2);
   float* out = call.out(3);
   packShared(call, s.work(), call.in(1), s.co, 1, s.K, s.co);
@@ -38,8 +41,8 @@ inline void conv2d(const Call& call) {
           const int k = chain * kChain, count = least(kChain, s.K - k);
           if (s.pointwise())
             return Left{x + static_cast<size_t>(first) * s.in + k, 1, static_cast<size_t>(s.in), count};
-          gatherInput(s, x, first, rows, k, k + count, gathered);
-          return Left{gathered, 1, static_cast<size_t>(count), count};
+          const Gathered seen = gather(windowOfInput(s, x), first, rows, k, k + count, gathered);
+          return Left{seen.at, seen.perColumn, seen.perPixel, count};
         },
         [&](int chain) { return Right{call.shared, static_cast<size_t>(s.K), static_cast<size_t>(chain) * kChain}; }, bias,
         [&](int r) { return out + static_cast<size_t>(first + r) * s.co; }, s.co, own);
@@ -66,6 +69,7 @@ inline Needs conv2dFilterGradientNeeds(const Call& call) {
 
 inline void conv2dFilterGradient(const Call& call) {
   const FilterGradientShape s(call);
+  if (s.co <= kFewChannels && s.in >= kLanes) return narrowFilterGradient(call, s);
   const float *x = call.in(0), *dy = call.in(1);
   float* dfilter = call.out(2);
   share(call, s.work(), s.pieces, [&](int piece, int thread) {
@@ -76,8 +80,8 @@ inline void conv2dFilterGradient(const Call& call) {
         [&](int chain) {
           const int k = chain * kChain, count = least(kChain, s.K - k);
           if (s.pointwise()) return Left{x + static_cast<size_t>(k) * s.in + first, static_cast<size_t>(s.in), 1, count};
-          gatherInput(s, x, k, count, first, first + rows, gathered);
-          return Left{gathered, static_cast<size_t>(rows), 1, count};
+          const Gathered seen = gather(windowOfInput(s, x), k, count, first, first + rows, gathered);
+          return Left{seen.at, seen.perPixel, seen.perColumn, count};
         },
         [&](int chain) {
           const int k = chain * kChain, count = least(kChain, s.K - k);

@@ -61,22 +61,14 @@ struct PixelClass {
   }
 };
 
-/** What pixels first .. first+count-1 of the class see of dy: columns begin .. finish-1 of [taps of the class][co]. */
-inline void gatherGradient(const ConvNumbers& s, const PixelClass& own, const float* dy, int first, int count, int begin,
-                           int finish, float* to) {
-  gather(
-      count, begin, finish, s.co,
-      [&](int row, int index) -> const float* {
-        const int pixel = first + row, line = pixel / own.width, image = line / own.height;
-        const int y = own.remainderY + (line - image * own.height) * s.strideH;
-        const int x = own.remainderX + (pixel - line * own.width) * s.strideW;
-        const int ky = own.rows.at(index / own.columns.count), kx = own.columns.at(index % own.columns.count);
-        const int oy = (y + s.padTop - ky * s.dilationH) / s.strideH, ox = (x + s.padLeft - kx * s.dilationW) / s.strideW;
-        const bool inside = y + s.padTop >= ky * s.dilationH && oy < s.oh && x + s.padLeft >= kx * s.dilationW && ox < s.ow;
-        if (!inside) return nullptr;
-        return dy + ((static_cast<size_t>(image) * s.oh + oy) * s.ow + ox) * s.co;
-      },
-      to);
+/** What the class's pixels see of dy. A tap's place moves by a whole number, for the taps left are those that meet whole places. */
+inline Window windowOfGradient(const ConvNumbers& s, const PixelClass& own, const float* dy) {
+  const int top = own.remainderY + s.padTop - own.rows.first * s.dilationH;
+  const int left = own.remainderX + s.padLeft - own.columns.first * s.dilationW;
+  return {dy,
+          {own.height, own.rows.count, s.oh, top / s.strideH, 1, -own.rows.step * s.dilationH / s.strideH},
+          {own.width, own.columns.count, s.ow, left / s.strideW, 1, -own.columns.step * s.dilationW / s.strideW},
+          s.co};
 }
 
 inline void inputGradientOf(const Call& call, const InputGradientShape& s, const PixelClass& own) {
@@ -100,8 +92,8 @@ inline void inputGradientOf(const Call& call, const InputGradientShape& s, const
           const int K = finish - begin;
           if (s.pointwise())
             return Left{dy + static_cast<size_t>(first) * s.co + begin, 1, static_cast<size_t>(s.co), K};
-          gatherGradient(s, own, dy, first, rows, begin, finish, gathered);
-          return Left{gathered, 1, static_cast<size_t>(K), K};
+          const Gathered seen = gather(windowOfGradient(s, own, dy), first, rows, begin, finish, gathered);
+          return Left{seen.at, seen.perColumn, seen.perPixel, K};
         },
         [&](int chain) {
           return Right{call.shared, static_cast<size_t>(height), static_cast<size_t>(own.doneBefore(s, chain * kChain))};
