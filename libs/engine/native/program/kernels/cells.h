@@ -26,6 +26,8 @@ struct Lanes<Vec> {
   using One = float;
   static Vec load(const float* p, int n) { return loadSome(p, n); }
   static Vec repeat(float x) { return all(x); }
+  /** One cell in all lanes. */
+  static Vec one(const float* p) { return all(*p); }
   static void store(float* p, Vec a, int n) { storeSome(p, a, n); }
 };
 template <>
@@ -38,6 +40,11 @@ struct Lanes<Cells> {
   }
   static Cells repeat(int32_t x) {
     return cells([=](int) { return x; });
+  }
+  static Cells one(const float* p) {
+    int32_t x;
+    __builtin_memcpy(&x, p, sizeof x);
+    return repeat(x);
   }
   static void store(float* p, Cells a, int n) { __builtin_memcpy(p, a.v, sizeof(int32_t) * n); }
 };
@@ -60,25 +67,9 @@ inline void setCell(float* p, T value) {
 /** Truth values of lanes, as cells: the float whose bits are those of the whole number 1 is the smallest there is. */
 inline Vec truth(Mask mask) { return select(mask, all(__FLT_DENORM_MIN__), all(0.0f)); }
 
-/** What a lane function reads: cells one after another, one for all, or some way apart. */
-template <class L>
-struct Dense {
-  const float* p;
-  L at(int64_t i, int n) const { return Lanes<L>::load(p + i, n); }
-};
-template <class L>
-struct Same {
-  L v;
-  explicit Same(const float* p) : v(Lanes<L>::repeat(cell<typename Lanes<L>::One>(p))) {}
-  L at(int64_t, int) const { return v; }
-};
-template <class L>
-struct Strided {
-  const float* p;
-  int64_t step;
-  L at(int64_t i, int n) const {
-    float some[kLanes] = {};
-    for (int k = 0; k < n; k++) some[k] = p[(i + k) * step];
-    return Lanes<L>::load(some, n);
-  }
-};
+/** Cells `step` apart, one after another: as whole numbers, for a float's bits may not pass through arithmetic. */
+inline void gatherCells(float* to, const float* from, int64_t step, int64_t count) {
+  const int32_t* cellsFrom = reinterpret_cast<const int32_t*>(from);
+  int32_t* cellsTo = reinterpret_cast<int32_t*>(to);
+  for (int64_t i = 0; i < count; i++) cellsTo[i] = cellsFrom[i * step];
+}

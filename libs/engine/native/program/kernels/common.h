@@ -24,8 +24,8 @@ struct Levels {
     for (int level = 0; level < kLevels; level++) counts[level] = 0, sums[level] = nothing;
   }
 
-  /** The sum of the next whole block. */
-  void add(T block) {
+  /** The sum of the next whole block. Not inlined, as total: they are called seldom, and take long to compile. */
+  [[gnu::noinline]] void add(T block) {
     for (int level = 0; level < kLevels; level++) {
       sums[level] = counts[level] == 0 ? zero + block : sums[level] + block;
       if (++counts[level] < kChain || level + 1 == kLevels) return;
@@ -35,7 +35,7 @@ struct Levels {
   }
 
   /** The sum of all. What is not a whole block of a level goes up as it is. */
-  T total() const {
+  [[gnu::noinline]] T total() const {
     // The number of levels follows from how many there were alone.
     int top = 0;
     for (int level = 0; level < kLevels; level++)

@@ -11,17 +11,8 @@ inline void eachLanes(int64_t count, const F& f) {
   if (i < count) f(i, static_cast<int>(count - i));
 }
 
-/** A function's loops, without the walk around them, which is compiled once for all. */
-using UnaryRow = void (*)(const float* x, float* out, int64_t length);
-using BinaryRow = void (*)(const float* a, int64_t stepA, const float* b, int64_t stepB, float* out, int64_t length);
-
-template <class L, class F>
-void unaryRow(const float* x, float* out, int64_t length) {
-  const Dense<L> from{x};
-  eachLanes(length, [&](int64_t i, int n) { put(out + i, F::of(from.at(i, n)), n); });
-}
-
-inline void unaryWith(const Call& call, UnaryRow row) {
+/** x out, count; `row` does a row. */
+inline void unaryBy(const Call& call, void (*row)(const float* x, float* out, int64_t length)) {
   const float* x = call.in(0);
   float* out = call.out(1);
   Axes<1> axes;
@@ -29,39 +20,56 @@ inline void unaryWith(const Call& call, UnaryRow row) {
   eachRow(call, axes, [&](const int64_t (&at)[1], int64_t length) { row(x + at[0], out + at[0], length); });
 }
 
-/** x out, count. F::of(L) gives a Vec or Cells. */
+/** Of L, Vec or Cells, F::of gives a Vec or Cells. */
 template <class L, class F>
 void unary(const Call& call) {
-  unaryWith(call, unaryRow<L, F>);
-}
-
-/** F of two rows, from wherever they come. */
-template <class L, class F, class A, class B>
-inline void row(const A& a, const B& b, float* out, int64_t length) {
-  eachLanes(length, [&](int64_t i, int n) { put(out + i, F::of(a.at(i, n), b.at(i, n)), n); });
-}
-
-template <class L, class F>
-void binaryRow(const float* a, int64_t stepA, const float* b, int64_t stepB, float* out, int64_t length) {
-  if (stepA == 1 && stepB == 1) return row<L, F>(Dense<L>{a}, Dense<L>{b}, out, length);
-  if (stepA == 1 && stepB == 0) return row<L, F>(Dense<L>{a}, Same<L>(b), out, length);
-  if (stepA == 0 && stepB == 1) return row<L, F>(Same<L>(a), Dense<L>{b}, out, length);
-  row<L, F>(Strided<L>{a, stepA}, Strided<L>{b, stepB}, out, length);
-}
-
-inline void binaryWith(const Call& call, BinaryRow row) {
-  const float *a = call.in(0), *b = call.in(1);
-  float* out = call.out(2);
-  const Axes<3> axes = axesWithDense<2>(call, 3);
-  eachRow(call, axes, [&](const int64_t (&at)[3], int64_t length) {
-    row(a + at[0], axes.step(0), b + at[1], axes.step(1), out + at[2], length);
+  unaryBy(call, [](const float* x, float* out, int64_t length) {
+    eachLanes(length, [&](int64_t i, int n) { put(out + i, F::of(Lanes<L>::load(x + i, n)), n); });
   });
 }
 
-/** a b out, rank, [shape], [strides of a], [strides of b]. */
+/** How far apart a row's operands lie: both dense, or one of them one cell for all. */
+enum class Steps { dense, oneA, oneB };
+using BinaryRow = void (*)(Steps steps, const float* a, const float* b, float* out, int64_t length);
+
+/** a b out, rank, [shape], [strides of a], [strides of b]; `row` does a row. */
+inline void binaryBy(const Call& call, BinaryRow row) {
+  const float *a = call.in(0), *b = call.in(1);
+  float* out = call.out(2);
+  const Axes<3> axes = axesWithDense<2>(call, 3);
+  const int64_t stepA = axes.step(0), stepB = axes.step(1);
+  eachRow(call, axes, [&](const int64_t (&at)[3], int64_t length) {
+    const float *fromA = a + at[0], *fromB = b + at[1];
+    float* to = out + at[2];
+    if (stepA == 1 && stepB == 1) return row(Steps::dense, fromA, fromB, to, length);
+    if (stepA == 1 && stepB == 0) return row(Steps::oneB, fromA, fromB, to, length);
+    if (stepA == 0 && stepB == 1) return row(Steps::oneA, fromA, fromB, to, length);
+    // Brought together, some at a time.
+    float someA[256], someB[256];
+    for (int64_t i = 0; i < length; i += 256) {
+      const int64_t some = length - i < 256 ? length - i : 256;
+      gatherCells(someA, fromA + i * stepA, stepA, some);
+      gatherCells(someB, fromB + i * stepB, stepB, some);
+      row(Steps::dense, someA, someB, to + i, some);
+    }
+  });
+}
+
 template <class L, class F>
 void binary(const Call& call) {
-  binaryWith(call, binaryRow<L, F>);
+  binaryBy(call, [](Steps steps, const float* a, const float* b, float* out, int64_t length) {
+    if (steps == Steps::dense) {
+      eachLanes(length, [&](int64_t i, int n) {
+        put(out + i, F::of(Lanes<L>::load(a + i, n), Lanes<L>::load(b + i, n)), n);
+      });
+    } else if (steps == Steps::oneB) {
+      const L one = Lanes<L>::one(b);
+      eachLanes(length, [&](int64_t i, int n) { put(out + i, F::of(Lanes<L>::load(a + i, n), one), n); });
+    } else {
+      const L one = Lanes<L>::one(a);
+      eachLanes(length, [&](int64_t i, int n) { put(out + i, F::of(one, Lanes<L>::load(b + i, n)), n); });
+    }
+  });
 }
 
 /** condition a b out, rank, [shape], [strides of condition], [strides of a], [strides of b]. */

@@ -48,7 +48,7 @@ struct Sum {
 template <int N, int W, class F>
 inline void sumStrip(const Norm& s, int c, int n, const F& terms, float* const (&to)[N]) {
   Levels<Vec> levels[W][N];
-  Vec chain[W][N];
+  Vec chain[W][N] = {};
   for (int first = 0; first < s.pixels; first += kChain) {
     for (int w = 0; w < W; w++)
       for (int k = 0; k < N; k++) chain[w][k] = all(0.0f);

@@ -219,16 +219,21 @@ inline double power(double x, double y) {
   return negative && odd ? -z : z;
 }
 
-/** A function of float64 for each lane. */
+/** x out, count: a function of float64, one cell after another. */
 template <class F>
-struct Each {
-  static Vec of(Vec x) {
-    float some[kLanes];
-    store(some, x);
-    for (int i = 0; i < kLanes; i++) some[i] = static_cast<float>(F::of(some[i]));
-    return load(some);
-  }
-};
+void unaryInDouble(const Call& call) {
+  unaryBy(call, [](const float* x, float* out, int64_t length) {
+    for (int64_t i = 0; i < length; i++) out[i] = static_cast<float>(F::of(x[i]));
+  });
+}
+
+/** a b out, rank, [shape], [strides of a], [strides of b]. */
+inline void pow(const Call& call) {
+  binaryBy(call, [](Steps steps, const float* a, const float* b, float* out, int64_t length) {
+    const int64_t stepA = steps == Steps::oneA ? 0 : 1, stepB = steps == Steps::oneB ? 0 : 1;
+    for (int64_t i = 0; i < length; i++) out[i] = static_cast<float>(power(a[i * stepA], b[i * stepB]));
+  });
+}
 
 struct Expm1 {
   static double of(float x) { return expm1(x); }
@@ -258,13 +263,4 @@ struct Elu {
 /** ln(1 + e^x), as max(x, 0) + ln(1 + e^-|x|). */
 struct Softplus {
   static double of(float x) { return x != x ? x : (x > 0 ? x : 0.0) + log1p64(exp64(x > 0 ? -x : x)); }
-};
-struct Pow {
-  static Vec of(Vec a, Vec b) {
-    float x[kLanes], y[kLanes];
-    store(x, a);
-    store(y, b);
-    for (int i = 0; i < kLanes; i++) x[i] = static_cast<float>(power(x[i], y[i]));
-    return load(x);
-  }
 };

@@ -16,13 +16,10 @@ inline void copy(const Call& call) {
     const float* from = x + at[0];
     float* to = out + at[1];
     if (stepX == 1 && stepOut == 1) return moveCells(to, from, length);
-    // As whole numbers: a float's bits may not pass through arithmetic.
+    if (stepOut == 1) return gatherCells(to, from, stepX, length);
     const int32_t* cellsFrom = reinterpret_cast<const int32_t*>(from);
     int32_t* cellsTo = reinterpret_cast<int32_t*>(to);
-    if (stepOut == 1)
-      for (int64_t i = 0; i < length; i++) cellsTo[i] = cellsFrom[i * stepX];
-    else
-      for (int64_t i = 0; i < length; i++) cellsTo[i * stepOut] = cellsFrom[i * stepX];
+    for (int64_t i = 0; i < length; i++) cellsTo[i * stepOut] = cellsFrom[i * stepX];
   });
 }
 

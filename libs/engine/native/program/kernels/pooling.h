@@ -46,7 +46,7 @@ inline void eachWindow(const Pooling& s, const F& each) {
     for (int x = 0; x < s.ow; x++, at += s.c) each(Window(s, y, x), at);
 }
 
-/** x out, the numbers. The largest, a NaN where there is one; -infinity for a window without places. */
+/** x out, the numbers. The first largest, a NaN where there is one; -infinity for a window without places. */
 inline void maxPool(const Call& call) {
   const Pooling s(call, 2);
   const float* x = call.in(0);
@@ -57,7 +57,7 @@ inline void maxPool(const Call& call) {
     eachWindow(s, [&](const Window& window, int64_t at) {
       eachLanes(s.c, [&](int64_t c, int n) {
         Vec most = all(-__builtin_inff());
-        window.each(s, [&](int64_t place, int) { most = Maximum::of(most, loadSome(image + place + c, n)); });
+        window.each(s, [&](int64_t place, int) { most = Maximum::of(loadSome(image + place + c, n), most); });
         storeSome(to + at + c, most, n);
       });
     });

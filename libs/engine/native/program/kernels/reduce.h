@@ -8,30 +8,27 @@ struct SumOf {
   static constexpr float zero = 0;
   template <class T>
   static T of(T a, T b) { return a + b; }
-  static float finish(float total, int64_t) { return total; }
-};
-struct MeanOf : SumOf {
-  static float finish(float total, int64_t count) { return total / static_cast<float>(count); }
+  static float finish(float total) { return total; }
 };
 struct ProductOf {
   static constexpr float zero = 1;
   template <class T>
   static T of(T a, T b) { return a * b; }
-  static float finish(float total, int64_t) { return total; }
+  static float finish(float total) { return total; }
 };
 /** Of zeros +0, so that the order does not show. */
 struct LargestOf : Maximum {
   static constexpr float zero = -__builtin_inff();
-  static float finish(float total, int64_t) { return total + 0.0f; }
+  static float finish(float total) { return total + 0.0f; }
 };
 struct SmallestOf : Minimum {
   static constexpr float zero = __builtin_inff();
-  static float finish(float total, int64_t) { return total + 0.0f; }
+  static float finish(float total) { return total + 0.0f; }
 };
 template <class F, int32_t Zero>
 struct OfInts : F {
   static constexpr int32_t zero = Zero;
-  static int32_t finish(int32_t total, int64_t) { return total; }
+  static int32_t finish(int32_t total) { return total; }
 };
 
 /** What Levels adds: its + is the operation. */
@@ -88,7 +85,7 @@ inline void runs(const Axes<1>& reduced, int64_t first, int64_t count, const F& 
 
 /** Folds one block for W vectors of outputs, the last of n lanes. */
 template <class L, class Op, int W>
-inline void foldAcross(const Reduction& r, int64_t block, const float* x, float* to, int n) {
+inline void foldVectors(const Reduction& r, int64_t block, const float* x, float* to, int n) {
   L chain[W];
   for (int w = 0; w < W; w++) chain[w] = Lanes<L>::repeat(Op::zero);
   runs(r.reduced, block * kChain, r.length(block), [&](int64_t at, int64_t step, int64_t length) {
@@ -99,58 +96,61 @@ inline void foldAcross(const Reduction& r, int64_t block, const float* x, float*
   for (int w = 0; w < W; w++) Lanes<L>::store(to + w * kLanes, chain[w], W == 1 ? n : kLanes);
 }
 
-/** One block of a row of outputs. */
-template <class L, class Op>
-inline void foldRow(const Reduction& r, int64_t block, const float* x, float* to, int64_t length) {
-  int64_t c = 0;
-  for (; c + 4 * kLanes <= length; c += 4 * kLanes) foldAcross<L, Op, 4>(r, block, x + c, to + c, kLanes);
-  for (; c + 2 * kLanes <= length; c += 2 * kLanes) foldAcross<L, Op, 2>(r, block, x + c, to + c, kLanes);
-  for (; c < length; c += kLanes) foldAcross<L, Op, 1>(r, block, x + c, to + c, lanesAt(c, length));
-}
-
 /** Chains folded side by side, each on its own numbers: one alone would wait for every addition. */
 constexpr int kAbreast = 8;
 
-/** One block each of `n` outputs (p[j] is where j's reduced cells begin), to to[j]. */
+/** Folds cells first .. first+length-1 of kAbreast chains; p[j] is where j's reduced cells begin. */
 template <class T, class Op>
-inline void foldAbreast(const Axes<1>& reduced, int64_t first, int64_t length, const float* (&p)[kAbreast], T (&chain)[kAbreast]) {
+inline void foldAbreast(const Axes<1>& reduced, int64_t first, int64_t length, const float* const (&p)[kAbreast], float* to) {
+  T chain[kAbreast];
   for (int j = 0; j < kAbreast; j++) chain[j] = Op::zero;
   runs(reduced, first, length, [&](int64_t at, int64_t step, int64_t some) {
     for (int64_t i = 0; i < some; i++)
       for (int j = 0; j < kAbreast; j++) chain[j] = Op::of(chain[j], cell<T>(p[j] + at + i * step));
   });
+  for (int j = 0; j < kAbreast; j++) setCell<T>(to + j, chain[j]);
 }
 
-/** Blocks' results: those of output o are at sums + o * strideO + block * strideB. */
-template <class T, class Op>
-inline void foldBlocks(const Reduction& r, const float* sums, int64_t strideO, int64_t strideB, int64_t o) {
-  Levels<Folded<T, Op>> levels({Op::zero});
-  for (int64_t block = 0; block < r.blocks; block++) levels.add({cell<T>(sums + o * strideO + block * strideB)});
-  setCell<T>(r.out + o, Op::finish(levels.total().v, r.count));
-}
+/** An operation's parts: what is done to one block of a row of outputs, of chains abreast, and to the blocks' results of one output. */
+struct Folds {
+  void (*row)(const Reduction& r, int64_t block, const float* x, float* to, int64_t length);
+  void (*abreast)(const Axes<1>& reduced, int64_t first, int64_t length, const float* const (&p)[kAbreast], float* to);
+  void (*blocks)(const float* sums, int64_t step, int64_t blocks, float* to);
+};
 
 template <class L, class Op>
-void reduceAcross(const Call& call, const Reduction& r) {
+constexpr Folds foldsOf() {
   using T = typename Lanes<L>::One;
+  return {[](const Reduction& r, int64_t block, const float* x, float* to, int64_t length) {
+            int64_t c = 0;
+            for (; c + 4 * kLanes <= length; c += 4 * kLanes) foldVectors<L, Op, 4>(r, block, x + c, to + c, kLanes);
+            for (; c < length; c += kLanes) foldVectors<L, Op, 1>(r, block, x + c, to + c, lanesAt(c, length));
+          },
+          foldAbreast<T, Op>,
+          [](const float* sums, int64_t step, int64_t blocks, float* to) {
+            Levels<Folded<T, Op>> levels({Op::zero});
+            for (int64_t block = 0; block < blocks; block++) levels.add({cell<T>(sums + block * step)});
+            setCell<T>(to, Op::finish(levels.total().v));
+          }};
+}
+
+/** Lanes are outputs. */
+inline void reduceAcross(const Call& call, const Reduction& r, const Folds& folds, float* sums) {
   const int64_t inner = r.kept.inner(), rows = r.outputs / inner;
-  float* sums = r.blocks > 1 ? call.shared : r.out;
-  spread(call, rows * r.blocks, inner * kChain, [&](int64_t first, int64_t last, int) {
+  spread(call, rows * r.blocks, inner * r.length(0), [&](int64_t first, int64_t last, int) {
     for (int64_t item = first; item < last; item++) {
       const Cursor<2> cursor(r.kept, item / r.blocks, 1);
-      foldRow<L, Op>(r, item % r.blocks, r.x + cursor.at[0], sums + item * inner, inner);
+      folds.row(r, item % r.blocks, r.x + cursor.at[0], sums + item * inner, inner);
     }
   });
   spread(call, r.outputs, r.blocks, [&](int64_t first, int64_t last, int) {
     for (int64_t o = first; o < last; o++)
-      foldBlocks<T, Op>(r, sums + o / inner * r.blocks * inner + o % inner, 0, inner, o);
+      folds.blocks(sums + o / inner * r.blocks * inner + o % inner, inner, r.blocks, r.out + o);
   });
 }
 
-template <class L, class Op>
-void reduceAlong(const Call& call, const Reduction& r) {
-  using T = typename Lanes<L>::One;
-  float* sums = r.blocks > 1 ? call.shared : r.out;
-  // Chains abreast are those of neighbouring outputs, or, where these are few, neighbouring whole blocks of one.
+/** Chains abreast are those of neighbouring outputs, or, where these are few, neighbouring whole blocks of one. */
+inline void reduceAlong(const Call& call, const Reduction& r, const Folds& folds, float* sums) {
   const bool blocksAbreast = r.outputs < kAbreast && r.reduced.rank <= 1 && r.count / kChain >= kAbreast;
   const int64_t groups = blocksAbreast ? r.count / kChain / kAbreast : 0;
   spread(call, r.outputs * groups, kAbreast * kChain, [&](int64_t first, int64_t last, int) {
@@ -158,10 +158,8 @@ void reduceAlong(const Call& call, const Reduction& r) {
       const int64_t o = item / groups, block = item % groups * kAbreast;
       const float* x = r.x + Cursor<2>(r.kept, o, 0).at[0];
       const float* p[kAbreast];
-      T chain[kAbreast];
       for (int j = 0; j < kAbreast; j++) p[j] = x + (block + j) * kChain * r.reduced.step(0);
-      foldAbreast<T, Op>(r.reduced, 0, kChain, p, chain);
-      for (int j = 0; j < kAbreast; j++) setCell<T>(sums + o * r.blocks + block + j, chain[j]);
+      folds.abreast(r.reduced, 0, kChain, p, sums + o * r.blocks + block);
     }
   });
   const int64_t done = groups * kAbreast, left = r.blocks - done, teams = (r.outputs + kAbreast - 1) / kAbreast;
@@ -171,32 +169,44 @@ void reduceAlong(const Call& call, const Reduction& r) {
       const int n = static_cast<int>(r.outputs - o < kAbreast ? r.outputs - o : kAbreast);
       Cursor<2> cursor(r.kept, o, 0);
       const float* p[kAbreast];
-      T chain[kAbreast];
       for (int j = 0; j < kAbreast; j++) {
         p[j] = r.x + cursor.at[0];
         if (j + 1 < n) cursor.next(r.kept, 0);
       }
-      foldAbreast<T, Op>(r.reduced, block * kChain, r.length(block), p, chain);
-      for (int j = 0; j < n; j++) setCell<T>(sums + (o + j) * r.blocks + block, chain[j]);
+      float some[kAbreast];
+      folds.abreast(r.reduced, block * kChain, r.length(block), p, some);
+      for (int j = 0; j < n; j++) moveCells(sums + (o + j) * r.blocks + block, some + j, 1);
     }
   });
   spread(call, r.outputs, r.blocks, [&](int64_t first, int64_t last, int) {
-    for (int64_t o = first; o < last; o++) foldBlocks<T, Op>(r, sums, r.blocks, 1, o);
+    for (int64_t o = first; o < last; o++) folds.blocks(sums + o * r.blocks, 1, r.blocks, r.out + o);
   });
+}
+
+/** With one block an output, its result goes straight to its place. */
+inline void reduceBy(const Call& call, const Folds& folds) {
+  const Reduction r(call);
+  if (r.outputs == 0) return;
+  float* sums = r.blocks > 1 ? call.shared : r.out;
+  if (r.count == 0) {
+    for (int64_t o = 0; o < r.outputs; o++) folds.blocks(nullptr, 0, 0, r.out + o);
+  } else if (r.across) {
+    reduceAcross(call, r, folds, sums);
+  } else {
+    reduceAlong(call, r, folds, sums);
+  }
 }
 
 template <class L, class Op>
 void reduce(const Call& call) {
+  reduceBy(call, foldsOf<L, Op>());
+}
+
+/** The sum, divided by how many there are. */
+inline void mean(const Call& call) {
+  reduce<Vec, SumOf>(call);
   const Reduction r(call);
-  if (r.outputs == 0) return;
-  if (r.count == 0) {
-    for (int64_t o = 0; o < r.outputs; o++) setCell<typename Lanes<L>::One>(r.out + o, Op::finish(Op::zero, 0));
-    return;
-  }
-  if (r.across)
-    reduceAcross<L, Op>(call, r);
-  else
-    reduceAlong<L, Op>(call, r);
+  for (int64_t o = 0; o < r.outputs; o++) r.out[o] /= static_cast<float>(r.count);
 }
 
 /** The place of the first largest (or, with a sign of -1, smallest) of the reduced cells; a NaN is larger than all. */

@@ -64,7 +64,7 @@
   {"oneHot", oneHot, nullptr},                             \
   {"gather", gather, nullptr}, \
   {"sum", reduce<Vec, SumOf>, reductionNeeds},             \
-  {"mean", reduce<Vec, MeanOf>, reductionNeeds},           \
+  {"mean", mean, reductionNeeds},           \
   {"prod", reduce<Vec, ProductOf>, reductionNeeds},        \
   {"max", reduce<Vec, LargestOf>, reductionNeeds},         \
   {"min", reduce<Vec, SmallestOf>, reductionNeeds},        \
@@ -75,16 +75,16 @@
   {"every", reduce<Cells, OfInts<And, 1>>, reductionNeeds}, \
   {"argMax", argument<1>, nullptr},                        \
   {"argMin", argument<-1>, nullptr}, \
-  {"expm1", unary<Vec, Each<Expm1>>, nullptr}, \
-  {"log", unary<Vec, Each<Log>>, nullptr}, \
-  {"log1p", unary<Vec, Each<Log1p>>, nullptr}, \
-  {"sin", unary<Vec, Each<Sin>>, nullptr}, \
-  {"cos", unary<Vec, Each<Cos>>, nullptr}, \
-  {"tanh", unary<Vec, Each<Tanh>>, nullptr}, \
-  {"erf", unary<Vec, Each<Erf>>, nullptr}, \
-  {"elu", unary<Vec, Each<Elu>>, nullptr}, \
-  {"softplus", unary<Vec, Each<Softplus>>, nullptr}, \
-  {"pow", binary<Vec, Pow>, nullptr}, \
+  {"expm1", unaryInDouble<Expm1>, nullptr}, \
+  {"log", unaryInDouble<Log>, nullptr}, \
+  {"log1p", unaryInDouble<Log1p>, nullptr}, \
+  {"sin", unaryInDouble<Sin>, nullptr}, \
+  {"cos", unaryInDouble<Cos>, nullptr}, \
+  {"tanh", unaryInDouble<Tanh>, nullptr}, \
+  {"erf", unaryInDouble<Erf>, nullptr}, \
+  {"elu", unaryInDouble<Elu>, nullptr}, \
+  {"softplus", unaryInDouble<Softplus>, nullptr}, \
+  {"pow", pow, nullptr}, \
   {"softmax", softmax, nullptr}, \
   {"groupNorm", groupNorm, groupNormNeeds}, \
   {"groupNormGradient", groupNormGradient, groupNormGradientNeeds}, \
