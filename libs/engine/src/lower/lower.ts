@@ -107,6 +107,7 @@ class Walk {
     const { name, op } = message;
     if (op === 'Placeholder') return [this.#storages.inputs[Number(name.slice(1))]];
     if (op === 'Const') return [constantOf(this.draft, message)];
+    if (!Object.hasOwn(LOWERINGS, op)) throw new Uncovered(`${op}: no kernel`);
     const refs = message.input.map(refOf);
     const inputs = refs.flatMap((ref) => this.#values.get(ref) ?? []);
     if (inputs.length < refs.length) return null;
@@ -115,7 +116,6 @@ class Walk {
       this.#write(inputs[0], this.#storages.outputs[Number(output[1])]);
       return [];
     }
-    if (!Object.hasOwn(LOWERINGS, op)) throw new Uncovered(`${op}: no kernel`);
     const sole = refs.map((ref) => this.#sole.has(ref) && this.#uses.get(ref) === 1);
     const result = LOWERINGS[op](new Node(message, this.draft, inputs, sole));
     const made = Array.isArray(result) ? result : [result];
