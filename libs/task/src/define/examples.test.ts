@@ -19,7 +19,7 @@ const EXAMPLES = [
 ];
 
 for (const { name, choice, figure } of EXAMPLES)
-  test(`${name}: its loss falls, and two compilations of its gradient give the same bits`, async () => {
+  test(`${name}: its gradient is a program whose loss falls, and two compilations of it give the same bits`, async () => {
     const { module } = await loadTask(fileURLToPath(new URL(`../../../../examples/${name}/task.mjs`, import.meta.url)));
     const task = module.begin?.(choice);
     assert.ok(task !== undefined);
@@ -29,6 +29,8 @@ for (const { name, choice, figure } of EXAMPLES)
     assert.deepEqual(data.figures, [figure]);
     const { fn, specs, losses, targets } = data.gradient(engine);
     const [first, second] = [compile(engine, fn, specs), compile(engine, fn, specs)];
+    assert.deepEqual(first.info.uncovered, []);
+    assert.equal(first.info.runsOn, 'program');
     const state = initialState(task, 0);
     const [gradient, other] = [new Float32Array(state.weights.length), new Float32Array(state.weights.length)];
     const seen: number[] = [];
