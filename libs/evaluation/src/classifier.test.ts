@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { runEager } from '@lockstep/engine';
+import { compile, runEager } from '@lockstep/engine';
 
 import {
   classifierGradient,
@@ -44,6 +44,25 @@ test("LeNet's tensors have the shapes that its layers say", () => {
     ['5,5,1,16', '5,5,16,32', '800,120', '120,84', '84,10'],
   );
   assert.equal(parameterCount(classifierTable(CONFIG)), 416 + 12_832 + 96_120 + 10_164 + 850);
+});
+
+test("its gradient and its prediction are programs, and give what TensorFlow's ops give", () => {
+  const n = 4;
+  const target = Float32Array.from({ length: n * 3 }, (_, i) => (i % 3 === i % 2 ? 1 : 0));
+  const inputs = [initialClassifier(SMALL, 1), randomImages(n, 16 * 14), target];
+  for (const { fn, specs } of [classifierGradient(engine, SMALL, n), classifierPrediction(engine, SMALL, n)]) {
+    const given = inputs.slice(0, specs.length);
+    const compiled = compile(engine, fn, specs);
+    assert.deepEqual(compiled.info.uncovered, []);
+    assert.equal(compiled.info.runsOn, 'program');
+    const found = compiled.run(given);
+    compiled.dispose();
+    for (const [index, expected] of runEager(engine, fn, specs, given).map(floats).entries()) {
+      const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+      const error = expected.reduce((most, value, at) => Math.max(most, Math.abs(value - found[index][at])), 0);
+      assert.ok(largest > 0 && error <= 1e-5 * largest, `output ${index}: ${error} of ${largest}`);
+    }
+  }
 });
 
 test('its loss is the cross-entropy of its own logits, and its gradient the slope of the mean loss', () => {
