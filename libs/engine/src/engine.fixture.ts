@@ -6,16 +6,21 @@ import { biasAdd } from '#src/kernels/bias-add.js';
 import { engineDirectory } from '#src/device/directory.js';
 import { engineEnvironment } from '#src/device/environment.js';
 import { groupNormSilu } from '#src/kernels/group-norm.js';
-import { loadEngine, type Engine } from '#src/device/load.js';
+import { loadEngine, type Engine, type EngineOptions } from '#src/device/load.js';
 import type { TensorSpec } from '#src/record/tensor-spec.js';
 import type { TensorFunction } from '#src/record/trace.js';
 
 export const SETTING = { device: 'cpu', threads: 1 } as const;
 
-/** Loads the engine for a test file; each runs in a process of its own, whose environment is set here. */
+/** Loads TensorFlow's engine for a test file; each runs in a process of its own, whose environment is set here. */
 export function testEngine(): Engine {
+  return testEngineOf({ engine: 'tensorflow' });
+}
+
+/** The engine that runs programs, or as the options have it. */
+export function testEngineOf(options: Pick<EngineOptions, 'engine' | 'graphs' | 'kernels'>): Engine {
   Object.assign(process.env, engineEnvironment(SETTING));
-  return loadEngine({ ...SETTING, directory: engineDirectory('cpu', cacheDirectoryIn(process.env)) });
+  return loadEngine({ ...SETTING, directory: engineDirectory('cpu', cacheDirectoryIn(process.env)), ...options });
 }
 
 /** `length` numbers in [-1, 1), the same for the same seed (mulberry32). */

@@ -25,7 +25,7 @@ test('a folder without an engine is refused with the command that makes one', ()
   const directory = mkdtempSync(join(tmpdir(), 'lockstep-none-'));
   try {
     assert.throws(
-      () => loadEngine({ ...SETTING, directory }),
+      () => loadEngine({ ...SETTING, engine: 'tensorflow', directory }),
       (error) => code('E_ENGINE_MISSING')(error) && /install\.mjs --device cpu/.test(String(error)),
     );
   } finally {
@@ -39,7 +39,7 @@ test('an engine that is there and cannot be read is not called missing, and what
     // A link to itself, which root cannot read either.
     symlinkSync('tfjs_binding.node', join(directory, 'tfjs_binding.node'));
     assert.throws(
-      () => loadEngine({ ...SETTING, directory }),
+      () => loadEngine({ ...SETTING, engine: 'tensorflow', directory }),
       (error) => code('E_ENGINE_LOAD')(error) && /ELOOP/.test(String(error)) && !/install\.mjs/.test(String(error)),
     );
   } finally {
@@ -59,7 +59,7 @@ test('a CUDA engine on a machine without a driver is refused before its library 
   try {
     // Not a library: loading it would be another error.
     writeFileSync(join(directory, 'tfjs_binding.node'), '');
-    assert.throws(() => loadEngine({ device: 'cuda', threads: 1, directory }), code('E_ENGINE_GPU'));
+    assert.throws(() => loadEngine({ device: 'cuda', threads: 1, engine: 'tensorflow', directory }), code('E_ENGINE_GPU'));
   } finally {
     rmSync(directory, { recursive: true });
   }
@@ -69,7 +69,7 @@ test('an engine is not loaded into a process whose environment leaves the thread
   const directory = engineDirectory('cpu', cacheDirectoryIn(process.env));
   for (const name of Object.keys(engineEnvironment(SETTING))) Reflect.deleteProperty(process.env, name);
   assert.throws(
-    () => loadEngine({ ...SETTING, directory }),
+    () => loadEngine({ ...SETTING, engine: 'tensorflow', directory }),
     (error) => code('E_ENGINE_ENVIRONMENT')(error) && /TF_NUM_INTEROP_THREADS=1 \(is unset\)/.test(String(error)),
   );
 });

@@ -15,7 +15,7 @@ test('TensorFlow stays in memory: it leaves an address to call at the end of the
   const directory = engineDirectory('cpu', cacheDirectoryIn(process.env));
   const source = `
     import { loadEngine } from ${JSON.stringify(import.meta.resolve('#src/device/load.js'))};
-    loadEngine(${JSON.stringify({ ...SETTING, directory })});`;
+    loadEngine(${JSON.stringify({ ...SETTING, engine: 'tensorflow', directory })});`;
   const thread = new Worker(new URL(`data:text/javascript,${encodeURIComponent(source)}`));
   const status = await new Promise((resolve, reject) => thread.once('exit', resolve).once('error', reject));
   assert.equal(status, 0);

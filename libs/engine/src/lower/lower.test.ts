@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { checkPlacement } from './check.fixture.js';
 import { interpret } from './interpreter.fixture.js';
 import { assertSame, namesOf, programOf } from './lowered.fixture.js';
-import { NET_SPECS, netInputs, netStep, numbersOf, testEngine } from '../engine.fixture.js';
+import { NET_SPECS, netInputs, netStep, numbersOf, testEngineOf } from '../engine.fixture.js';
 import type { Tensor } from '#src/device/binding.js';
 import { encodeProgram } from '#src/lower/encode.js';
 import { lower, placeGraph } from '#src/lower/lower.js';
@@ -13,7 +13,7 @@ import type { Stages } from '#src/record/stages.js';
 import type { TensorSpec } from '#src/record/tensor-spec.js';
 import { trace, type TensorFunction } from '#src/record/trace.js';
 
-const engine = testEngine();
+const engine = testEngineOf({ engine: 'program' });
 const { tf } = engine;
 const float = (...shape: number[]): TensorSpec => ({ shape, dtype: 'float32' });
 

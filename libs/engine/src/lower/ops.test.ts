@@ -1,12 +1,12 @@
 /** Every op that is lowered, on its own: its program gives what tfjs gives, by the interpreter and by the native kernels. */
 import { test } from 'node:test';
 import { assertSame } from './lowered.fixture.js';
-import { numbersOf, testEngine } from '../engine.fixture.js';
+import { numbersOf, testEngineOf } from '../engine.fixture.js';
 import type { Tensor, Tensor4D, TypedArray } from '#src/device/binding.js';
 import type { TensorSpec } from '#src/record/tensor-spec.js';
 import { sizeOf } from '#src/record/tensor-spec.js';
 
-const engine = testEngine();
+const engine = testEngineOf({ engine: 'program' });
 const { tf } = engine;
 
 type Case = {

@@ -3,10 +3,8 @@ import { readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
-import { cacheDirectoryIn } from '@lockstep/config';
-import { engineDirectory } from '#src/device/directory.js';
 import { runEager } from '#src/program/eager.js';
-import { NET_SPECS, SETTING, assertClose, netInputs, netStep, numbersOf, testEngine } from '../engine.fixture.js';
+import { NET_SPECS, assertClose, netInputs, netStep, numbersOf, testEngine } from '../engine.fixture.js';
 import { EngineError } from '#src/errors.js';
 import { MAX_GRAPHS, compile } from '#src/program/compile.js';
 import { loadGraph } from '#src/record/graph.js';
@@ -141,7 +139,7 @@ test('a worker_thread loads the bytes that this thread compiled and computes the
     parentPort.postMessage({ loaded: loaded.run(workerData.inputs), own: own.run(workerData.inputs), digest: own.info.digest });
     loaded.dispose();
     own.dispose();`;
-  const options = { ...SETTING, directory: engineDirectory('cpu', cacheDirectoryIn(process.env)) };
+  const { options } = engine;
   const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(source)}`), {
     workerData: { options, inputs, savedModel },
   });
