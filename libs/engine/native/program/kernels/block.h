@@ -38,32 +38,53 @@ enum class End {
   bias
 };
 
+/** A number that is a type. */
+template <int kValue>
+struct Number {
+  static constexpr int value = kValue;
+};
+
+/** each(Number<0>), each(Number<1>) ... up to N - 1: a loop without one, so that what it fills stays in registers. */
+template <int N, class F>
+inline __attribute__((always_inline)) void unrolled(const F& each) {
+  if constexpr (N > 0) {
+    unrolled<N - 1>(each);
+    each(Number<N - 1>{});
+  }
+}
+
 template <int R, int N>
 inline __attribute__((always_inline)) void block(const Left& left, const float* a, const float* b, End end, const float* bias,
                                                  float* C, size_t pitch) {
-  Vec sum[R][N];
-  for (int r = 0; r < R; r++)
-    for (int v = 0; v < N; v++) sum[r][v] = all(0.0f);
+  Vec sum[R * N];
+  unrolled<R * N>([&](auto i) __attribute__((always_inline)) { sum[i.value] = all(0.0f); });
   const size_t step = left.step, row = left.pitch;
   for (int k = left.K; k > 0; k--) {
     Vec right[N];
-    for (int v = 0; v < N; v++) right[v] = load(b + v * kLanes);
-    for (int r = 0; r < R; r++) {
-      const Vec one = all(a[r * row]);
-      for (int v = 0; v < N; v++) sum[r][v] = fma(one, right[v], sum[r][v]);
-    }
+    unrolled<N>([&](auto v) __attribute__((always_inline)) { right[v.value] = load(b + v.value * kLanes); });
+    unrolled<R>([&](auto r) __attribute__((always_inline)) {
+      const Vec one = all(a[r.value * row]);
+      unrolled<N>([&](auto v) __attribute__((always_inline)) {
+        constexpr int i = r.value * N + v.value;
+        sum[i] = fma(one, right[v.value], sum[i]);
+      });
+    });
     a += step;
     b += N * kLanes;
   }
-  for (int r = 0; r < R; r++)
-    for (int v = 0; v < N; v++) {
-      float* to = C + r * pitch + v * kLanes;
-      Vec result = sum[r][v];
-      if (end == End::first) result = all(0.0f) + result;
-      if (end == End::add) result = load(to) + result;
-      if (end == End::bias) result = result + load(bias + v * kLanes);
-      store(to, result);
-    }
+  const auto finish = [&](const auto& last) __attribute__((always_inline)) {
+    unrolled<R * N>([&](auto i) __attribute__((always_inline)) {
+      constexpr int v = i.value % N * kLanes;
+      float* to = C + i.value / N * pitch + v;
+      store(to, last(sum[i.value], to, v));
+    });
+  };
+  switch (end) {
+    case End::set: return finish([](Vec s, const float*, int) { return s; });
+    case End::first: return finish([](Vec s, const float*, int) { return all(0.0f) + s; });
+    case End::add: return finish([](Vec s, const float* to, int) { return load(to) + s; });
+    case End::bias: return finish([bias](Vec s, const float*, int v) { return s + load(bias + v); });
+  }
 }
 
 template <int R, int N>

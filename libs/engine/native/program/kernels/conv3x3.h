@@ -24,19 +24,12 @@ struct Conv3x3Shape {
   int64_t work() const { return static_cast<int64_t>(images.tiles()) * kPoints * in * out; }
   Needs needs() const {
     const size_t filter = turned ? static_cast<size_t>(9) * in * out : 0;
-    return {kPoints * (vStep() + mStep()) + higher(), kPoints * uStep() + filter};
+    return {kPoints * (vStep() + mStep()) + higher() + in, kPoints * uStep() + filter};
   }
 };
 
 inline Needs conv3x3Needs(const Call& call) { return Conv3x3Shape(call, 5, false).needs(); }
 inline Needs conv3x3InputGradientNeeds(const Call& call) { return Conv3x3Shape(call, 3, true).needs(); }
-
-/** The filter [9][out][in] with its channels exchanged. */
-inline void exchangeChannels(const float* filter, int in, int out, int k, float* to) {
-  const size_t plane = static_cast<size_t>(in) * out;
-  for (int o = 0; o < out; o++)
-    for (int i = 0; i < in; i++) to[k * plane + static_cast<size_t>(o) * in + i] = filter[k * plane + static_cast<size_t>(i) * out + o];
-}
 
 inline void convolve(const Call& call, const Conv3x3Shape& s, const float* x, const float* filter, const float* bias,
                      const float* residual, bool doubled, bool pooled, float* y) {
@@ -44,7 +37,8 @@ inline void convolve(const Call& call, const Conv3x3Shape& s, const float* x, co
   if (s.turned) {
     float* exchanged = U + kPoints * s.uStep();
     const float* from = filter;
-    share(call, s.work(), 9, [&](int k, int) { exchangeChannels(from, s.out, s.in, k, exchanged); });
+    const size_t plane = static_cast<size_t>(s.in) * s.out;
+    share(call, s.work(), 9, [&](int k, int) { turn(from + k * plane, s.out, s.in, s.in, exchanged + k * plane, s.out); });
     filter = exchanged;
   }
   const int rows = 8;
@@ -55,8 +49,9 @@ inline void convolve(const Call& call, const Conv3x3Shape& s, const float* x, co
   share(call, s.work(), s.groups, [&](int group, int thread) {
     const int first = group * s.tiles, count = least(s.tiles, s.images.tiles() - first);
     const size_t width = padded(s.in), columns = padded(s.out), vStep = spread(count * width), mStep = spread(count * columns);
-    float *V = call.own(thread), *M = V + kPoints * s.vStep(), *higher = M + kPoints * s.mStep();
-    transformInput(s.images, first, count, x, s.in, doubled, V);
+    float *V = call.own(thread), *M = V + kPoints * s.vStep(), *higher = M + kPoints * s.mStep(), *zeros = higher + s.higher();
+    clearFloats(zeros, s.in);
+    transformInput(s.images, first, count, x, s.in, doubled, zeros, V);
     for (int k = 0; k < kPoints; k++)
       sumChains(s.chains, 1, count * columns, M + k * mStep, higher, [&](int chain, int, End end) {
         const int channel = chain * kChain;
@@ -64,7 +59,10 @@ inline void convolve(const Call& call, const Conv3x3Shape& s, const float* x, co
         const Right right{U + k * s.uStep(), static_cast<size_t>(s.in), static_cast<size_t>(channel)};
         multiply(count, static_cast<int>(columns), left, right, end, nullptr, M + k * mStep, columns);
       });
-    transformOutput(s.images, first, count, M, s.out, bias, residual, pooled, y);
+    if (pooled)
+      transformPooled(s.images, first, count, M, s.out, y);
+    else
+      transformOutput(s.images, first, count, M, {bias, residual, y, s.out});
   });
 }
 

@@ -28,16 +28,17 @@ struct Conv3x3FilterShape {
 
 inline Needs conv3x3FilterGradientNeeds(const Call& call) {
   const Conv3x3FilterShape s(call);
-  return {kPoints * (s.vStep() + s.wStep()), s.uSize() * (1 + higherLevels(s.chains) + s.slots())};
+  return {kPoints * (s.vStep() + s.wStep()) + most(s.in, s.out), s.uSize() * (1 + higherLevels(s.chains) + s.slots())};
 }
 
 /** One chain of the sum over tiles, to or onto U. */
 inline void filterChain(const Call& call, const Conv3x3FilterShape& s, int chain, End end, int thread, float* U) {
   const int first = chain * kTileChain, count = least(kTileChain, s.images.tiles() - first);
   const size_t width = padded(s.in), columns = padded(s.out), vStep = spread(count * width), wStep = spread(count * columns);
-  float *V = call.own(thread), *W = V + kPoints * s.vStep();
-  transformInput(s.images, first, count, call.in(0), s.in, s.doubled, V);
-  transformGradient(s.images, first, count, call.in(1), s.out, W);
+  float *V = call.own(thread), *W = V + kPoints * s.vStep(), *zeros = W + kPoints * s.wStep();
+  clearFloats(zeros, most(s.in, s.out));
+  transformInput(s.images, first, count, call.in(0), s.in, s.doubled, zeros, V);
+  transformGradient(s.images, first, count, call.in(1), s.out, zeros, W);
   for (int k = 0; k < kPoints; k++) {
     const Left left{V + k * vStep, width, 1, count};
     const Right right{W + k * wStep, static_cast<size_t>(count), 0};
@@ -54,8 +55,8 @@ inline void transformBack(const Conv3x3FilterShape& s, int row, const float* U, 
     const int lanes = lanesAt(c, s.out);
     Vec u[36], half[18], g[9];
     for (int k = 0; k < kPoints; k++) u[k] = load(from + k * s.uStep());
-    for (int i = 0; i < 6; i++) filterTransposed(u + 6 * i, half + 3 * i, 1);
-    for (int j = 0; j < 3; j++) filterTransposed(half + j, g + j, 3);
+    for (int i = 0; i < 6; i++) filterTransposed(u + 6 * i, half + 3 * i, 1, 1);
+    for (int j = 0; j < 3; j++) filterTransposed(half + j, g + j, 3, 3);
     for (int k = 0; k < 9; k++) storeSome(to + k * plane, g[k], lanes);
   }
 }

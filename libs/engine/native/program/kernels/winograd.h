@@ -9,63 +9,69 @@ constexpr int kPoints = kPatch * kPatch;
 /** Spread of the 36 matrices in memory, in floats beyond their size, so that they do not share cache sets. */
 constexpr int kSpread = 16;
 
-// One-dimensional transforms of vectors `from[i * step]` to `to[k * step]`.
+// One-dimensional transforms of vectors `from[i * step]` to `to[k * apart]`.
 
-inline void inputTransform(const Vec* d, Vec* t, int step) {
+inline void inputTransform(const Vec* d, Vec* t, int step, int apart) {
   const Vec four = all(4), five = all(5), two = all(2);
   const Vec d0 = d[0], d1 = d[step], d2 = d[2 * step], d3 = d[3 * step], d4 = d[4 * step], d5 = d[5 * step];
   const Vec a = fnma(four, d2, d4), b = fnma(four, d1, d3), c = d4 - d2, e = two * (d3 - d1);
   t[0] = fma(four, d0, fnma(five, d2, d4));
-  t[step] = a + b;
-  t[2 * step] = a - b;
-  t[3 * step] = c + e;
-  t[4 * step] = c - e;
-  t[5 * step] = fma(four, d1, fnma(five, d3, d5));
+  t[apart] = a + b;
+  t[2 * apart] = a - b;
+  t[3 * apart] = c + e;
+  t[4 * apart] = c - e;
+  t[5 * apart] = fma(four, d1, fnma(five, d3, d5));
 }
 
-inline void outputTransform(const Vec* m, Vec* y, int step) {
+inline void outputTransform(const Vec* m, Vec* y, int step, int apart) {
   const Vec s1 = m[step] + m[2 * step], d1 = m[step] - m[2 * step];
   const Vec s2 = m[3 * step] + m[4 * step], d2 = m[3 * step] - m[4 * step];
   y[0] = m[0] + s1 + s2;
-  y[step] = fma(all(2), d2, d1);
-  y[2 * step] = fma(all(4), s2, s1);
-  y[3 * step] = fma(all(8), d2, d1) + m[5 * step];
+  y[apart] = fma(all(2), d2, d1);
+  y[2 * apart] = fma(all(4), s2, s1);
+  y[3 * apart] = fma(all(8), d2, d1) + m[5 * step];
 }
 
 /** The transpose of outputTransform. */
-inline void outputTransposed(const Vec* y, Vec* w, int step) {
+inline void outputTransposed(const Vec* y, Vec* w, int step, int apart) {
   const Vec y0 = y[0], y1 = y[step], y2 = y[2 * step], y3 = y[3 * step];
   const Vec p = y0 + y2, q = y1 + y3;
   const Vec r = fma(all(4), y2, y0), s = fma(all(8), y3, all(2) * y1);
   w[0] = y0;
-  w[step] = p + q;
-  w[2 * step] = p - q;
-  w[3 * step] = r + s;
-  w[4 * step] = r - s;
-  w[5 * step] = y3;
+  w[apart] = p + q;
+  w[2 * apart] = p - q;
+  w[3 * apart] = r + s;
+  w[4 * apart] = r - s;
+  w[5 * apart] = y3;
 }
 
-inline void filterTransform(const Vec* g, Vec* u, int step) {
+inline void filterTransform(const Vec* g, Vec* u, int step, int apart) {
   const Vec g0 = g[0], g1 = g[step], g2 = g[2 * step];
   const Vec a = all(-1.0f / 6) * (g0 + g2), b = all(1.0f / 6) * g1;
   const Vec c = fma(all(1.0f / 6), g2, all(1.0f / 24) * g0), d = all(1.0f / 12) * g1;
   u[0] = all(0.25f) * g0;
-  u[step] = a - b;
-  u[2 * step] = a + b;
-  u[3 * step] = c + d;
-  u[4 * step] = c - d;
-  u[5 * step] = g2;
+  u[apart] = a - b;
+  u[2 * apart] = a + b;
+  u[3 * apart] = c + d;
+  u[4 * apart] = c - d;
+  u[5 * apart] = g2;
 }
 
 /** The transpose of filterTransform. */
-inline void filterTransposed(const Vec* u, Vec* g, int step) {
+inline void filterTransposed(const Vec* u, Vec* g, int step, int apart) {
   const Vec s1 = u[step] + u[2 * step], d1 = u[2 * step] - u[step];
   const Vec s2 = u[3 * step] + u[4 * step], d2 = u[3 * step] - u[4 * step];
   const Vec third = all(-1.0f / 6) * s1;
   g[0] = fma(all(0.25f), u[0], fma(all(1.0f / 24), s2, third));
-  g[step] = fma(all(1.0f / 12), d2, all(1.0f / 6) * d1);
-  g[2 * step] = fma(all(1.0f / 6), s2, third) + u[5 * step];
+  g[apart] = fma(all(1.0f / 12), d2, all(1.0f / 6) * d1);
+  g[2 * apart] = fma(all(1.0f / 6), s2, third) + u[5 * step];
 }
+
+/** A truth that is a type. */
+template <bool kValue>
+struct Flag {
+  static constexpr bool value = kValue;
+};
 
 /** Floats from one of the 36 matrices to the next. */
 inline size_t spread(size_t size) { return size + kSpread; }
@@ -106,126 +112,171 @@ inline void transformFilter(const float* filter, int in, int out, int row, bool 
     const int lanes = lanesAt(column, out);
     Vec g[9], half[18], u[36];
     for (int k = 0; k < 9; k++) g[turned ? 8 - k : k] = loadSome(from + k * plane, lanes);
-    for (int j = 0; j < 3; j++) filterTransform(g + j, half + j, 3);
-    for (int i = 0; i < 6; i++) filterTransform(half + 3 * i, u + 6 * i, 1);
+    for (int j = 0; j < 3; j++) filterTransform(g + j, half + j, 3, 3);
+    for (int i = 0; i < 6; i++) filterTransform(half + 3 * i, u + 6 * i, 1, 1);
     for (int k = 0; k < kPoints; k++) store(to + k * step, u[k]);
   }
 }
 
+/** Where a tile's pixels are, side x side from (row, column) on; those beyond the edge are at `zeros` (a pixel's channels). */
+template <int kSide>
+struct TilePixels {
+  const float* at[kSide * kSide];
+
+  /** `doubled`: the images hold one pixel for each 2 x 2. */
+  TilePixels(const Images& s, const float* images, int channels, int image, int row, int column, bool doubled, const float* zeros) {
+    const int shift = doubled ? 1 : 0;
+    const size_t height = s.h >> shift, width = s.w >> shift;
+    const float* rows[kSide];
+    size_t columns[kSide];
+    for (int i = 0; i < kSide; i++) {
+      const int y = row + i, x = column + i;
+      rows[i] = y >= 0 && y < s.h ? images + (image * height + (y >> shift)) * width * channels : nullptr;
+      columns[i] = x >= 0 && x < s.w ? static_cast<size_t>(x >> shift) * channels : kOutside;
+    }
+    for (int i = 0; i < kSide; i++)
+      for (int j = 0; j < kSide; j++)
+        at[i * kSide + j] = rows[i] == nullptr || columns[j] == kOutside ? zeros : rows[i] + columns[j];
+  }
+
+ private:
+  static constexpr size_t kOutside = ~static_cast<size_t>(0);
+};
+
+/** Whole vectors, or the `lanes` left at the end of the channels. */
 template <bool kWhole>
-inline Vec some(const float* p, int lanes) {
+inline Vec loadOf(const float* p, int lanes) {
   return kWhole ? load(p) : loadPart(p, lanes);
 }
-
 template <bool kWhole>
-inline void inputPatch(const float* const* from, int channel, int lanes, float* to, size_t step) {
-  Vec half[kPoints];
-  for (int j = 0; j < kPatch; j++) {
-    Vec d[kPatch], t[kPatch];
-    for (int i = 0; i < kPatch; i++) {
-      const float* pixel = from[i * kPatch + j];
-      d[i] = pixel == nullptr ? all(0.0f) : some<kWhole>(pixel + channel, lanes);
-    }
-    inputTransform(d, t, 1);
-    for (int i = 0; i < kPatch; i++) half[i * kPatch + j] = t[i];
-  }
-  for (int i = 0; i < kPatch; i++) {
-    Vec t[kPatch];
-    inputTransform(half + i * kPatch, t, 1);
-    for (int j = 0; j < kPatch; j++) store(to + (i * kPatch + j) * step, t[j]);
-  }
+inline void storeOf(float* p, Vec a, int lanes) {
+  if (kWhole)
+    store(p, a);
+  else
+    storePart(p, a, lanes);
+}
+
+/** Calls each(c, lanes, whole) for vectors of channels; `whole` is a type. */
+template <class F>
+inline __attribute__((always_inline)) void eachVector(int channels, const F& each) {
+  int c = 0;
+  for (; c + kLanes <= channels; c += kLanes) each(c, kLanes, Flag<true>{});
+  if (c < channels) each(c, channels - c, Flag<false>{});
 }
 
 /** V [36][count][padded channels] of tiles first .. first+count-1 of x [n, h, w, channels]. */
-inline void transformInput(const Images& s, int first, int count, const float* x, int channels, bool doubled, float* V) {
+inline void transformInput(const Images& s, int first, int count, const float* x, int channels, bool doubled, const float* zeros,
+                           float* V) {
   const size_t width = padded(channels), step = spread(count * width);
-  const int rows = doubled ? s.h / 2 : s.h, columns = doubled ? s.w / 2 : s.w;
   for (int tile = 0; tile < count; tile++) {
     const TilePlace place(s, first + tile);
-    const float* from[kPoints];
-    for (int i = 0; i < kPatch; i++)
-      for (int j = 0; j < kPatch; j++) {
-        int row = place.row + i - 1, column = place.column + j - 1;
-        const bool inside = row >= 0 && row < s.h && column >= 0 && column < s.w;
-        if (doubled) row >>= 1, column >>= 1;
-        const size_t pixel = (static_cast<size_t>(place.image) * rows + row) * columns + column;
-        from[i * kPatch + j] = inside ? x + pixel * channels : nullptr;
-      }
-    for (int c = 0; c < channels; c += kLanes) {
-      const int lanes = lanesAt(c, channels);
+    const TilePixels<kPatch> pixels(s, x, channels, place.image, place.row - 1, place.column - 1, doubled, zeros);
+    eachVector(channels, [&](int c, int lanes, auto whole) __attribute__((always_inline)) {
       float* to = V + tile * width + c;
-      if (lanes == kLanes)
-        inputPatch<true>(from, c, lanes, to, step);
-      else
-        inputPatch<false>(from, c, lanes, to, step);
-    }
+      Vec half[kPoints];
+      for (int j = 0; j < kPatch; j++) {
+        Vec d[kPatch];
+        for (int i = 0; i < kPatch; i++) d[i] = loadOf<whole.value>(pixels.at[i * kPatch + j] + c, lanes);
+        inputTransform(d, half + j, 1, kPatch);
+      }
+      for (int i = 0; i < kPatch; i++) {
+        Vec t[kPatch];
+        inputTransform(half + i * kPatch, t, 1, 1);
+        for (int j = 0; j < kPatch; j++) store(to + (i * kPatch + j) * step, t[j]);
+      }
+    });
   }
 }
 
 /** W [36][count][channels] = A dy A', in panels, of the tiles of dy, whose pixels beyond the edge are zeros. */
-inline void transformGradient(const Images& s, int first, int count, const float* dy, int channels, float* W) {
+inline void transformGradient(const Images& s, int first, int count, const float* dy, int channels, const float* zeros, float* W) {
   const size_t step = spread(static_cast<size_t>(count) * padded(channels));
   for (int tile = 0; tile < count; tile++) {
     const TilePlace place(s, first + tile);
-    const float* from = dy + ((static_cast<size_t>(place.image) * s.h + place.row) * s.w + place.column) * channels;
-    for (int c = 0; c < channels; c += kLanes) {
+    const TilePixels<kTile> pixels(s, dy, channels, place.image, place.row, place.column, false, zeros);
+    eachVector(channels, [&](int c, int lanes, auto whole) __attribute__((always_inline)) {
       float* to = W + inPanels(tile, c, count, padded(channels));
-      const int lanes = lanesAt(c, channels);
       Vec half[kPatch * kTile];
       for (int j = 0; j < kTile; j++) {
-        Vec d[kTile], t[kPatch];
-        for (int i = 0; i < kTile; i++) {
-          const bool inside = place.row + i < s.h && place.column + j < s.w;
-          d[i] = inside ? loadSome(from + (static_cast<size_t>(i) * s.w + j) * channels + c, lanes) : all(0.0f);
-        }
-        outputTransposed(d, t, 1);
-        for (int i = 0; i < kPatch; i++) half[i * kTile + j] = t[i];
+        Vec d[kTile];
+        for (int i = 0; i < kTile; i++) d[i] = loadOf<whole.value>(pixels.at[i * kTile + j] + c, lanes);
+        outputTransposed(d, half + j, 1, kTile);
       }
       for (int i = 0; i < kPatch; i++) {
         Vec t[kPatch];
-        outputTransposed(half + i * kTile, t, 1);
+        outputTransposed(half + i * kTile, t, 1, 1);
         for (int j = 0; j < kPatch; j++) store(to + (i * kPatch + j) * step, t[j]);
       }
-    }
+    });
   }
 }
 
-/** y of the tiles from M [36][count][padded channels]. `pooled` adds each two by two pixels up, the transpose of `doubled`. */
-inline void transformOutput(const Images& s, int first, int count, const float* M, int channels, const float* bias,
-                            const float* residual, bool pooled, float* y) {
+/** The first half of a tile's output, [4][6], from M at `from`. */
+inline __attribute__((always_inline)) void outputColumns(const float* from, size_t step, Vec* half) {
+  for (int j = 0; j < kPatch; j++) {
+    Vec m[kPatch];
+    for (int i = 0; i < kPatch; i++) m[i] = load(from + (i * kPatch + j) * step);
+    outputTransform(m, half + j, 1, kPatch);
+  }
+}
+
+/** What is added to an output, and where it goes. */
+struct Output {
+  const float *bias, *residual;
+  float* y;
+  int channels;
+};
+
+/** y of the tiles from M [36][count][padded channels]. */
+inline void transformOutput(const Images& s, int first, int count, const float* M, const Output& to) {
+  const size_t channels = to.channels, width = padded(to.channels), step = spread(count * width);
+  for (int tile = 0; tile < count; tile++) {
+    const TilePlace place(s, first + tile);
+    const int rows = least(kTile, s.h - place.row), columns = least(kTile, s.w - place.column);
+    const size_t corner = ((static_cast<size_t>(place.image) * s.h + place.row) * s.w + place.column) * channels;
+    eachVector(to.channels, [&](int c, int lanes, auto whole) __attribute__((always_inline)) {
+      Vec half[kTile * kPatch];
+      outputColumns(M + tile * width + c, step, half);
+      const Vec bias = to.bias == nullptr ? all(0.0f) : loadOf<whole.value>(to.bias + c, lanes);
+      for (int i = 0; i < rows; i++) {
+        const size_t line = corner + static_cast<size_t>(i) * s.w * channels + c;
+        Vec out[kTile];
+        outputTransform(half + i * kPatch, out, 1, 1);
+        const auto finish = [&](int j) __attribute__((always_inline)) {
+          const size_t at = line + j * channels;
+          Vec value = out[j];
+          if (to.bias != nullptr) value = value + bias;
+          if (to.residual != nullptr) value = value + loadOf<whole.value>(to.residual + at, lanes);
+          storeOf<whole.value>(to.y + at, value, lanes);
+        };
+        finish(0);
+        if (columns > 1) finish(1);
+        if (columns > 2) finish(2);
+        if (columns > 3) finish(3);
+      }
+    });
+  }
+}
+
+/** The same where each two by two pixels become their sum, the transpose of `doubled`: y [n, h / 2, w / 2, channels]. */
+inline void transformPooled(const Images& s, int first, int count, const float* M, int channels, float* y) {
   const size_t width = padded(channels), step = spread(count * width);
   for (int tile = 0; tile < count; tile++) {
     const TilePlace place(s, first + tile);
     const int rows = least(kTile, s.h - place.row), columns = least(kTile, s.w - place.column);
-    for (int c = 0; c < channels; c += kLanes) {
-      const float* from = M + tile * width + c;
-      const int lanes = lanesAt(c, channels);
-      Vec half[kTile * kPatch], out[kTile * kTile];
-      for (int j = 0; j < kPatch; j++) {
-        Vec m[kPatch], t[kTile];
-        for (int i = 0; i < kPatch; i++) m[i] = load(from + (i * kPatch + j) * step);
-        outputTransform(m, t, 1);
-        for (int i = 0; i < kTile; i++) half[i * kPatch + j] = t[i];
+    const size_t corner =
+        ((static_cast<size_t>(place.image) * (s.h / 2) + place.row / 2) * (s.w / 2) + place.column / 2) * channels;
+    eachVector(channels, [&](int c, int lanes, auto whole) __attribute__((always_inline)) {
+      Vec half[kTile * kPatch];
+      outputColumns(M + tile * width + c, step, half);
+      for (int i = 0; i < rows; i += 2) {
+        Vec upper[kTile], lower[kTile];
+        outputTransform(half + i * kPatch, upper, 1, 1);
+        outputTransform(half + (i + 1) * kPatch, lower, 1, 1);
+        float* line = y + corner + static_cast<size_t>(i / 2) * (s.w / 2) * channels + c;
+        storeOf<whole.value>(line, (upper[0] + upper[1]) + (lower[0] + lower[1]), lanes);
+        if (columns > 2) storeOf<whole.value>(line + channels, (upper[2] + upper[3]) + (lower[2] + lower[3]), lanes);
       }
-      for (int i = 0; i < kTile; i++) outputTransform(half + i * kPatch, out + i * kTile, 1);
-      if (pooled) {
-        for (int i = 0; i < rows; i += 2)
-          for (int j = 0; j < columns; j += 2) {
-            const Vec* corner = out + i * kTile + j;
-            const size_t pixel = (static_cast<size_t>(place.image) * (s.h / 2) + (place.row + i) / 2) * (s.w / 2) + (place.column + j) / 2;
-            storeSome(y + pixel * channels + c, (corner[0] + corner[1]) + (corner[kTile] + corner[kTile + 1]), lanes);
-          }
-        continue;
-      }
-      const Vec b = bias == nullptr ? all(0.0f) : loadSome(bias + c, lanes);
-      for (int i = 0; i < rows; i++)
-        for (int j = 0; j < columns; j++) {
-          const size_t at = ((static_cast<size_t>(place.image) * s.h + place.row + i) * s.w + place.column + j) * channels + c;
-          Vec value = out[i * kTile + j];
-          if (bias != nullptr) value = value + b;
-          if (residual != nullptr) value = value + loadSome(residual + at, lanes);
-          storeSome(y + at, value, lanes);
-        }
-    }
+    });
   }
 }
