@@ -47,7 +47,10 @@ export async function installPrograms({ cacheDir, log, env = process.env, signal
   const temporary = join(dirname(dir), `.building~${hostname()}~${process.pid}~${randomUUID().slice(0, 8)}`);
   try {
     await mkdir(temporary);
-    const calls = parts.programArguments({ headersDir: parts.nodeApiHeadersDir() });
+    const calls = parts.programArguments({
+      headersDir: parts.nodeApiHeadersDir(),
+      targets: parts.programTargets(parts.processorFlags()),
+    });
     await compileAll(calls.slice(0, -1), temporary, { env, signal });
     await compile(calls.slice(-1), temporary, { env, signal });
     await publish(temporary, dir);

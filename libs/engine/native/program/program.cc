@@ -17,8 +17,11 @@
 namespace lockstep {
 
 extern const Target kTarget_plain, kTarget_wide;
-#if defined(__x86_64__)
-extern const Target kTarget_avx2, kTarget_avx512;
+#if defined(LOCKSTEP_WITH_avx2)
+extern const Target kTarget_avx2;
+#endif
+#if defined(LOCKSTEP_WITH_avx512)
+extern const Target kTarget_avx512;
 #endif
 
 namespace {
@@ -29,12 +32,12 @@ enum Space { kArena, kConstants, kFirstInput };
 /** The targets that this processor runs, from the slowest to the fastest; `wide` is for tests: 16 lanes without their instructions. */
 std::vector<const Target*> targets() {
   std::vector<const Target*> found = {&kTarget_wide, &kTarget_plain};
-#if defined(__x86_64__)
+#if defined(LOCKSTEP_WITH_avx2)
   __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-    found.push_back(&kTarget_avx2);
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")) found.push_back(&kTarget_avx512);
-  }
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) found.push_back(&kTarget_avx2);
+#endif
+#if defined(LOCKSTEP_WITH_avx512)
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")) found.push_back(&kTarget_avx512);
 #endif
   return found;
 }

@@ -213,33 +213,57 @@ const PORTABLE_TARGETS = [
   ['plain', 4, ['-O1']],
   ['wide', 16, ['-O1']],
 ];
-/** @type {Partial<Record<string, readonly ProgramTarget[]>>} */
-const PROCESSOR_TARGETS = {
-  x64: [
-    ['avx2', 8, ['-mavx2', '-mfma']],
+/** @type {readonly (readonly [needs: readonly string[], target: ProgramTarget])[]} */
+const PROCESSOR_TARGETS = [
+  [['avx2', 'fma'], ['avx2', 8, ['-mavx2', '-mfma']]],
+  [
+    ['avx2', 'fma', 'avx512f', 'avx512dq'],
     ['avx512', 16, ['-mavx2', '-mfma', '-mavx512f', '-mavx512dq', '-mprefer-vector-width=512']],
   ],
-};
+];
+
+/**
+ * Targets that a processor of these features runs: what it does not run is not compiled, as each takes long.
+ * @param {readonly string[]} flags as /proc/cpuinfo names them
+ * @returns {readonly ProgramTarget[]}
+ */
+export function programTargets(flags) {
+  const own = PROCESSOR_TARGETS.filter(([needs]) => needs.every((flag) => flags.includes(flag)));
+  return [...PORTABLE_TARGETS, ...own.map(([, target]) => target)];
+}
+
+/** The features of this machine's processor; none where they are not told. */
+export function processorFlags() {
+  let text = '';
+  try {
+    text = readFileSync('/proc/cpuinfo', 'utf8');
+  } catch {
+    // Not Linux: plain kernels.
+  }
+  return /^flags\s*:\s*(.*)$/m.exec(text)?.[1]?.split(' ') ?? [];
+}
 
 /**
  * Arguments of the compiler, one list a call, by which programs.node is made in the folder in which they are run.
- * @param {{ headersDir: string, arch?: string }} options
+ * @param {{ headersDir: string, targets: readonly ProgramTarget[] }} options
  * @returns {string[][]}
  */
-export function programArguments({ headersDir, arch = process.arch }) {
+export function programArguments({ headersDir, targets }) {
   const dir = programSourceDir();
   const common = [
     ...['-std=c++17', '-O3', '-ffp-contract=off', '-fno-math-errno', '-fPIC', '-w', '-pthread'],
     ...['-DNAPI_VERSION=8', '-I', headersDir],
   ];
-  const targets = [...PORTABLE_TARGETS, ...(PROCESSOR_TARGETS[arch] ?? [])];
   const objects = targets.map(([name]) => `program-${name}.o`);
   return [
     ...targets.map(([name, lanes, flags]) => [
       ...[...common, ...flags, `-DLOCKSTEP_TARGET=${name}`, `-DLOCKSTEP_LANES=${lanes}`],
       ...['-c', join(dir, 'target.cc'), '-o', `program-${name}.o`],
     ]),
-    [...common, '-shared', ...filesIn(dir, '.cc').filter((path) => basename(path) !== 'target.cc'), ...objects, '-o', PROGRAMS_FILE],
+    [
+      ...[...common, '-shared', ...targets.map(([name]) => `-DLOCKSTEP_WITH_${name}`)],
+      ...[...filesIn(dir, '.cc').filter((path) => basename(path) !== 'target.cc'), ...objects, '-o', PROGRAMS_FILE],
+    ],
   ];
 }
 
@@ -306,7 +330,7 @@ export function programsDir({ cacheDir, arch = process.arch }) {
     put(basename(path));
     put(readFileSync(path, 'utf8'));
   }
-  const calls = programArguments({ headersDir: '', arch });
+  const calls = programArguments({ headersDir: '', targets: programTargets(processorFlags()) });
   put(JSON.stringify(calls.map((call) => call.map((argument) => basename(argument)))));
   return join(cacheDir, 'engine', `programs-${arch}-${hash.digest('hex').slice(0, 16)}`);
 }
