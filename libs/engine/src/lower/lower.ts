@@ -4,6 +4,7 @@ import { DENSE } from './dense.js';
 import { Draft, type Buffer } from './draft.js';
 import { accessOf } from './instructions.js';
 import { ELEMENTWISE } from './elementwise.js';
+import { FILLS } from './fill.js';
 import { MOVES } from './move.js';
 import { Node, Uncovered, type Lowerings } from './node.js';
 import { NORM } from './norm.js';
@@ -21,7 +22,7 @@ import { sizeOf } from '../record/tensor-spec.js';
 /** What no kernel covers, as "op: why", if anything is; then TensorFlow runs the whole graph. */
 export type Lowered = { readonly program: Program } | { readonly uncovered: readonly string[] };
 
-const LOWERINGS: Lowerings = { ...DENSE, ...ELEMENTWISE, ...MOVES, ...NORM, ...POOL, ...REDUCTIONS };
+const LOWERINGS: Lowerings = { ...DENSE, ...ELEMENTWISE, ...FILLS, ...MOVES, ...NORM, ...POOL, ...REDUCTIONS };
 
 const CELL_BYTES = 4;
 /** Cells of a cache line, at whose start each constant lies. */
