@@ -122,8 +122,9 @@ struct Rsqrt {
 struct Exp {
   static Vec of(Vec x) { return exponential(x); }
 };
+/** 0 below -88.72, where 1 + e^-x is infinite. */
 struct Sigmoid {
-  static Vec of(Vec x) { return sigmoid(x); }
+  static Vec of(Vec x) { return all(1.0f) / (all(1.0f) + exponential(Neg::of(x))); }
 };
 struct Relu {
   static Vec of(Vec x) { return select(less(x, all(0.0f)), all(0.0f), x); }

@@ -34,5 +34,5 @@ inline Vec exponential(Vec x) {
   return exponentialOfRest(restOf(x, k)) * powerOfTwo(half) * powerOfTwo(k - half);
 }
 
-/** 1 / (1 + e^-y), e^-y held to e^88 and below. */
-inline Vec sigmoid(Vec y) { return all(1.0f) / (all(1.0f) + exponentialWithin(all(0.0f) - y)); }
+/** 1 / (1 + e^-y) where it is a factor of y: e^-y is held to e^88 and below, so -infinity stays infinite. */
+inline Vec sigmoidWithin(Vec y) { return all(1.0f) / (all(1.0f) + exponentialWithin(all(0.0f) - y)); }

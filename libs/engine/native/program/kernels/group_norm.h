@@ -127,7 +127,7 @@ inline void normaliseImage(const Norm& s, const float* x, const float* offset, c
   if (s.silu)
     everyVector(s, [&](int64_t at, int channel, int n) {
       const Vec y = normalised(at, channel, n);
-      storeSome(z + at, y * sigmoid(y), n);
+      storeSome(z + at, y * sigmoidWithin(y), n);
     });
   else
     everyVector(s, [&](int64_t at, int channel, int n) { storeSome(z + at, normalised(at, channel, n), n); });
@@ -151,7 +151,7 @@ inline void normGradientOfImage(const Norm& s, const float* dz, const float* x, 
         [&](int64_t at, int channel, int n, Vec* sum) {
           const Vec d = loadSome(x + at, n) - loadSome(mean + channel, n);
           const Vec y = fma(d, loadSome(scale + channel, n), loadSome(shift + channel, n));
-          const Vec g = sigmoid(y);
+          const Vec g = sigmoidWithin(y);
           const Vec dy = loadSome(dz + at, n) * fma(y * g, all(1.0f) - g, g);
           storeSome(dx + at, dy, n);
           sum[0] = sum[0] + dy;
