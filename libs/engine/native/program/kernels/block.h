@@ -38,21 +38,6 @@ enum class End {
   bias
 };
 
-/** A number that is a type. */
-template <int kValue>
-struct Number {
-  static constexpr int value = kValue;
-};
-
-/** each(Number<0>), each(Number<1>) ... up to N - 1: a loop without one, so that what it fills stays in registers. */
-template <int N, class F>
-inline __attribute__((always_inline)) void unrolled(const F& each) {
-  if constexpr (N > 0) {
-    unrolled<N - 1>(each);
-    each(Number<N - 1>{});
-  }
-}
-
 template <int R, int N>
 inline __attribute__((always_inline)) void block(const Left& left, const float* a, const float* b, End end, const float* bias,
                                                  float* C, size_t pitch) {

@@ -2,6 +2,7 @@
 
 namespace dense {
 
+#include "unrolled.h"
 #include "turn.h"
 #include "block.h"
 #include "chains.h"

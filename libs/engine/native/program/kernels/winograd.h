@@ -11,7 +11,7 @@ constexpr int kSpread = 16;
 
 // One-dimensional transforms of vectors `from[i * step]` to `to[k * apart]`.
 
-inline void inputTransform(const Vec* d, Vec* t, int step, int apart) {
+inline __attribute__((always_inline)) void inputTransform(const Vec* d, Vec* t, int step, int apart) {
   const Vec four = all(4), five = all(5), two = all(2);
   const Vec d0 = d[0], d1 = d[step], d2 = d[2 * step], d3 = d[3 * step], d4 = d[4 * step], d5 = d[5 * step];
   const Vec a = fnma(four, d2, d4), b = fnma(four, d1, d3), c = d4 - d2, e = two * (d3 - d1);
@@ -23,7 +23,7 @@ inline void inputTransform(const Vec* d, Vec* t, int step, int apart) {
   t[5 * apart] = fma(four, d1, fnma(five, d3, d5));
 }
 
-inline void outputTransform(const Vec* m, Vec* y, int step, int apart) {
+inline __attribute__((always_inline)) void outputTransform(const Vec* m, Vec* y, int step, int apart) {
   const Vec s1 = m[step] + m[2 * step], d1 = m[step] - m[2 * step];
   const Vec s2 = m[3 * step] + m[4 * step], d2 = m[3 * step] - m[4 * step];
   y[0] = m[0] + s1 + s2;
@@ -33,7 +33,7 @@ inline void outputTransform(const Vec* m, Vec* y, int step, int apart) {
 }
 
 /** The transpose of outputTransform. */
-inline void outputTransposed(const Vec* y, Vec* w, int step, int apart) {
+inline __attribute__((always_inline)) void outputTransposed(const Vec* y, Vec* w, int step, int apart) {
   const Vec y0 = y[0], y1 = y[step], y2 = y[2 * step], y3 = y[3 * step];
   const Vec p = y0 + y2, q = y1 + y3;
   const Vec r = fma(all(4), y2, y0), s = fma(all(8), y3, all(2) * y1);
@@ -45,7 +45,7 @@ inline void outputTransposed(const Vec* y, Vec* w, int step, int apart) {
   w[5 * apart] = y3;
 }
 
-inline void filterTransform(const Vec* g, Vec* u, int step, int apart) {
+inline __attribute__((always_inline)) void filterTransform(const Vec* g, Vec* u, int step, int apart) {
   const Vec g0 = g[0], g1 = g[step], g2 = g[2 * step];
   const Vec a = all(-1.0f / 6) * (g0 + g2), b = all(1.0f / 6) * g1;
   const Vec c = fma(all(1.0f / 6), g2, all(1.0f / 24) * g0), d = all(1.0f / 12) * g1;
@@ -58,7 +58,7 @@ inline void filterTransform(const Vec* g, Vec* u, int step, int apart) {
 }
 
 /** The transpose of filterTransform. */
-inline void filterTransposed(const Vec* u, Vec* g, int step, int apart) {
+inline __attribute__((always_inline)) void filterTransposed(const Vec* u, Vec* g, int step, int apart) {
   const Vec s1 = u[step] + u[2 * step], d1 = u[2 * step] - u[step];
   const Vec s2 = u[3 * step] + u[4 * step], d2 = u[3 * step] - u[4 * step];
   const Vec third = all(-1.0f / 6) * s1;
@@ -123,24 +123,25 @@ template <int kSide>
 struct TilePixels {
   const float* at[kSide * kSide];
 
-  /** `doubled`: the images hold one pixel for each 2 x 2. */
-  TilePixels(const Images& s, const float* images, int channels, int image, int row, int column, bool doubled, const float* zeros) {
-    const int shift = doubled ? 1 : 0;
-    const size_t height = s.h >> shift, width = s.w >> shift;
-    const float* rows[kSide];
-    size_t columns[kSide];
+  /** `shift` is 1 where the images hold one pixel for each 2 x 2. Without branches, which tiles at edges would take each in another way. */
+  __attribute__((noinline)) void find(const Images& s, const float* images, int channels, int image, int row, int column, int shift,
+                                      const float* zeros) {
+    const int height = s.h >> shift, width = s.w >> shift;
+    const float* corner = images + static_cast<size_t>(image) * height * width * channels;
+    size_t rows[kSide], columns[kSide];
+    bool hasRow[kSide], hasColumn[kSide];
     for (int i = 0; i < kSide; i++) {
-      const int y = row + i, x = column + i;
-      rows[i] = y >= 0 && y < s.h ? images + (image * height + (y >> shift)) * width * channels : nullptr;
-      columns[i] = x >= 0 && x < s.w ? static_cast<size_t>(x >> shift) * channels : kOutside;
+      hasRow[i] = static_cast<unsigned>(row + i) < static_cast<unsigned>(s.h);
+      hasColumn[i] = static_cast<unsigned>(column + i) < static_cast<unsigned>(s.w);
+      rows[i] = hasRow[i] ? static_cast<size_t>((row + i) >> shift) * width * channels : 0;
+      columns[i] = hasColumn[i] ? static_cast<size_t>((column + i) >> shift) * channels : 0;
     }
     for (int i = 0; i < kSide; i++)
-      for (int j = 0; j < kSide; j++)
-        at[i * kSide + j] = rows[i] == nullptr || columns[j] == kOutside ? zeros : rows[i] + columns[j];
+      for (int j = 0; j < kSide; j++) {
+        const float* pixel = corner + rows[i] + columns[j];
+        at[i * kSide + j] = (hasRow[i] & hasColumn[j]) != 0 ? pixel : zeros;
+      }
   }
-
- private:
-  static constexpr size_t kOutside = ~static_cast<size_t>(0);
 };
 
 /** Whole vectors, or the `lanes` left at the end of the channels. */
@@ -170,20 +171,24 @@ inline void transformInput(const Images& s, int first, int count, const float* x
   const size_t width = padded(channels), step = spread(count * width);
   for (int tile = 0; tile < count; tile++) {
     const TilePlace place(s, first + tile);
-    const TilePixels<kPatch> pixels(s, x, channels, place.image, place.row - 1, place.column - 1, doubled, zeros);
+    TilePixels<kPatch> pixels;
+    pixels.find(s, x, channels, place.image, place.row - 1, place.column - 1, doubled ? 1 : 0, zeros);
     eachVector(channels, [&](int c, int lanes, auto whole) __attribute__((always_inline)) {
       float* to = V + tile * width + c;
       Vec half[kPoints];
-      for (int j = 0; j < kPatch; j++) {
+      unrolled<kPatch>([&](auto j) __attribute__((always_inline)) {
         Vec d[kPatch];
-        for (int i = 0; i < kPatch; i++) d[i] = loadOf<whole.value>(pixels.at[i * kPatch + j] + c, lanes);
-        inputTransform(d, half + j, 1, kPatch);
-      }
-      for (int i = 0; i < kPatch; i++) {
+        unrolled<kPatch>([&](auto i) __attribute__((always_inline)) {
+          d[i.value] = loadOf<whole.value>(pixels.at[i.value * kPatch + j.value] + c, lanes);
+        });
+        inputTransform(d, half + j.value, 1, kPatch);
+      });
+      unrolled<kPatch>([&](auto i) __attribute__((always_inline)) {
         Vec t[kPatch];
-        inputTransform(half + i * kPatch, t, 1, 1);
-        for (int j = 0; j < kPatch; j++) store(to + (i * kPatch + j) * step, t[j]);
-      }
+        inputTransform(half + i.value * kPatch, t, 1, 1);
+        float* line = to + i.value * kPatch * step;
+        unrolled<kPatch>([&](auto j) __attribute__((always_inline)) { store(line + j.value * step, t[j.value]); });
+      });
     });
   }
 }
@@ -193,31 +198,35 @@ inline void transformGradient(const Images& s, int first, int count, const float
   const size_t step = spread(static_cast<size_t>(count) * padded(channels));
   for (int tile = 0; tile < count; tile++) {
     const TilePlace place(s, first + tile);
-    const TilePixels<kTile> pixels(s, dy, channels, place.image, place.row, place.column, false, zeros);
+    TilePixels<kTile> pixels;
+    pixels.find(s, dy, channels, place.image, place.row, place.column, 0, zeros);
     eachVector(channels, [&](int c, int lanes, auto whole) __attribute__((always_inline)) {
       float* to = W + inPanels(tile, c, count, padded(channels));
       Vec half[kPatch * kTile];
-      for (int j = 0; j < kTile; j++) {
+      unrolled<kTile>([&](auto j) __attribute__((always_inline)) {
         Vec d[kTile];
-        for (int i = 0; i < kTile; i++) d[i] = loadOf<whole.value>(pixels.at[i * kTile + j] + c, lanes);
-        outputTransposed(d, half + j, 1, kTile);
-      }
-      for (int i = 0; i < kPatch; i++) {
+        unrolled<kTile>([&](auto i) __attribute__((always_inline)) {
+          d[i.value] = loadOf<whole.value>(pixels.at[i.value * kTile + j.value] + c, lanes);
+        });
+        outputTransposed(d, half + j.value, 1, kTile);
+      });
+      unrolled<kPatch>([&](auto i) __attribute__((always_inline)) {
         Vec t[kPatch];
-        outputTransposed(half + i * kTile, t, 1, 1);
-        for (int j = 0; j < kPatch; j++) store(to + (i * kPatch + j) * step, t[j]);
-      }
+        outputTransposed(half + i.value * kTile, t, 1, 1);
+        float* line = to + i.value * kPatch * step;
+        unrolled<kPatch>([&](auto j) __attribute__((always_inline)) { store(line + j.value * step, t[j.value]); });
+      });
     });
   }
 }
 
 /** The first half of a tile's output, [4][6], from M at `from`. */
 inline __attribute__((always_inline)) void outputColumns(const float* from, size_t step, Vec* half) {
-  for (int j = 0; j < kPatch; j++) {
+  unrolled<kPatch>([&](auto j) __attribute__((always_inline)) {
     Vec m[kPatch];
-    for (int i = 0; i < kPatch; i++) m[i] = load(from + (i * kPatch + j) * step);
-    outputTransform(m, half + j, 1, kPatch);
-  }
+    unrolled<kPatch>([&](auto i) __attribute__((always_inline)) { m[i.value] = load(from + (i.value * kPatch + j.value) * step); });
+    outputTransform(m, half + j.value, 1, kPatch);
+  });
 }
 
 /** What is added to an output, and where it goes. */
