@@ -257,10 +257,12 @@ test('a whole number that is refused is told how large it may be, whichever key 
 
 test('keys that contradict each other are both named, with their sources', () => {
   assert.throws(
-    () => loadConfig({ schema: 'up', env: {}, flags: { 'min-workers': 3 } }),
-    refused('E_CONFIG_CONFLICT', 'minWorkers is 3 (from flag --min-workers)', 'workers is 2 (from the default)'),
+    () => loadConfig({ schema: 'up', env: {}, flags: { 'min-workers': 3, workers: 2 } }),
+    refused('E_CONFIG_CONFLICT', 'minWorkers is 3 (from flag --min-workers)', 'workers is 2 (from flag --workers)'),
   );
   assert.equal(loadConfig({ schema: 'run', env: {}, flags: { 'min-workers': 3 } }).minWorkers, 3);
+  // Not asked for, so many are started.
+  assert.equal(loadConfig({ schema: 'up', env: {}, flags: { 'min-workers': 3 } }).workers, null);
 });
 
 test('what was given is told from what has its default, with the layer that it comes from', (context) => {

@@ -34,11 +34,22 @@ class Part {
   }
 }
 
-/** A run whose second worker computes with two threads, which gives other bits. */
+/** A run of TensorFlow's whose second worker computes with two threads, which gives other bits. */
 async function twoClasses(out: string, mode: 'strict' | 'relaxed'): Promise<{ status: number | null; log: string }> {
   const size = ['--global-batch', '12', '--microbatch-size', '2', '--steps', String(ENDLESS), '--seed', '7'];
   const patience = ['--heartbeat-timeout-ms', String(PATIENT_MS), '--preset', 'tiny', '--log-level', 'debug'];
-  const coordinator = new Part('coordinator', [...size, ...patience, '--port', '0', '--out', out, '--numerics', mode]);
+  const coordinator = new Part('coordinator', [
+    ...size,
+    ...patience,
+    '--port',
+    '0',
+    '--out',
+    out,
+    '--numerics',
+    mode,
+    '--engine',
+    'tensorflow',
+  ]);
   const address = `ws://127.0.0.1:${await coordinator.printed(/listening on [\d.]+:(\d+)/)}`;
   const first = new Part('worker', ['--name', 'one', '--coordinator', address]);
   await coordinator.printed(/note=worker-ready worker=one/);
@@ -72,6 +83,39 @@ describe('a worker of another numerics class', () => {
     const verified = await lockstep('verify', out);
     assert.equal(verified.status, 0, verified.stdout);
     assert.match(verified.stdout, /reproducible: no, from step \d+ on; .*two from step/);
+  });
+});
+
+describe('workers of a program', () => {
+  it('are of one class, whatever kernels and threads they have, and train what one worker trains', async (context) => {
+    const folder = temporaryFolder(context);
+    context.after(() => started.forEach((child) => child.kill('SIGKILL')));
+    const [mixed, alone] = [`${folder}/mixed`, `${folder}/alone`];
+    const run = ['--preset', 'tiny', '--global-batch', '12', '--microbatch-size', '2', '--steps', '12', '--seed', '7'];
+    const patience = ['--heartbeat-timeout-ms', String(PATIENT_MS), '--log-level', 'debug'];
+    // None may do all of it before the others are there.
+    const waits = ['--numerics', 'strict', '--min-workers', '3'];
+    const coordinator = new Part('coordinator', [...run, ...patience, ...waits, '--port', '0', '--out', mixed]);
+    const address = `ws://127.0.0.1:${await coordinator.printed(/listening on [\d.]+:(\d+)/)}`;
+    const kinds = [
+      ['--kernels', 'plain', '--threads', '2'],
+      ['--kernels', 'fastest', '--threads', '3'],
+      ['--kernels', 'fastest'],
+    ];
+    const workers = kinds.map(
+      (kind, index) => new Part('worker', ['--name', `w${index}`, '--coordinator', address, ...kind]),
+    );
+    assert.deepEqual(await Promise.all(workers.map(({ exit }) => exit)), [0, 0, 0]);
+    assert.equal(await coordinator.exit, 0);
+    for (const index of kinds.keys())
+      assert.match(coordinator.output, new RegExp(`note=worker-ready worker=w${index}`));
+    assert.doesNotMatch(coordinator.output, /worker-refused/);
+    assert.match((await lockstep('verify', mixed)).stdout, /reproducible: yes/);
+
+    const one = await lockstep('up', ...run, '--workers', '1', '--threads', '1', '--port', '0', '--out', alone);
+    assert.equal(one.status, 0, one.stdout);
+    const digests = [await lockstep('digest', mixed), await lockstep('digest', alone)].map(({ stdout }) => stdout);
+    assert.equal(digests[0], digests[1]);
   });
 });
 

@@ -38,7 +38,10 @@ test('a worker a GPU, of one thread', () => {
 });
 
 test('it is said what was chosen and for what, and nothing where all was asked for', () => {
-  assert.equal(describeWorkers(OPEN, localWorkers(OPEN)), '2 workers of 1 thread, for 2 processors and 4 microbatches a step');
+  assert.equal(
+    describeWorkers(OPEN, localWorkers(OPEN)),
+    '2 workers of 1 thread, for 2 processors and 4 microbatches a step',
+  );
   const asked = { ...OPEN, workers: 2, threads: 1 };
   assert.equal(describeWorkers(asked, localWorkers(asked)), null);
 });

@@ -215,7 +215,10 @@ const PORTABLE_TARGETS = [
 ];
 /** @type {readonly (readonly [needs: readonly string[], target: ProgramTarget])[]} */
 const PROCESSOR_TARGETS = [
-  [['avx2', 'fma'], ['avx2', 8, ['-mavx2', '-mfma']]],
+  [
+    ['avx2', 'fma'],
+    ['avx2', 8, ['-mavx2', '-mfma']],
+  ],
   [
     ['avx2', 'fma', 'avx512f', 'avx512dq'],
     ['avx512', 16, ['-mavx2', '-mfma', '-mavx512f', '-mavx512dq', '-mprefer-vector-width=512']],

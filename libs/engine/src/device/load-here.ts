@@ -18,7 +18,10 @@ export type EngineHere = EngineSetting & {
  * @param environment process.env itself: libtensorflow reads its settings there
  * @throws EngineError E_ENGINE_*; RangeError for bad threads
  */
-export function loadEngineHere({ device, threads, cache, engine, kernels }: EngineHere, environment: NodeJS.ProcessEnv): Engine {
+export function loadEngineHere(
+  { device, threads, cache, engine, kernels }: EngineHere,
+  environment: NodeJS.ProcessEnv,
+): Engine {
   Object.assign(environment, engineEnvironment({ device, threads }));
   return loadEngine({
     device,

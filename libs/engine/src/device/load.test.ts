@@ -59,7 +59,10 @@ test('a CUDA engine on a machine without a driver is refused before its library 
   try {
     // Not a library: loading it would be another error.
     writeFileSync(join(directory, 'tfjs_binding.node'), '');
-    assert.throws(() => loadEngine({ device: 'cuda', threads: 1, engine: 'tensorflow', directory }), code('E_ENGINE_GPU'));
+    assert.throws(
+      () => loadEngine({ device: 'cuda', threads: 1, engine: 'tensorflow', directory }),
+      code('E_ENGINE_GPU'),
+    );
   } finally {
     rmSync(directory, { recursive: true });
   }

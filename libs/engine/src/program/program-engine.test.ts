@@ -81,7 +81,12 @@ test('where no kernel covers an op TensorFlow runs the whole, and it is said whi
   assert.equal(compiled.info.runsOn, 'tensorflow');
   assert.match(compiled.info.uncovered.join(), /Asin/);
   const x = numbersOf(4, 1);
-  assertClose(compiled.run([x])[0], Float32Array.from(x, (value) => 2 * Math.asin(value)), 1e-5, 'twice the arc sine');
+  assertClose(
+    compiled.run([x])[0],
+    Float32Array.from(x, (value) => 2 * Math.asin(value)),
+    1e-5,
+    'twice the arc sine',
+  );
   // From disk it is the same.
   const again = compile(engine, fn, specs, { identity: { name: 'asin', parameters: 1, code: 'a' } });
   assert.deepEqual([again.info.source, again.info.runsOn], ['disk', 'tensorflow']);
@@ -89,14 +94,10 @@ test('where no kernel covers an op TensorFlow runs the whole, and it is said whi
 });
 
 test('an index out of range is an error that says so', () => {
-  const gathered = compile(
-    engine,
-    ([x, at]) => [engine.tf.gather(x, at.toInt())],
-    [
-      { shape: [3, 2], dtype: 'float32' },
-      { shape: [2], dtype: 'int32' },
-    ],
-  );
+  const gathered = compile(engine, ([x, at]) => [engine.tf.gather(x, at.toInt())], [
+    { shape: [3, 2], dtype: 'float32' },
+    { shape: [2], dtype: 'int32' },
+  ]);
   const rows = Float32Array.of(1, 2, 3, 4, 5, 6);
   assert.deepEqual([...gathered.run([rows, Int32Array.of(2, 0)])[0]], [5, 6, 1, 2]);
   assert.throws(() => gathered.run([rows, Int32Array.of(3, 0)]), code('E_ENGINE_INPUT'));

@@ -16,5 +16,10 @@ test('the kernels of every processor compile, also where they do not run', { ski
   const targets = programTargets(['avx2', 'fma', 'avx512f', 'avx512dq']);
   const calls = programArguments({ headersDir: nodeApiHeadersDir(), targets }).slice(0, -1);
   assert.equal(calls.length, 4);
-  for (const call of calls) execFileSync('g++', [...call.slice(0, call.indexOf('-c')), '-fsyntax-only', ...call.slice(call.indexOf('-c') + 1, -2)]);
+  for (const call of calls)
+    execFileSync('g++', [
+      ...call.slice(0, call.indexOf('-c')),
+      '-fsyntax-only',
+      ...call.slice(call.indexOf('-c') + 1, -2),
+    ]);
 });
