@@ -95,12 +95,6 @@ const relu: Lowering = (node) => {
   return combine(node, 'maximumInt', x, node.draft.constant([], x.dtype, Int32Array.of(0)), x.dtype);
 };
 
-const relu6: Lowering = (node) => {
-  const [x] = node.inputs;
-  node.floats(x);
-  return combine(node, 'minimum', node.draft.unary('relu', x, x.dtype), number(node, 6), x.dtype);
-};
-
 export function choose(node: Node, condition: Value, a: Value, b: Value): Value {
   const shape =
     commonShape([condition.shape, a.shape, b.shape]) ??
@@ -119,28 +113,6 @@ const select: Lowering = (node) => {
     a,
     b,
   );
-};
-
-const leakyRelu: Lowering = (node) => {
-  const [x] = node.inputs;
-  node.floats(x);
-  const positive = combine(node, 'greater', x, number(node, 0), 'bool');
-  return choose(node, positive, x, combine(node, 'mul', x, number(node, node.float('alpha')), x.dtype));
-};
-
-/** Of dy and of elu's result y: dy (y + 1) where y < 0. */
-const eluGradient: Lowering = (node) => {
-  const [dy, y] = node.inputs;
-  node.floats(dy, y);
-  const slope = combine(node, 'add', y, number(node, 1), 'float32');
-  const negative = combine(node, 'less', y, number(node, 0), 'bool');
-  return choose(node, negative, combine(node, 'mul', dy, slope, 'float32'), dy);
-};
-
-const floorDivide: Lowering = (node) => {
-  const [a, b] = node.inputs;
-  node.floats(a, b);
-  return node.draft.unary('floor', combine(node, 'div', a, b, 'float32'), 'float32');
 };
 
 const cast: Lowering = (node) => {
@@ -173,7 +145,6 @@ export const ELEMENTWISE: Lowerings = {
   Mul: binary('mul', 'mulInt'),
   RealDiv: binary('div', null),
   Div: binary('div', null),
-  FloorDiv: floorDivide,
   Maximum: binary('maximum', 'maximumInt'),
   Minimum: binary('minimum', 'minimumInt'),
   SquaredDifference: binary('squaredDifference', null),
@@ -190,13 +161,10 @@ export const ELEMENTWISE: Lowerings = {
   ReluGrad: binary('reluGradient', null),
   SigmoidGrad: binary('sigmoidGradient', null),
   TanhGrad: binary('tanhGradient', null),
-  EluGrad: eluGradient,
   Neg: negate,
   Abs: absolute,
   Square: square,
   Relu: relu,
-  Relu6: relu6,
-  LeakyRelu: leakyRelu,
   Sign: unary('sign'),
   Reciprocal: unary('reciprocal'),
   Sqrt: unary('sqrt'),

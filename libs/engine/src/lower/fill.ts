@@ -1,8 +1,8 @@
 /** Tensors that are filled with a number or a pattern, and rows that are chosen by indices. */
-import { bitsOf, type Lowering, type Lowerings } from './node.js';
+import { bitsOf, type Lowering, type Lowerings, type Node } from './node.js';
 import { part } from './move.js';
 import { sizeOf } from '../record/tensor-spec.js';
-import { cellsOf, denseStrides, isConstant } from './values.js';
+import { cellsOf, denseStrides, isConstant, type Value } from './values.js';
 
 const fill: Lowering = (node) => {
   const [, value] = node.inputs;
@@ -77,6 +77,42 @@ const gather: Lowering = (node) => {
   return out;
 };
 
+/** The places `chosen` along an axis, in that order. */
+function pick(node: Node, x: Value, axis: number, chosen: readonly number[]): Value {
+  const { draft } = node;
+  const shape = x.shape.with(axis, chosen.length);
+  const given = [draft.whole(x), draft.whole(draft.constant([chosen.length], 'int32', Int32Array.from(chosen)))];
+  const out = draft.fresh(shape, x.dtype);
+  const sizes = [sizeOf(shape.slice(0, axis)), x.shape[axis], sizeOf(shape.slice(axis + 1)), chosen.length];
+  draft.emit('gather', [...given, draft.at(out), ...sizes]);
+  return out;
+}
+
+const places = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
+
+const reverse: Lowering = (node) => {
+  const [x] = node.inputs;
+  const axes = node.known(1, 'axes').map((axis) => node.axis(axis, x.shape.length));
+  return axes.reduce((value, axis) => pick(node, value, axis, places(x.shape[axis]).reverse()), x);
+};
+
+/** The edges are what a mirror shows that stands on the last cell, or behind it. */
+const mirrorPad: Lowering = (node) => {
+  const [x] = node.inputs;
+  const edges = node.known(1, 'paddings');
+  const behind = node.text('mode') === 'SYMMETRIC' ? 1 : 0;
+  return x.shape.reduce((value, size, axis) => {
+    const [before, after] = edges.slice(2 * axis, 2 * axis + 2);
+    if (before === 0 && after === 0) return value;
+    const chosen = [
+      ...places(before).map((index) => before - index - behind),
+      ...places(size),
+      ...places(after).map((index) => size - 2 - index + behind),
+    ];
+    return pick(node, value, axis, chosen);
+  }, x);
+};
+
 const segmentSum: Lowering = (node) => {
   const [x, segments] = node.inputs;
   const { draft } = node;
@@ -117,5 +153,7 @@ export const FILLS: Lowerings = {
   MatrixBandPart: bandPart,
   OneHot: oneHot,
   GatherV2: gather,
+  ReverseV2: reverse,
+  MirrorPad: mirrorPad,
   UnsortedSegmentSum: segmentSum,
 };

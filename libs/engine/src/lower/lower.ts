@@ -1,4 +1,5 @@
 /** A recorded graph as a program. */
+import { COMPOSED } from './composed.js';
 import { constantOf } from './constant.js';
 import { DENSE } from './dense.js';
 import { Draft, type Buffer } from './draft.js';
@@ -22,7 +23,16 @@ import { sizeOf } from '../record/tensor-spec.js';
 /** What no kernel covers, as "op: why", if anything is; then TensorFlow runs the whole graph. */
 export type Lowered = { readonly program: Program } | { readonly uncovered: readonly string[] };
 
-const LOWERINGS: Lowerings = { ...DENSE, ...ELEMENTWISE, ...FILLS, ...MOVES, ...NORM, ...POOL, ...REDUCTIONS };
+const LOWERINGS: Lowerings = {
+  ...COMPOSED,
+  ...DENSE,
+  ...ELEMENTWISE,
+  ...FILLS,
+  ...MOVES,
+  ...NORM,
+  ...POOL,
+  ...REDUCTIONS,
+};
 
 const CELL_BYTES = 4;
 /** Cells of a cache line, at whose start each constant lies. */

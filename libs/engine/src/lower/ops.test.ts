@@ -76,6 +76,44 @@ const CASES: Readonly<Record<string, Case>> = {
   'gradients of activations': one((x) =>
     [tf.relu, tf.elu, tf.tanh, tf.sigmoid, tf.softplus].map((fn) => gradient(fn)(x)),
   ),
+  'selu tan isFinite isInf': one(
+    (x) => [tf.selu(x), tf.tan(x), float(tf.isFinite(tf.div(x, 0))), float(tf.isInf(tf.div(tf.round(x), 0)))],
+    (x) => 3 * x,
+  ),
+  'batchNorm and its gradient': {
+    shapes: [[2, 3, 3, 4], [4], [4], [4], [4]],
+    of: positive,
+    run: (x, mean, variance, offset, scale) => [
+      tf.batchNorm(images(x), mean.as1D(), variance.as1D(), offset.as1D(), scale.as1D()),
+      gradient((y) => tf.batchNorm(images(y), mean.as1D(), variance.as1D(), offset.as1D(), scale.as1D()))(x),
+    ],
+  },
+  'reverse mirrorPad': {
+    shapes: [[3, 4, 2]],
+    run: (x) => [
+      tf.reverse(x, [0, 2]),
+      gradient((y) => tf.reverse(y, 1))(x),
+      tf.mirrorPad(
+        x,
+        [
+          [1, 2],
+          [0, 0],
+          [1, 1],
+        ],
+        'reflect',
+      ),
+      tf.mirrorPad(
+        x,
+        [
+          [1, 2],
+          [3, 0],
+          [0, 0],
+        ],
+        'symmetric',
+      ),
+    ],
+  },
+  cumprod: { shapes: [[2, 4, 3]], of: positive, run: (x) => [tf.cumprod(x, 1), tf.cumprod(x, 2, true, true)] },
   'add sub mul': two((a, b) => tf.mul(tf.add(a, b), tf.sub(a, b))),
   'division by what is added': two((a, b) => tf.div(a, tf.add(tf.square(b), 1))),
   'maximum minimum squaredDifference': two((a, b) =>

@@ -1,10 +1,10 @@
 /** Sums, means and the like along axes. */
-import { combine, number } from './elementwise.js';
+import { number } from './elementwise.js';
 import type { Lowering, Lowerings, Node } from './node.js';
 import { denseStrides, mergeAxes, spread, withoutRepeats, type CellType, type Value } from './values.js';
 
 /** `value` reduced along `axes`, of which an axis of size 1 is left. */
-function along(node: Node, name: string, value: Value, axes: ReadonlySet<number>, dtype: CellType): Value {
+export function along(node: Node, name: string, value: Value, axes: ReadonlySet<number>, dtype: CellType): Value {
   const keptShape = value.shape.map((size, axis) => (axes.has(axis) ? 1 : size));
   const keptStrides = value.strides.map((stride, axis) => (axes.has(axis) ? 0 : stride));
   const computed = withoutRepeats(keptShape, [keptStrides]);
@@ -71,49 +71,42 @@ const softmax: Lowering = (node) => {
   return out;
 };
 
-/** x - max - log(sum(exp(x - max))). */
-const logSoftmax: Lowering = (node) => {
-  const [x] = node.inputs;
-  node.floats(x);
-  const last = new Set([x.shape.length - 1]);
-  const shifted = combine(node, 'sub', x, along(node, 'max', x, last, 'float32'), 'float32');
-  const sum = along(node, 'sum', node.draft.unary('exp', shifted, 'float32'), last, 'float32');
-  return combine(node, 'sub', shifted, node.draft.unary('log', sum, 'float32'), 'float32');
-};
-
 /** Of a long axis it would be an instruction for each place. */
 const MOST_PLACES = 4096;
 
-/** Each place is the one before it and the next cell: an addition a place. */
-const cumulativeSum: Lowering = (node) => {
-  const [x] = node.inputs;
-  node.floats(x);
-  const axis = node.axis(node.knownOne(1, 'axis'), x.shape.length);
-  const places = x.shape[axis];
-  if (places > MOST_PLACES) node.fail(`an axis of ${places} places`);
-  const { draft } = node;
-  const slice = (value: Value, index: number, along: number): Value => ({
-    ...value,
-    shape: value.shape.map((size, one) => (one === along ? 1 : size)),
-    offset: value.offset + index * value.strides[along],
-  });
-  // The result has the axis in front, so that each place is whole.
-  const order = [axis, ...x.shape.map((_, one) => one).filter((one) => one !== axis)];
-  const shape = order.map((one) => x.shape[one]);
-  const front: Value = { ...x, shape, strides: order.map((one) => x.strides[one]) };
-  const out = draft.fresh(shape, 'float32');
-  const reverse = node.bool('reverse');
-  const exclusive = node.bool('exclusive');
-  const nth = (index: number): number => (reverse ? places - 1 - index : index);
-  for (let index = 0; index < places; index++) {
-    const to = slice(out, nth(index), 0);
-    if (index === 0) draft.copy(exclusive ? node.spread(number(node, 0), to.shape) : slice(front, nth(0), 0), to);
-    else draft.combine('add', [slice(out, nth(index - 1), 0), slice(front, nth(exclusive ? index - 1 : index), 0)], to);
-  }
-  const back = x.shape.map((_, one) => order.indexOf(one));
-  const strides = denseStrides(shape);
-  return { ...out, shape: x.shape, strides: back.map((one) => strides[one]) };
-};
+/** Each place is the one before it and the next cell, combined: an instruction a place, from `start`. */
+const cumulative =
+  (name: string, start: number): Lowering =>
+  (node) => {
+    const [x] = node.inputs;
+    node.floats(x);
+    const axis = node.axis(node.knownOne(1, 'axis'), x.shape.length);
+    const places = x.shape[axis];
+    if (places > MOST_PLACES) node.fail(`an axis of ${places} places`);
+    const { draft } = node;
+    const slice = (value: Value, index: number, along: number): Value => ({
+      ...value,
+      shape: value.shape.map((size, one) => (one === along ? 1 : size)),
+      offset: value.offset + index * value.strides[along],
+    });
+    // The result has the axis in front, so that each place is whole.
+    const order = [axis, ...x.shape.map((_, one) => one).filter((one) => one !== axis)];
+    const shape = order.map((one) => x.shape[one]);
+    const front: Value = { ...x, shape, strides: order.map((one) => x.strides[one]) };
+    const out = draft.fresh(shape, 'float32');
+    const reverse = node.bool('reverse');
+    const exclusive = node.bool('exclusive');
+    const nth = (index: number): number => (reverse ? places - 1 - index : index);
+    for (let index = 0; index < places; index++) {
+      const to = slice(out, nth(index), 0);
+      if (index === 0) draft.copy(exclusive ? node.spread(number(node, start), to.shape) : slice(front, nth(0), 0), to);
+      else
+        draft.combine(name, [slice(out, nth(index - 1), 0), slice(front, nth(exclusive ? index - 1 : index), 0)], to);
+    }
+    const back = x.shape.map((_, one) => order.indexOf(one));
+    const strides = denseStrides(shape);
+    return { ...out, shape: x.shape, strides: back.map((one) => strides[one]) };
+  };
 
 export const REDUCTIONS: Lowerings = {
   Sum: reduction('sum', 'sumInt', null),
@@ -127,6 +120,6 @@ export const REDUCTIONS: Lowerings = {
   ArgMin: place('argMin'),
   BiasAddGrad: biasGradient,
   Softmax: softmax,
-  LogSoftmax: logSoftmax,
-  Cumsum: cumulativeSum,
+  Cumsum: cumulative('add', 0),
+  Cumprod: cumulative('mul', 1),
 };
