@@ -2,6 +2,11 @@
 // namespace.
 #pragma once
 
+/** A cell as a whole number, whatever it was written as: the compiler may not assume that it is no float. */
+using AnyInt __attribute__((may_alias)) = int32_t;
+inline const AnyInt* wholes(const float* p) { return reinterpret_cast<const AnyInt*>(p); }
+inline AnyInt* wholes(float* p) { return reinterpret_cast<AnyInt*>(p); }
+
 /** As many whole numbers as Vec has floats. */
 struct Cells {
   int32_t v[kLanes];
@@ -67,9 +72,9 @@ inline void setCell(float* p, T value) {
 /** Truth values of lanes, as cells: the float whose bits are those of the whole number 1 is the smallest there is. */
 inline Vec truth(Mask mask) { return select(mask, all(__FLT_DENORM_MIN__), all(0.0f)); }
 
+inline void moveCells(float* to, const float* from, int64_t count) { __builtin_memcpy(to, from, sizeof(float) * count); }
+
 /** Cells `step` apart, one after another: as whole numbers, for a float's bits may not pass through arithmetic. */
 inline void gatherCells(float* to, const float* from, int64_t step, int64_t count) {
-  const int32_t* cellsFrom = reinterpret_cast<const int32_t*>(from);
-  int32_t* cellsTo = reinterpret_cast<int32_t*>(to);
-  for (int64_t i = 0; i < count; i++) cellsTo[i] = cellsFrom[i * step];
+  for (int64_t i = 0; i < count; i++) wholes(to)[i] = wholes(from)[i * step];
 }

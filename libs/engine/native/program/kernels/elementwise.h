@@ -32,11 +32,55 @@ void unary(const Call& call) {
 enum class Steps { dense, oneA, oneB };
 using BinaryRow = void (*)(Steps steps, const float* a, const float* b, float* out, int64_t length);
 
+/** Cells of an operand that are brought together, or written again and again, before a row is done. */
+constexpr int kTogether = 512;
+
+/**
+ * Whether operand k is the same for every row, and the other one and the output are dense over the two innermost axes: a vector along
+ * the last axis. Rows are short there, so some are done as one, with the vector as often one after the other.
+ */
+inline bool repeatsRow(const Axes<3>& axes, int k) {
+  const int other = 1 - k, rank = axes.rank;
+  if (rank < 2 || axes.inner() > kTogether / 2) return false;
+  return axes.step(k) == 1 && axes.strides[k][rank - 2] == 0 && axes.step(other) == 1 &&
+         axes.strides[other][rank - 2] == axes.inner();
+}
+
+/** Operand k repeats: its axes' innermost two become one, along which it is `period` long. */
+inline void binaryRepeating(const Call& call, const Axes<3>& axes, int k, BinaryRow row) {
+  const float *repeated = call.in(k), *dense = call.in(1 - k);
+  float* out = call.out(2);
+  const int64_t period = axes.inner(), run = kTogether / period * period;
+  Axes<3> joined = axes;
+  joined.rank--;
+  joined.shape[joined.rank - 1] = axes.shape[axes.rank - 2] * period;
+  for (int operand = 0; operand < 3; operand++) joined.strides[operand][joined.rank - 1] = operand == k ? 0 : 1;
+  eachRow(call, joined, [&](const int64_t (&at)[3], int64_t length) {
+    // A piece may begin within a row of the output, whose rows begin at multiples of the period.
+    const int64_t phase = at[2] % period;
+    float some[kTogether];
+    const int64_t filled = run < length ? run : length;
+    for (int64_t i = 0, place = phase; i < filled;) {
+      const int64_t now = period - place < filled - i ? period - place : filled - i;
+      moveCells(some + i, repeated + at[k] + place, now);
+      i += now;
+      place = 0;
+    }
+    for (int64_t i = 0; i < length; i += run) {
+      const int64_t now = length - i < run ? length - i : run;
+      const float* from = dense + at[1 - k] + i;
+      row(Steps::dense, k == 0 ? some : from, k == 0 ? from : some, out + at[2] + i, now);
+    }
+  });
+}
+
 /** a b out, rank, [shape], [strides of a], [strides of b]; `row` does a row. */
 inline void binaryBy(const Call& call, BinaryRow row) {
   const float *a = call.in(0), *b = call.in(1);
   float* out = call.out(2);
   const Axes<3> axes = axesWithDense<2>(call, 3);
+  if (repeatsRow(axes, 1)) return binaryRepeating(call, axes, 1, row);
+  if (repeatsRow(axes, 0)) return binaryRepeating(call, axes, 0, row);
   const int64_t stepA = axes.step(0), stepB = axes.step(1);
   eachRow(call, axes, [&](const int64_t (&at)[3], int64_t length) {
     const float *fromA = a + at[0], *fromB = b + at[1];
@@ -44,10 +88,9 @@ inline void binaryBy(const Call& call, BinaryRow row) {
     if (stepA == 1 && stepB == 1) return row(Steps::dense, fromA, fromB, to, length);
     if (stepA == 1 && stepB == 0) return row(Steps::oneB, fromA, fromB, to, length);
     if (stepA == 0 && stepB == 1) return row(Steps::oneA, fromA, fromB, to, length);
-    // Brought together, some at a time.
-    float someA[256], someB[256];
-    for (int64_t i = 0; i < length; i += 256) {
-      const int64_t some = length - i < 256 ? length - i : 256;
+    float someA[kTogether], someB[kTogether];
+    for (int64_t i = 0; i < length; i += kTogether) {
+      const int64_t some = length - i < kTogether ? length - i : kTogether;
       gatherCells(someA, fromA + i * stepA, stepA, some);
       gatherCells(someB, fromB + i * stepB, stepB, some);
       row(Steps::dense, someA, someB, to + i, some);
@@ -79,10 +122,10 @@ inline void choose(const Call& call) {
   const Axes<4> axes = axesWithDense<3>(call, 4);
   const int64_t stepC = axes.step(0), stepA = axes.step(1), stepB = axes.step(2);
   eachRow(call, axes, [&](const int64_t (&at)[4], int64_t length) {
-    const int32_t* c = reinterpret_cast<const int32_t*>(condition) + at[0];
-    const int32_t* fromA = reinterpret_cast<const int32_t*>(a) + at[1];
-    const int32_t* fromB = reinterpret_cast<const int32_t*>(b) + at[2];
-    int32_t* to = reinterpret_cast<int32_t*>(out) + at[3];
+    const AnyInt* c = wholes(condition) + at[0];
+    const AnyInt* fromA = wholes(a) + at[1];
+    const AnyInt* fromB = wholes(b) + at[2];
+    AnyInt* to = wholes(out) + at[3];
     if (stepC == 1 && stepA == 1 && stepB == 1) {
       for (int64_t i = 0; i < length; i++) {
         const int32_t x = fromA[i], y = fromB[i];
@@ -147,31 +190,32 @@ struct IsNan {
   static Vec of(Vec x) { return select(equal(x, x), all(0.0f), all(__FLT_DENORM_MIN__)); }
 };
 /** Rounded to nearest, as by the processor's own conversion. */
-struct ToFloat {
-  static Vec of(Cells x) {
-    float some[kLanes] = {};
-    for (int i = 0; i < kLanes; i++) some[i] = static_cast<float>(x.v[i]);
-    return load(some);
-  }
-};
+inline void toFloat(const Call& call) {
+  unaryBy(call, [](const float* x, float* out, int64_t length) {
+    const AnyInt* from = wholes(x);
+    for (int64_t i = 0; i < length; i++) out[i] = static_cast<float>(from[i]);
+  });
+}
+
 /** Towards zero; what lies beyond int32 becomes its nearest number, a NaN 0. */
-struct ToInt {
-  static Cells of(Vec x) {
-    float some[kLanes] = {};
-    store(some, x);
-    return cells([&](int i) {
-      const float f = some[i];
-      if (f != f) return 0;
-      if (f >= 2147483648.0f) return INT32_MAX;
-      return f <= -2147483648.0f ? INT32_MIN : static_cast<int32_t>(f);
-    });
-  }
-};
-struct Not {
-  static Cells of(Cells x) {
-    return cells([&](int i) { return x.v[i] == 0 ? 1 : 0; });
-  }
-};
+inline void toInt(const Call& call) {
+  unaryBy(call, [](const float* x, float* out, int64_t length) {
+    AnyInt* to = wholes(out);
+    for (int64_t i = 0; i < length; i++) {
+      const float f = x[i];
+      const bool inside = f < 2147483648.0f && f >= -2147483648.0f;
+      to[i] = inside ? static_cast<int32_t>(f) : f > 0 ? INT32_MAX : f < 0 ? INT32_MIN : 0;
+    }
+  });
+}
+
+inline void logicalNot(const Call& call) {
+  unaryBy(call, [](const float* x, float* out, int64_t length) {
+    const AnyInt* from = wholes(x);
+    AnyInt* to = wholes(out);
+    for (int64_t i = 0; i < length; i++) to[i] = from[i] == 0 ? 1 : 0;
+  });
+}
 
 struct Add {
   static Vec of(Vec a, Vec b) { return a + b; }

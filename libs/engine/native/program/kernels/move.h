@@ -1,8 +1,6 @@
 // Cells that change their places and not their values. Included inside the target's namespace.
 #pragma once
 
-inline void moveCells(float* to, const float* from, int64_t count) { __builtin_memcpy(to, from, sizeof(float) * count); }
-
 /** x out, rank, [shape], [strides of x], [strides of out]. */
 inline void copy(const Call& call) {
   const float* x = call.in(0);
@@ -17,9 +15,7 @@ inline void copy(const Call& call) {
     float* to = out + at[1];
     if (stepX == 1 && stepOut == 1) return moveCells(to, from, length);
     if (stepOut == 1) return gatherCells(to, from, stepX, length);
-    const int32_t* cellsFrom = reinterpret_cast<const int32_t*>(from);
-    int32_t* cellsTo = reinterpret_cast<int32_t*>(to);
-    for (int64_t i = 0; i < length; i++) cellsTo[i * stepOut] = cellsFrom[i * stepX];
+    for (int64_t i = 0; i < length; i++) wholes(to)[i * stepOut] = wholes(from)[i * stepX];
   });
 }
 

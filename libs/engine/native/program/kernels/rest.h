@@ -26,9 +26,9 @@
   {"ceil", unary<Vec, Ceil>, nullptr},                     \
   {"round", unary<Vec, Round>, nullptr},                   \
   {"isNan", unary<Vec, IsNan>, nullptr},                   \
-  {"toFloat", unary<Cells, ToFloat>, nullptr},             \
-  {"toInt", unary<Vec, ToInt>, nullptr},                   \
-  {"not", unary<Cells, Not>, nullptr},                     \
+  {"toFloat", toFloat, nullptr},             \
+  {"toInt", toInt, nullptr},                   \
+  {"not", logicalNot, nullptr},                     \
   {"add", binary<Vec, Add>, nullptr},                      \
   {"sub", binary<Vec, Sub>, nullptr},                      \
   {"mul", binary<Vec, Mul>, nullptr},                      \
