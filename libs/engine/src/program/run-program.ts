@@ -5,7 +5,7 @@ import { EngineError } from '../errors.js';
 import type { Program } from '../lower/program.js';
 import type { Graph } from '../record/graph.js';
 import { arrayFor, checkInputs, checkTargets } from '../record/tensor-spec.js';
-import type { NativeHandle, NativeSpec } from './native-programs.js';
+import type { NativeHandle, NativePrograms, NativeSpec } from './native-programs.js';
 
 /** What a run that could not go on says; the numbers are native/program/kernel.h's, `Failure`. */
 const FAILURES: Readonly<Record<number, string>> = {
@@ -18,7 +18,7 @@ const FAILURES: Readonly<Record<number, string>> = {
  */
 export function loadProgram({ native, target }: ProgramRunner, threads: number, program: Program): Graph {
   const { inputs, outputs, info } = program;
-  const handle = create(native.create, specOf(program, target, threads));
+  const handle = create(native, specOf(program, target, threads));
   const stages = program.stageEnds.length;
   return {
     inputs,
@@ -62,9 +62,9 @@ function specOf(program: Program, target: string, threads: number): NativeSpec {
   };
 }
 
-function create(make: (spec: NativeSpec) => NativeHandle, spec: NativeSpec): NativeHandle {
+function create(native: NativePrograms, spec: NativeSpec): NativeHandle {
   try {
-    return make(spec);
+    return native.create(spec);
   } catch (error) {
     throw new EngineError(
       'E_ENGINE_MODEL',
