@@ -219,7 +219,7 @@ function classifierTask(where: string, change: Partial<ClassifierTask> = {}): Cl
   const setting = { device: 'cpu', threads: 1 } as const;
   Object.assign(process.env, engineEnvironment(setting));
   return {
-    engine: loadEngine({ ...setting, ...ENGINE_FOLDERS }),
+    engine: loadEngine({ ...setting, ...ENGINE_FOLDERS, engine: 'tensorflow' }),
     folder: where,
     config: { kind: 'lenet', shape: BOTH.train.shape, classes: 10 },
     recipe: { ...RECIPE, steps: 3 },
