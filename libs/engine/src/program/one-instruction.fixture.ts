@@ -1,9 +1,9 @@
 /** Runs one instruction by itself: by all kernels that the processor runs, on one, two and three threads, which must give the same bits. */
 import assert from 'node:assert/strict';
 import type { TypedArray } from '#src/device/binding.js';
-import { testEngine } from '../engine.fixture.js';
+import { testEngineOf } from '../engine.fixture.js';
 
-const { programs } = testEngine();
+const { programs } = testEngineOf({ engine: 'program' });
 assert.ok(programs !== null);
 const { native } = programs;
 
