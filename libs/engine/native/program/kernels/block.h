@@ -39,17 +39,17 @@ enum class End {
 };
 
 template <int R, int N>
-inline __attribute__((always_inline)) void block(const Left& left, const float* a, const float* b, End end, const float* bias,
+inline LOCKSTEP_INLINED void block(const Left& left, const float* a, const float* b, End end, const float* bias,
                                                  float* C, size_t pitch) {
   Vec sum[R * N];
-  unrolled<R * N>([&](auto i) __attribute__((always_inline)) { sum[i.value] = all(0.0f); });
+  unrolled<R * N>([&](auto i) LOCKSTEP_INLINED { sum[i.value] = all(0.0f); });
   const size_t step = left.step, row = left.pitch;
   for (int k = left.K; k > 0; k--) {
     Vec right[N];
-    unrolled<N>([&](auto v) __attribute__((always_inline)) { right[v.value] = load(b + v.value * kLanes); });
-    unrolled<R>([&](auto r) __attribute__((always_inline)) {
+    unrolled<N>([&](auto v) LOCKSTEP_INLINED { right[v.value] = load(b + v.value * kLanes); });
+    unrolled<R>([&](auto r) LOCKSTEP_INLINED {
       const Vec one = all(a[r.value * row]);
-      unrolled<N>([&](auto v) __attribute__((always_inline)) {
+      unrolled<N>([&](auto v) LOCKSTEP_INLINED {
         constexpr int i = r.value * N + v.value;
         sum[i] = fma(one, right[v.value], sum[i]);
       });
@@ -57,8 +57,8 @@ inline __attribute__((always_inline)) void block(const Left& left, const float* 
     a += step;
     b += N * kLanes;
   }
-  const auto finish = [&](const auto& last) __attribute__((always_inline)) {
-    unrolled<R * N>([&](auto i) __attribute__((always_inline)) {
+  const auto finish = [&](const auto& last) LOCKSTEP_INLINED {
+    unrolled<R * N>([&](auto i) LOCKSTEP_INLINED {
       constexpr int v = i.value % N * kLanes;
       float* to = C + i.value / N * pitch + v;
       store(to, last(sum[i.value], to, v));

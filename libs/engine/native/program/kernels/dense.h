@@ -15,6 +15,8 @@ namespace dense {
 #include "conv3x3.h"
 #include "conv3x3_filter_gradient.h"
 
+#undef LOCKSTEP_INLINED
+
 }  // namespace dense
 
 #define LOCKSTEP_DENSE_KERNELS                                                              \

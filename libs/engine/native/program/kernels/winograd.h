@@ -11,7 +11,7 @@ constexpr int kSpread = 16;
 
 // One-dimensional transforms of vectors `from[i * step]` to `to[k * apart]`.
 
-inline __attribute__((always_inline)) void inputTransform(const Vec* d, Vec* t, int step, int apart) {
+inline LOCKSTEP_INLINED void inputTransform(const Vec* d, Vec* t, int step, int apart) {
   const Vec four = all(4), five = all(5), two = all(2);
   const Vec d0 = d[0], d1 = d[step], d2 = d[2 * step], d3 = d[3 * step], d4 = d[4 * step], d5 = d[5 * step];
   const Vec a = fnma(four, d2, d4), b = fnma(four, d1, d3), c = d4 - d2, e = two * (d3 - d1);
@@ -23,7 +23,7 @@ inline __attribute__((always_inline)) void inputTransform(const Vec* d, Vec* t, 
   t[5 * apart] = fma(four, d1, fnma(five, d3, d5));
 }
 
-inline __attribute__((always_inline)) void outputTransform(const Vec* m, Vec* y, int step, int apart) {
+inline LOCKSTEP_INLINED void outputTransform(const Vec* m, Vec* y, int step, int apart) {
   const Vec s1 = m[step] + m[2 * step], d1 = m[step] - m[2 * step];
   const Vec s2 = m[3 * step] + m[4 * step], d2 = m[3 * step] - m[4 * step];
   y[0] = m[0] + s1 + s2;
@@ -33,7 +33,7 @@ inline __attribute__((always_inline)) void outputTransform(const Vec* m, Vec* y,
 }
 
 /** The transpose of outputTransform. */
-inline __attribute__((always_inline)) void outputTransposed(const Vec* y, Vec* w, int step, int apart) {
+inline LOCKSTEP_INLINED void outputTransposed(const Vec* y, Vec* w, int step, int apart) {
   const Vec y0 = y[0], y1 = y[step], y2 = y[2 * step], y3 = y[3 * step];
   const Vec p = y0 + y2, q = y1 + y3;
   const Vec r = fma(all(4), y2, y0), s = fma(all(8), y3, all(2) * y1);
@@ -45,7 +45,7 @@ inline __attribute__((always_inline)) void outputTransposed(const Vec* y, Vec* w
   w[5 * apart] = y3;
 }
 
-inline __attribute__((always_inline)) void filterTransform(const Vec* g, Vec* u, int step, int apart) {
+inline LOCKSTEP_INLINED void filterTransform(const Vec* g, Vec* u, int step, int apart) {
   const Vec g0 = g[0], g1 = g[step], g2 = g[2 * step];
   const Vec a = all(-1.0f / 6) * (g0 + g2), b = all(1.0f / 6) * g1;
   const Vec c = fma(all(1.0f / 6), g2, all(1.0f / 24) * g0), d = all(1.0f / 12) * g1;
@@ -58,7 +58,7 @@ inline __attribute__((always_inline)) void filterTransform(const Vec* g, Vec* u,
 }
 
 /** The transpose of filterTransform. */
-inline __attribute__((always_inline)) void filterTransposed(const Vec* u, Vec* g, int step, int apart) {
+inline LOCKSTEP_INLINED void filterTransposed(const Vec* u, Vec* g, int step, int apart) {
   const Vec s1 = u[step] + u[2 * step], d1 = u[2 * step] - u[step];
   const Vec s2 = u[3 * step] + u[4 * step], d2 = u[3 * step] - u[4 * step];
   const Vec third = all(-1.0f / 6) * s1;
@@ -159,7 +159,7 @@ inline void storeOf(float* p, Vec a, int lanes) {
 
 /** Calls each(c, lanes, whole) for vectors of channels; `whole` is a type. */
 template <class F>
-inline __attribute__((always_inline)) void eachVector(int channels, const F& each) {
+inline LOCKSTEP_INLINED void eachVector(int channels, const F& each) {
   int c = 0;
   for (; c + kLanes <= channels; c += kLanes) each(c, kLanes, Flag<true>{});
   if (c < channels) each(c, channels - c, Flag<false>{});
@@ -173,21 +173,21 @@ inline void transformInput(const Images& s, int first, int count, const float* x
     const TilePlace place(s, first + tile);
     TilePixels<kPatch> pixels;
     pixels.find(s, x, channels, place.image, place.row - 1, place.column - 1, doubled ? 1 : 0, zeros);
-    eachVector(channels, [&](int c, int lanes, auto whole) __attribute__((always_inline)) {
+    eachVector(channels, [&](int c, int lanes, auto whole) LOCKSTEP_INLINED {
       float* to = V + tile * width + c;
       Vec half[kPoints];
-      unrolled<kPatch>([&](auto j) __attribute__((always_inline)) {
+      unrolled<kPatch>([&](auto j) LOCKSTEP_INLINED {
         Vec d[kPatch];
-        unrolled<kPatch>([&](auto i) __attribute__((always_inline)) {
+        unrolled<kPatch>([&](auto i) LOCKSTEP_INLINED {
           d[i.value] = loadOf<whole.value>(pixels.at[i.value * kPatch + j.value] + c, lanes);
         });
         inputTransform(d, half + j.value, 1, kPatch);
       });
-      unrolled<kPatch>([&](auto i) __attribute__((always_inline)) {
+      unrolled<kPatch>([&](auto i) LOCKSTEP_INLINED {
         Vec t[kPatch];
         inputTransform(half + i.value * kPatch, t, 1, 1);
         float* line = to + i.value * kPatch * step;
-        unrolled<kPatch>([&](auto j) __attribute__((always_inline)) { store(line + j.value * step, t[j.value]); });
+        unrolled<kPatch>([&](auto j) LOCKSTEP_INLINED { store(line + j.value * step, t[j.value]); });
       });
     });
   }
@@ -200,31 +200,31 @@ inline void transformGradient(const Images& s, int first, int count, const float
     const TilePlace place(s, first + tile);
     TilePixels<kTile> pixels;
     pixels.find(s, dy, channels, place.image, place.row, place.column, 0, zeros);
-    eachVector(channels, [&](int c, int lanes, auto whole) __attribute__((always_inline)) {
+    eachVector(channels, [&](int c, int lanes, auto whole) LOCKSTEP_INLINED {
       float* to = W + inPanels(tile, c, count, padded(channels));
       Vec half[kPatch * kTile];
-      unrolled<kTile>([&](auto j) __attribute__((always_inline)) {
+      unrolled<kTile>([&](auto j) LOCKSTEP_INLINED {
         Vec d[kTile];
-        unrolled<kTile>([&](auto i) __attribute__((always_inline)) {
+        unrolled<kTile>([&](auto i) LOCKSTEP_INLINED {
           d[i.value] = loadOf<whole.value>(pixels.at[i.value * kTile + j.value] + c, lanes);
         });
         outputTransposed(d, half + j.value, 1, kTile);
       });
-      unrolled<kPatch>([&](auto i) __attribute__((always_inline)) {
+      unrolled<kPatch>([&](auto i) LOCKSTEP_INLINED {
         Vec t[kPatch];
         outputTransposed(half + i.value * kTile, t, 1, 1);
         float* line = to + i.value * kPatch * step;
-        unrolled<kPatch>([&](auto j) __attribute__((always_inline)) { store(line + j.value * step, t[j.value]); });
+        unrolled<kPatch>([&](auto j) LOCKSTEP_INLINED { store(line + j.value * step, t[j.value]); });
       });
     });
   }
 }
 
 /** The first half of a tile's output, [4][6], from M at `from`. */
-inline __attribute__((always_inline)) void outputColumns(const float* from, size_t step, Vec* half) {
-  unrolled<kPatch>([&](auto j) __attribute__((always_inline)) {
+inline LOCKSTEP_INLINED void outputColumns(const float* from, size_t step, Vec* half) {
+  unrolled<kPatch>([&](auto j) LOCKSTEP_INLINED {
     Vec m[kPatch];
-    unrolled<kPatch>([&](auto i) __attribute__((always_inline)) { m[i.value] = load(from + (i.value * kPatch + j.value) * step); });
+    unrolled<kPatch>([&](auto i) LOCKSTEP_INLINED { m[i.value] = load(from + (i.value * kPatch + j.value) * step); });
     outputTransform(m, half + j.value, 1, kPatch);
   });
 }
@@ -243,7 +243,7 @@ inline void transformOutput(const Images& s, int first, int count, const float* 
     const TilePlace place(s, first + tile);
     const int rows = least(kTile, s.h - place.row), columns = least(kTile, s.w - place.column);
     const size_t corner = ((static_cast<size_t>(place.image) * s.h + place.row) * s.w + place.column) * channels;
-    eachVector(to.channels, [&](int c, int lanes, auto whole) __attribute__((always_inline)) {
+    eachVector(to.channels, [&](int c, int lanes, auto whole) LOCKSTEP_INLINED {
       Vec half[kTile * kPatch];
       outputColumns(M + tile * width + c, step, half);
       const Vec bias = to.bias == nullptr ? all(0.0f) : loadOf<whole.value>(to.bias + c, lanes);
@@ -251,7 +251,7 @@ inline void transformOutput(const Images& s, int first, int count, const float* 
         const size_t line = corner + static_cast<size_t>(i) * s.w * channels + c;
         Vec out[kTile];
         outputTransform(half + i * kPatch, out, 1, 1);
-        const auto finish = [&](int j) __attribute__((always_inline)) {
+        const auto finish = [&](int j) LOCKSTEP_INLINED {
           const size_t at = line + j * channels;
           Vec value = out[j];
           if (to.bias != nullptr) value = value + bias;
@@ -275,7 +275,7 @@ inline void transformPooled(const Images& s, int first, int count, const float* 
     const int rows = least(kTile, s.h - place.row), columns = least(kTile, s.w - place.column);
     const size_t corner =
         ((static_cast<size_t>(place.image) * (s.h / 2) + place.row / 2) * (s.w / 2) + place.column / 2) * channels;
-    eachVector(channels, [&](int c, int lanes, auto whole) __attribute__((always_inline)) {
+    eachVector(channels, [&](int c, int lanes, auto whole) LOCKSTEP_INLINED {
       Vec half[kTile * kPatch];
       outputColumns(M + tile * width + c, step, half);
       for (int i = 0; i < rows; i += 2) {
