@@ -40,7 +40,7 @@ inline void sumChains(int chains, int together, size_t size, float* sum, float* 
 }
 
 /** Multiply-adds from which on it pays to share an instruction between threads. */
-constexpr int64_t kWorthSharing = 1 << 17;
+constexpr int64_t kWorthSharing = 1 << 18;
 
 template <class F>
 inline void share(const Call& call, int64_t work, int count, const F& each) {

@@ -13,7 +13,8 @@ struct Conv3x3FilterShape {
   explicit Conv3x3FilterShape(const Call& call)
       : images{call.i(4), call.i(5), call.i(6)}, in(call.i(7)), out(call.i(8)), chains(chainsOf(images.tiles(), kTileChain)),
         doubled(call.i(9) != 0) {
-    together = chains > 1 && call.pool->threads() > 1 ? kChainsTogether : 1;
+    const int threads = call.pool->threads();
+    together = threads > 1 && chains >= 2 * threads ? kChainsTogether : 1;
   }
   int group() const { return least(kTileChain, images.tiles()); }
   size_t vStep() const { return spread(static_cast<size_t>(group()) * padded(in)); }
@@ -31,19 +32,24 @@ inline Needs conv3x3FilterGradientNeeds(const Call& call) {
   return {kPoints * (s.vStep() + s.wStep()) + most(s.in, s.out), s.uSize() * (1 + higherLevels(s.chains) + s.slots())};
 }
 
-/** One chain of the sum over tiles, to or onto U. */
-inline void filterChain(const Call& call, const Conv3x3FilterShape& s, int chain, End end, int thread, float* U) {
+/** One chain of the sum over tiles, to or onto U, in the scratch of `thread`. each(count, piece) does its pieces, by one thread or by many. */
+template <class Each>
+inline void filterChain(const Call& call, const Conv3x3FilterShape& s, int chain, End end, int thread, float* U, const Each& each) {
   const int first = chain * kTileChain, count = least(kTileChain, s.images.tiles() - first);
   const size_t width = padded(s.in), columns = padded(s.out), vStep = spread(count * width), wStep = spread(count * columns);
   float *V = call.own(thread), *W = V + kPoints * s.vStep(), *zeros = W + kPoints * s.wStep();
   clearFloats(zeros, most(s.in, s.out));
-  transformInput(s.images, first, count, call.in(0), s.in, s.doubled, zeros, V);
-  transformGradient(s.images, first, count, call.in(1), s.out, zeros, W);
-  for (int k = 0; k < kPoints; k++) {
+  each(2, [&](int piece, int) {
+    if (piece == 0)
+      transformInput(s.images, first, count, call.in(0), s.in, s.doubled, zeros, V);
+    else
+      transformGradient(s.images, first, count, call.in(1), s.out, zeros, W);
+  });
+  each(kPoints, [&](int k, int) {
     const Left left{V + k * vStep, width, 1, count};
     const Right right{W + k * wStep, static_cast<size_t>(count), 0};
     multiply(s.in, static_cast<int>(columns), left, right, end, nullptr, U + k * s.uStep(), columns);
-  }
+  });
 }
 
 /** dfilter of one input channel from U. */
@@ -80,8 +86,14 @@ inline void conv3x3FilterGradient(const Call& call) {
   const size_t size = s.uSize();
   float *U = call.shared, *higher = U + size, *slots = higher + higherLevels(s.chains) * size;
   sumChains(s.chains, s.together, size, U, higher, [&](int first, int count, End end) {
-    if (s.together == 1) return filterChain(call, s, first, end, 0, U);
-    share(call, s.work(), count, [&](int slot, int thread) { filterChain(call, s, first + slot, End::set, thread, slots + slot * size); });
+    // Of few chains each is shared, of many each thread does its own.
+    if (s.together == 1)
+      return filterChain(call, s, first, end, 0, U, [&](int pieces, const auto& piece) { share(call, s.work(), pieces, piece); });
+    share(call, s.work(), count, [&](int slot, int thread) {
+      filterChain(call, s, first + slot, End::set, thread, slots + slot * size, [&](int pieces, const auto& piece) {
+        for (int index = 0; index < pieces; index++) piece(index, thread);
+      });
+    });
     share(call, s.work(), kPoints, [&](int k, int) {
       const size_t at = k * s.uStep();
       for (int slot = 0; slot < count; slot++)
