@@ -12,6 +12,7 @@ namespace dense {
 #include "conv2d.h"
 #include "conv2d_input_gradient.h"
 #include "winograd.h"
+#include "winograd_tiles.h"
 #include "conv3x3.h"
 #include "conv3x3_filter_gradient.h"
 
