@@ -254,7 +254,7 @@ export function processorFlags() {
 export function programArguments({ headersDir, targets }) {
   const dir = programSourceDir();
   const common = [
-    ...['-std=c++17', '-O3', '-ffp-contract=off', '-fno-math-errno', '-fPIC', '-w', '-pthread'],
+    ...['-std=c++17', '-O3', '-ffp-contract=off', '-fno-math-errno', '-fno-trapping-math', '-fPIC', '-w', '-pthread'],
     ...['-DNAPI_VERSION=8', '-I', headersDir],
   ];
   const objects = targets.map(([name]) => `program-${name}.o`);

@@ -13,9 +13,6 @@ inline double ofBits(uint64_t bits) {
   __builtin_memcpy(&x, &bits, sizeof x);
   return x;
 }
-/** 2^k for k in -1022 .. 1023. */
-inline double power64(int k) { return ofBits(static_cast<uint64_t>(k + 1023) << 52); }
-
 /** e^r - 1 for |r| <= 0.35: Taylor's polynomial of degree 12; what it leaves out is below 2^-46 of it. */
 inline double exponentialLessOne(double r) {
   double p = 1.0 / 479001600;
@@ -33,27 +30,42 @@ inline double exponentialLessOne(double r) {
   return p * r;
 }
 
-/** e^x, for x held to -700 .. 700; x = k ln 2 + r with ln 2 in fdlibm's two parts. Of a NaN a NaN. */
+/** x = k ln 2 + rest, k whole, with ln 2 in fdlibm's two parts; without branches, so that loops over it can be vectors. */
+struct Halving {
+  double rest, power;
+
+  /** x is held to -700 .. 700; of a NaN all is NaN, or times one. */
+  explicit Halving(double x) {
+    x = x < -700 ? -700 : x;
+    x = x > 700 ? 700 : x;
+    // The sum's lowest bits are k, to nearest, ties to even.
+    const double shifted = x * 1.44269504088896338700e+00 + 6755399441055744.0;
+    const double k = shifted - 6755399441055744.0;
+    rest = (x - k * 6.93147180369123816490e-01) - k * 1.90821492927058770002e-10;
+    power = ofBits((bitsOf(shifted) + 1023) << 52);
+  }
+};
+
+/** e^x, for x held to -700 .. 700. Of a NaN a NaN. */
 inline double exp64(double x) {
-  if (x != x) return x;
-  x = x < -700 ? -700 : x > 700 ? 700 : x;
-  const double scaled = x * 1.44269504088896338700e+00;
-  const int k = static_cast<int>(scaled < 0 ? scaled - 0.5 : scaled + 0.5);
-  const double r = (x - k * 6.93147180369123816490e-01) - k * 1.90821492927058770002e-10;
-  return (exponentialLessOne(r) + 1.0) * power64(k);
+  const Halving h(x);
+  return (exponentialLessOne(h.rest) + 1.0) * h.power;
 }
 
-inline double expm1(double x) { return x > -0.34 && x < 0.34 ? exponentialLessOne(x) : exp64(x) - 1.0; }
+/** e^x - 1, for x held as above: 2^k (e^rest - 1) + (2^k - 1). */
+inline double expm1(double x) {
+  const Halving h(x);
+  return exponentialLessOne(h.rest) * h.power + (h.power - 1.0);
+}
 
 /**
  * ln x for x in the normal range of float64, or 0, infinite, negative or NaN: x = 2^k (1 + f), sqrt(1/2) < 1 + f < sqrt(2), s = f / (2 + f),
  * ln(1 + f) = f - f^2 / 2 + s (f^2 / 2 + R), where R is fdlibm's polynomial of s^2 (e_log.c, Sun Microsystems 1993; Remez).
  */
 inline double log64(double x) {
-  if (!(x > 0)) return x == 0 ? -__builtin_inf() : x < 0 ? __builtin_nan("") : x;
-  if (x > 1.7e308) return x;
   const uint64_t bits = bitsOf(x) + (UINT64_C(0x3ff00000) - 0x3fe6a09e) * (UINT64_C(1) << 32);
-  const int k = static_cast<int>(bits >> 52) - 1023;
+  // k + 1023 are the lowest bits of 2^52 and something.
+  const double k = ofBits(bits >> 52 | UINT64_C(0x4330000000000000)) - 4503599627371519.0;
   const double f = ofBits((bits & UINT64_C(0x000fffffffffffff)) + (UINT64_C(0x3fe6a09e) << 32)) - 1.0;
   const double s = f / (2.0 + f), z = s * s, half = 0.5 * f * f;
   double R = 1.479819860511658591e-01;
@@ -64,22 +76,20 @@ inline double log64(double x) {
   R = R * z + 3.999999999940941908e-01;
   R = R * z + 6.666666666666735130e-01;
   R = R * z;
-  return k * 6.93147180369123816490e-01 - ((half - (s * (half + R) + k * 1.90821492927058770002e-10)) - f);
+  const double y = k * 6.93147180369123816490e-01 - ((half - (s * (half + R) + k * 1.90821492927058770002e-10)) - f);
+  const double special = x == 0 ? -__builtin_inf() : x > 0 ? x : __builtin_nan("");
+  return x > 0 && x < 1.7e308 ? y : special;
 }
 
 /** ln(1 + x) for x a float32 or e^-something: what 1 + x loses by rounding is put back, as (x - (u - 1)) / u. */
 inline double log1p64(double x) {
-  const double u = 1.0 + x;
-  if (!(u > 0) || u > 1.7e308) return log64(u);
-  return log64(u) + (x - (u - 1.0)) / u;
+  const double u = 1.0 + x, log = log64(u);
+  return u > 0 && u < 1.7e308 ? log + (x - (u - 1.0)) / u : log;
 }
 
+/** With t = e^(-2 |x|) - 1, which is -1 from 22 on: -t / (t + 2). */
 inline double tanh64(double x) {
-  if (x != x) return x;
-  const double size = x < 0 ? -x : x;
-  // 2 / (e^2x + 1) and 1 - that would cancel for small x: by e^2x - 1 instead.
-  const double t = expm1(size < 1 ? -2.0 * size : 2.0 * size);
-  const double tanh = size < 1 ? -t / (t + 2.0) : size < 22 ? 1.0 - 2.0 / (t + 2.0) : 1.0;
+  const double t = expm1(x < 0 ? 2.0 * x : -2.0 * x), tanh = -t / (t + 2.0);
   return x < 0 ? -tanh : tanh;
 }
 
@@ -262,5 +272,5 @@ struct Elu {
 };
 /** ln(1 + e^x), as max(x, 0) + ln(1 + e^-|x|). */
 struct Softplus {
-  static double of(float x) { return x != x ? x : (x > 0 ? x : 0.0) + log1p64(exp64(x > 0 ? -x : x)); }
+  static double of(float x) { return (x > 0 ? x : 0.0) + log1p64(exp64(x > 0 ? -x : x)); }
 };
