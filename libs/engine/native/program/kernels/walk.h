@@ -2,8 +2,8 @@
 // the target's namespace.
 #pragma once
 
-/** Axes of a tensor; programs are refused where one has more. */
-constexpr int kMaxRank = 8;
+/** Axes of an instruction that are left when neighbours are joined: twice what tfjs has, as a tile has two for one. */
+constexpr int kMaxRank = 16;
 /** Cells of which it pays to make a piece of work of its own. */
 constexpr int64_t kPiece = 16384;
 
