@@ -28,7 +28,7 @@ const STEPS = 1000;
 const recipe = recipeOf({ ...NETWORK, steps: STEPS, globalBatch: images, microbatchSize });
 const task = diffusionTask.create({ ...recipe });
 const data = await task.open('mnist', 'train');
-const run = { task, data, seed: 0, wire: 'int32', arithmetic: 2, engine: 'tensorflow' } as const;
+const run = { task, data, seed: 0, wire: 'int32', arithmetic: 2, engine: 'program' } as const;
 const arena = openArena(allocateArena(parameterCount(task.table)));
 copyState(initialState(task, run.seed), arena.state);
 const cache = cacheDirectoryIn(process.env);
