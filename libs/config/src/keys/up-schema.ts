@@ -2,11 +2,10 @@
 import { integerKey, optionalIntegerKey, type ValuesOf } from '../key.js';
 import { runChecks, runKeys } from './run-schema.js';
 import type { Check } from '../schema.js';
+import { MAX_THREADS } from './worker-schema.js';
 
 /** Each worker is a process of some hundred MB: more on one machine is a slip. */
 const MAX_WORKERS = 1024;
-/** Far beyond any machine. */
-const MAX_THREADS = 1024;
 
 export const upKeys = {
   ...runKeys,

@@ -16,8 +16,8 @@ import type { Check } from '../schema.js';
 import { traceKey } from './trace-key.js';
 import { warningSignalKey } from './warning-signal-key.js';
 
-/** Far beyond any machine; a larger number is a slip. */
-const MAX_THREADS = 1024;
+/** Far beyond any machine; a larger number is a slip. Of `up` too. */
+export const MAX_THREADS = 1024;
 
 export const workerKeys = {
   name: optionalTextKey({

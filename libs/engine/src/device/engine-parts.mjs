@@ -235,15 +235,22 @@ export function programTargets(flags) {
   return [...PORTABLE_TARGETS, ...own.map(([, target]) => target)];
 }
 
+/**
+ * The processor's features that a /proc/cpuinfo text names, as x86 and as ARM have it.
+ * @param {string} cpuinfo
+ */
+export function flagsIn(cpuinfo) {
+  return /^(?:flags|Features)\s*:\s*(.*)$/m.exec(cpuinfo)?.[1]?.split(' ') ?? [];
+}
+
 /** The features of this machine's processor; none where they are not told. */
 export function processorFlags() {
-  let text = '';
   try {
-    text = readFileSync('/proc/cpuinfo', 'utf8');
+    return flagsIn(readFileSync('/proc/cpuinfo', 'utf8'));
   } catch {
     // Not Linux: plain kernels.
+    return [];
   }
-  return /^flags\s*:\s*(.*)$/m.exec(text)?.[1]?.split(' ') ?? [];
 }
 
 /**

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import type { EngineName } from '@lockstep/base';
 import type { Device } from './device.js';
+import { flagsIn } from './engine-parts.mjs';
 
 export type EngineIdentity = {
   readonly engine: EngineName;
@@ -24,9 +25,7 @@ const RELEVANT = /^(avx|avx2|avx512\w*|avx_vnni\w*|amx_\w+|fma|f16c|asimd\w*|sve
 
 /** The relevant flags of a /proc/cpuinfo text, sorted. */
 export function cpuFlags(cpuinfo: string): string[] {
-  const line = /^(?:flags|Features)\s*:\s*(.*)$/m.exec(cpuinfo)?.[1] ?? '';
-  return line
-    .split(' ')
+  return flagsIn(cpuinfo)
     .filter((flag) => RELEVANT.test(flag))
     .sort();
 }
